@@ -1,0 +1,377 @@
+"""The measurements. Each takes a running server and returns one figure; `better` says which way is good."""
+
+import asyncio
+import os
+import random
+import select
+import socket
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvloop
+
+from bench.client import Imap, send_all
+from bench.corpus import message
+from bench.peers import DOMAIN, PASSWORD, Server, Sink
+
+USERS = [f"user{number}" for number in range(20)]
+BIG = "big"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report: name, unit, whether more is better, and the mark from the issue (ratio to the best peer)."""
+
+    name: str
+    unit: str
+    more_is_better: bool
+    mark: float | None
+    measure: Callable[[Server], float]
+    group: str = "imap"
+
+
+def messages_in(server: Server, users: list[str]) -> int:
+    total = 0
+    for user in users:
+        connection = Imap(server.imap)
+        connection.login(user)
+        answer = connection.command(b"STATUS INBOX (MESSAGES)", keep=True)
+        total += int(answer.partition(b"MESSAGES ")[2].partition(b")")[0])
+        connection.close()
+    return total
+
+
+def deliveries(connections: int, count: int) -> Callable[[Server], float]:
+    """Deliveries a second to ten accounts, until IMAP shows all of them."""
+
+    def measure(server: Server) -> float:
+        users = USERS[:10]
+        before = messages_in(server, users)
+        batch = [("sender@example.net", f"{users[i % 10]}@{DOMAIN}", message(i)) for i in range(count)]
+        start = time.perf_counter()
+        uvloop.run(send_all(server.smtp, connections, batch))
+        while messages_in(server, users) < before + count:
+            time.sleep(0.005)
+        return count / (time.perf_counter() - start)
+
+    return measure
+
+
+def to_exists(percentile: float) -> Callable[[Server], float]:
+    """Milliseconds from the 250 after the final dot until an idling client reads EXISTS, 20 mails a second beside it."""
+
+    def measure(server: Server) -> float:
+        connection = Imap(server.imap)
+        connection.login("user15")
+        connection.command(b"SELECT INBOX")
+        connection.socket.sendall(b"i1 IDLE\r\n")
+        connection.until(b"+ ")
+        delays = []
+        sender = socket.create_connection(("127.0.0.1", server.smtp))
+
+        def reply() -> bytes:
+            data = b""
+            while not data.endswith(b"\r\n") or (data.splitlines()[-1][3:4] == b"-"):
+                piece = sender.recv(65536)
+                if not piece:
+                    raise EOFError(data)
+                data += piece
+            return data
+
+        reply()
+        sender.sendall(b"EHLO client.test\r\n")
+        reply()
+        body = message(1)
+        for _ in range(100):
+            for line in (b"MAIL FROM:<s@example.net>\r\n", f"RCPT TO:<user15@{DOMAIN}>\r\n".encode(), b"DATA\r\n"):
+                sender.sendall(line)
+                reply()
+            start = time.perf_counter()
+            sender.sendall(body + b".\r\n")
+            data = b""
+            while b"EXISTS" not in data:
+                if not select.select([connection.socket], [], [], 30)[0]:
+                    raise TimeoutError("no EXISTS")
+                data += connection.socket.recv(65536)
+            delays.append((time.perf_counter() - start) * 1000)
+            reply()
+            time.sleep(0.02)
+        sender.close()
+        connection.close()
+        delays.sort()
+        return delays[min(len(delays) - 1, int(len(delays) * percentile))]
+
+    return measure
+
+
+def relay(count: int) -> Callable[[Server], float]:
+    """Messages a second from submission until a receiving host has them, through the queue."""
+
+    def measure(server: Server) -> float:
+        login = f"user0@{DOMAIN}" if server.submission_login else None
+        batch = [
+            (
+                f"user0@{DOMAIN}",
+                f"r{i}@far.test",
+                message(i)
+                .replace(b"\r\nFrom: ", b"\r\nX-From: ", 1)
+                .replace(b"\r\nTo: ", f"\r\nFrom: user0@{DOMAIN}\r\nTo: ".encode(), 1),
+            )
+            for i in range(count)
+        ]
+        before = Sink.count
+
+        async def run() -> float:
+            start = time.perf_counter()
+            await send_all(server.submission, 20, batch, login)
+            while Sink.count < before + count:
+                await asyncio.sleep(0.005)
+                if time.perf_counter() - start > 120:
+                    raise TimeoutError(f"{Sink.count - before} of {count} relayed")
+            return count / (time.perf_counter() - start)
+
+        async def whole() -> float:
+            sink = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", RELAY_PORT[0])
+            try:
+                return await run()
+            finally:
+                sink.close()
+
+        return uvloop.run(whole())
+
+    return measure
+
+
+RELAY_PORT = [0]
+
+
+def sessions(count: int, tls: bool = False) -> Callable[[Server], float]:
+    """login + SELECT + logout a second, four at a time."""
+
+    def measure(server: Server) -> float:
+        from concurrent.futures import ThreadPoolExecutor
+
+        def one(number: int) -> None:
+            connection = Imap(server.imaps if tls else server.imap, tls=tls)
+            connection.login(USERS[number % 10])
+            connection.command(b"SELECT INBOX")
+            connection.command(b"LOGOUT")
+            connection.close()
+
+        for number in range(10):
+            one(number)
+        start = time.perf_counter()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(one, range(count)))
+        return count / (time.perf_counter() - start)
+
+    return measure
+
+
+def fetch(items: bytes, *, warm: bool = True, select_first: bool = True) -> Callable[[Server], float]:
+    """Milliseconds for one FETCH of the whole big mailbox: the median of several when warm, the first when not."""
+
+    def measure(server: Server) -> float:
+        connection = Imap(server.imap)
+        connection.login(BIG)
+        connection.command(b"SELECT INBOX")
+        rounds = []
+        for _ in range(5 if warm else 1):
+            start = time.perf_counter()
+            connection.command(b"FETCH 1:* (" + items + b")")
+            rounds.append((time.perf_counter() - start) * 1000)
+        connection.close()
+        return statistics.median(rounds[1:] if warm else rounds)
+
+    return measure
+
+
+def bodies(server: Server) -> float:
+    """MB a second of whole messages."""
+    connection = Imap(server.imap)
+    connection.login(BIG)
+    connection.command(b"SELECT INBOX")
+    rates = []
+    for _ in range(3):
+        start = time.perf_counter()
+        connection.command(b"UID FETCH 1:* (BODY.PEEK[])")
+        rates.append(connection.octets / 1e6 / (time.perf_counter() - start))
+    connection.close()
+    return statistics.median(rates)
+
+
+def store_1000(server: Server) -> float:
+    connection = Imap(server.imap)
+    connection.login(BIG)
+    connection.command(b"SELECT INBOX")
+    rounds = []
+    for sign in (b"+", b"-", b"+", b"-", b"+", b"-"):
+        start = time.perf_counter()
+        connection.command(b"STORE 1:1000 " + sign + b"FLAGS.SILENT (\\Flagged)")
+        rounds.append((time.perf_counter() - start) * 1000)
+        connection.command(b"NOOP")
+    connection.close()
+    return statistics.median(rounds)
+
+
+def copy_1000(server: Server) -> float:
+    connection = Imap(server.imap)
+    connection.login(BIG)
+    connection.command(b"SELECT INBOX")
+    rounds = []
+    for number in range(5):
+        name = b"copy%d" % random.getrandbits(40)
+        connection.command(b"CREATE " + name)
+        start = time.perf_counter()
+        connection.command(b"COPY %d:%d %b" % (number * 1000 + 1, number * 1000 + 1000, name))
+        rounds.append((time.perf_counter() - start) * 1000)
+        connection.command(b"NOOP")
+    connection.close()
+    return statistics.median(rounds)
+
+
+def move_1000(server: Server) -> float:
+    connection = Imap(server.imap)
+    connection.login(BIG)
+    rounds = []
+    name = b"from%d" % random.getrandbits(40)
+    connection.command(b"CREATE " + name)
+    connection.command(b"SELECT INBOX")
+    connection.command(b"COPY 1:3000 " + name)
+    connection.command(b"SELECT " + name)
+    for _ in range(3):
+        target = b"move%d" % random.getrandbits(40)
+        connection.command(b"CREATE " + target)
+        start = time.perf_counter()
+        connection.command(b"MOVE 1:1000 " + target)
+        rounds.append((time.perf_counter() - start) * 1000)
+        connection.command(b"NOOP")
+    connection.close()
+    return statistics.median(rounds)
+
+
+def expunge_1000(server: Server) -> float:
+    connection = Imap(server.imap)
+    connection.login(BIG)
+    name = b"gone%d" % random.getrandbits(40)
+    connection.command(b"CREATE " + name)
+    connection.command(b"SELECT INBOX")
+    connection.command(b"COPY 1:5000 " + name)
+    connection.command(b"SELECT " + name)
+    rounds = []
+    for _ in range(5):
+        connection.command(b"STORE 1:1000 +FLAGS.SILENT (\\Deleted)")
+        connection.command(b"NOOP")
+        start = time.perf_counter()
+        connection.command(b"EXPUNGE")
+        rounds.append((time.perf_counter() - start) * 1000)
+        connection.command(b"NOOP")
+    connection.close()
+    return statistics.median(rounds)
+
+
+def appends(connections: int, count: int) -> Callable[[Server], float]:
+    """APPENDs a second of 10 KB mails, each answered before the next."""
+
+    def measure(server: Server) -> float:
+        async def one(number: int) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.imap)
+            await reader.readline()
+
+            async def until(tag: bytes) -> None:
+                while True:
+                    line = await reader.readline()
+                    if line.startswith(tag):
+                        if b" OK" not in line:
+                            raise RuntimeError(line.decode())
+                        return
+                    if not line:
+                        raise EOFError
+
+            writer.write(b'a LOGIN %s@%s "%s"\r\n' % (USERS[number % 20].encode(), DOMAIN.encode(), PASSWORD.encode()))
+            await until(b"a ")
+            for index in range(count // connections):
+                data = message(index)
+                writer.write(b"b APPEND INBOX {%d+}\r\n%b\r\n" % (len(data), data))
+                await until(b"b ")
+            writer.close()
+
+        async def run() -> float:
+            start = time.perf_counter()
+            await asyncio.gather(*(one(number) for number in range(connections)))
+            return count / (time.perf_counter() - start)
+
+        return uvloop.run(run())
+
+    return measure
+
+
+def idle_memory(count: int, *, tls: bool = False, one_big_mailbox: bool = False) -> Callable[[Server], float]:
+    """KB of the server's memory (PSS of all processes) for each of `count` connections that wait in IDLE."""
+
+    def measure(server: Server) -> float:
+        users = [BIG] if one_big_mailbox else [f"idle{number}" for number in range(count)]
+        warm = Imap(server.imap)
+        warm.login(users[0])
+        warm.command(b"SELECT INBOX")
+        before = server.pss()
+        connections = []
+        for number in range(count):
+            connection = Imap(server.imaps if tls else server.imap, tls=tls)
+            connection.login(users[number % len(users)])
+            connection.command(b"SELECT INBOX")
+            connection.socket.sendall(b"i IDLE\r\n")
+            connection.until(b"+ ")
+            connections.append(connection)
+        time.sleep(12 if "hibernated" in server.name else 2)
+        after = server.pss()
+        for connection in connections:
+            connection.close()
+        warm.close()
+        return (after - before) / count / 1024
+
+    return measure
+
+
+ROWS = [
+    Row("deliveries, 1 connection", "/s", True, 2.0, deliveries(1, 600), "smtp"),
+    Row("deliveries, 20 connections", "/s", True, 2.0, deliveries(20, 3000), "smtp"),
+    Row("deliveries, 100 connections", "/s", True, 2.0, deliveries(100, 3000), "smtp"),
+    Row("end of DATA to EXISTS, median", "ms", False, None, to_exists(0.5), "smtp"),
+    Row("end of DATA to EXISTS, 99th", "ms", False, None, to_exists(0.99), "smtp"),
+    Row("relay through the queue", "/s", True, 1.0, relay(2000), "relay"),
+    Row("login+SELECT+logout", "/s", True, 1.0, sessions(1000)),
+    Row("login+SELECT+logout, TLS", "/s", True, 1.0, sessions(400, tls=True)),
+    Row("FETCH 10,000 ENVELOPE, first ever", "ms", False, 1.0, fetch(b"UID ENVELOPE INTERNALDATE RFC822.SIZE", warm=False)),
+    Row("FETCH 10,000 ENVELOPE, warm", "ms", False, 2.0, fetch(b"UID ENVELOPE INTERNALDATE RFC822.SIZE")),
+    Row("FETCH 10,000 UID FLAGS", "ms", False, 1.0, fetch(b"UID FLAGS")),
+    Row("FETCH 10,000 BODYSTRUCTURE, first ever", "ms", False, None, fetch(b"UID BODYSTRUCTURE", warm=False)),
+    Row("FETCH 10,000 BODYSTRUCTURE, warm", "ms", False, 1.0, fetch(b"UID BODYSTRUCTURE")),
+    Row("FETCH 10,000 bodies", "MB/s", True, 1.0, bodies),
+    Row("STORE of 1,000", "ms", False, 0.75, store_1000),
+    Row("COPY of 1,000", "ms", False, 1.0, copy_1000),
+    Row("MOVE of 1,000", "ms", False, 1.0, move_1000),
+    Row("EXPUNGE of 1,000", "ms", False, 0.75, expunge_1000),
+    Row("APPEND, 1 connection", "/s", True, 1.0, appends(1, 500)),
+    Row("APPEND, 20 connections", "/s", True, 1.0, appends(20, 2000)),
+    Row("memory of an idle connection, 1,000 accounts", "KB", False, None, idle_memory(1000), "memory"),
+    Row(
+        "memory of an idle connection, one mailbox of 10,000",
+        "KB",
+        False,
+        None,
+        idle_memory(1000, one_big_mailbox=True),
+        "memory",
+    ),
+    Row("memory of an idle TLS connection, 1,000 accounts", "KB", False, None, idle_memory(1000, tls=True), "memory"),
+]
+
+
+def all_users() -> list[str]:
+    return [*USERS, BIG, *(f"idle{number}" for number in range(1000))]
+
+
+def load() -> str:
+    return " ".join(f"{value:.1f}" for value in os.getloadavg())
