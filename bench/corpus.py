@@ -4,7 +4,10 @@ import random
 from email.utils import formatdate
 from pathlib import Path
 
-WORDS = ["meeting", "invoice", "garden", "harbour", "Tuesday", "question", "answer", "printer", "window", "river", "budget", "plan", "letter", "holiday", "station", "coffee", "report", "table", "number", "travel", "ticket", "school", "music", "paper", "market", "minute", "reason", "system", "version", "matter", "people"]
+WORDS = tuple(
+    "meeting invoice garden harbour Tuesday question answer printer window river budget plan letter holiday "  # noqa: SIM905
+    "station coffee report table number travel ticket school music paper market minute reason system people".split()
+)
 
 
 def text(generator: random.Random, size: int) -> str:
