@@ -1,0 +1,1 @@
+"""Proofs that what was acknowledged is still there: kill -9 and power cuts under load."""
