@@ -2,6 +2,7 @@
 
 import contextlib
 import imaplib
+import itertools
 import os
 import random
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def mail(token: str, size: int = 2000) -> bytes:
 
 
 class Load:
-    """Clients in threads: deliveries, submissions, APPEND, MOVE and EXPUNGE, each step written to the ledger once it is answered."""
+    """Clients in threads: deliveries, submissions, APPEND, MOVE and EXPUNGE; what is answered goes into the ledger."""
 
     def __init__(self, server: Server, ledger: Ledger, seed: int, *, relay: bool = False) -> None:
         self.server = server
@@ -161,6 +162,8 @@ class Load:
         self.random = random.Random(seed)
         self.seed = seed
         self.stop = threading.Event()
+        # A token is never used for a second attempt: the first may have arrived without an answer.
+        self.numbers = itertools.count(1)
         jobs = [self.deliver, self.append, self.move_and_expunge]
         if relay:
             jobs.append(self.submit)
@@ -176,19 +179,18 @@ class Load:
         for thread in self.threads:
             thread.join(30)
 
-    def forever(self, job: object) -> None:
-        number = 0
+    def forever(self, job: Callable[[], Iterator[None]]) -> None:
         while not self.stop.is_set():
             with contextlib.suppress(*NETWORK_PROBLEMS):
-                for number in job(number):  # type: ignore[operator]
+                for _ in job():
                     if self.stop.is_set():
                         return
             self.stop.wait(0.01)
 
-    def deliver(self, number: int) -> Iterator[int]:
+    def deliver(self) -> Iterator[None]:
         with smtplib.SMTP("127.0.0.1", self.server.ports["smtp"], timeout=10) as client:
             while True:
-                number += 1
+                number = next(self.numbers)
                 token = f"d{self.seed}-{number}"
                 with self.ledger.lock:
                     self.ledger.doubtful.add(token)
@@ -196,26 +198,26 @@ class Load:
                 with self.ledger.lock:
                     self.ledger.acknowledged.add(token)
                     self.ledger.delivered.add(token)
-                yield number
+                yield
 
-    def submit(self, number: int) -> Iterator[int]:
+    def submit(self) -> Iterator[None]:
         with smtplib.SMTP("127.0.0.1", self.server.ports["submission"], timeout=10) as client:
             client.ehlo()
             client.login(f"bob@{DOMAIN}", PASSWORD)
             while True:
-                number += 1
+                number = next(self.numbers)
                 token = f"r{self.seed}-{number}"
                 data = mail(token).replace(b"From: sender@far.test", f"From: bob@{DOMAIN}".encode())
                 client.sendmail(f"bob@{DOMAIN}", ["someone@far.test"], data)
                 with self.ledger.lock:
                     self.ledger.relayed.add(token)
-                yield number
+                yield
 
-    def append(self, number: int) -> Iterator[int]:
+    def append(self) -> Iterator[None]:
         connection = self.server.imap("bob")
         try:
             while True:
-                number += 1
+                number = next(self.numbers)
                 token = f"a{self.seed}-{number}"
                 with self.ledger.lock:
                     self.ledger.doubtful.add(token)
@@ -226,15 +228,15 @@ class Load:
                         self.ledger.saw_uid("Archive", int(found[1]), int(found[2]), token)
                     with self.ledger.lock:
                         self.ledger.acknowledged.add(token)
-                yield number
+                yield
         finally:
             connection.shutdown()
 
-    def move_and_expunge(self, number: int) -> Iterator[int]:
+    def move_and_expunge(self) -> Iterator[None]:
         connection = self.server.imap("bob")
         try:
             while True:
-                number += 1
+                number = next(self.numbers)
                 token = f"m{self.seed}-{number}"
                 with self.ledger.lock:
                     self.ledger.doubtful.add(token)
@@ -256,7 +258,7 @@ class Load:
                     if answer == "OK":
                         with self.ledger.lock:
                             self.ledger.expunged.add(token)
-                yield number
+                yield
         finally:
             connection.shutdown()
 
