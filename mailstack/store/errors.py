@@ -1,0 +1,62 @@
+"""Causes that stop a call into the store. They carry no codes: each door has its own table."""
+
+import errno
+
+
+class StoreProblem(Exception):
+    """The base of all causes; `detail` is for the log, never for a client."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class NoSuchMailbox(StoreProblem):
+    """There is no mailbox of that name."""
+
+
+class MailboxExists(StoreProblem):
+    """A mailbox of that name is there already."""
+
+
+class NameRefused(StoreProblem):
+    """A name that can't be a mailbox: empty parts, control characters, too long for a folder."""
+
+
+class MailboxInUse(StoreProblem):
+    """INBOX can't be deleted."""
+
+
+class OverQuota(StoreProblem):
+    """The account has no room for it."""
+
+
+class TooManyKeywords(StoreProblem):
+    """All 26 letters of the mailbox are in use."""
+
+
+class MessageGone(StoreProblem):
+    """The message was expunged meanwhile."""
+
+
+class NoSpace(StoreProblem):
+    """The disk or its quota is full."""
+
+
+class StoreFailed(StoreProblem):
+    """The disk failed or is read-only."""
+
+
+class DataLocked(StoreProblem):
+    """Another server works on this data folder."""
+
+
+class DataTooNew(StoreProblem):
+    """The data was written by a newer version."""
+
+
+def from_os_error(problem: OSError) -> StoreProblem:
+    """The cause that a failed call of the system means."""
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(str(problem))
+    return StoreFailed(str(problem))
