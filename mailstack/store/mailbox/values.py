@@ -7,6 +7,8 @@ from pathlib import Path
 from mailstack.message.flag import Flags
 from mailstack.store.content import Content
 
+NO_FLAGS = Flags(0)
+
 
 class SpecialUse(enum.Enum):
     """RFC 6154 2."""
@@ -77,7 +79,7 @@ class NewMessage:
 
     content: Content
     prefix: bytes = b""
-    flags: Flags = Flags(0)
+    flags: Flags = NO_FLAGS
     keywords: frozenset[str] = frozenset()
     internal_date: float | None = None  # seconds since the epoch; None is now
     unique: str | None = None  # EMAILID; a delivery's is <id>.<recipient number>

@@ -1,0 +1,70 @@
+"""What a client can ask again is kept as the bytes to send: ENVELOPE, BODYSTRUCTURE, part trees, in packs of 256 UIDs."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import msgspec
+
+from mailstack.message import mime, structure
+from mailstack.store.errors import MessageGone
+from mailstack.store.mailbox.maildir import Maildir
+
+PACK = 256
+ENVELOPE, STRUCTURE, BODY, PARTS = "envelope", "structure", "body", "parts"
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(dict[int, bytes])
+
+
+def dump(pack: dict[int, bytes]) -> bytes:
+    return _encoder.encode(pack)
+
+
+def load(data: bytes) -> dict[int, bytes]:
+    return _decoder.decode(data)
+
+
+def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]]) -> dict[int, bytes]:
+    """UID -> answer, for files given as (UID, path, convert to CRLF). Messages that are gone are left out."""
+    found: dict[int, bytes] = {}
+    for uid, path, convert in files:
+        try:
+            if kind == ENVELOPE:
+                found[uid] = structure.envelope(maildir.header(path, convert=convert))
+                continue
+            data = maildir.read(path, convert=convert)
+        except (MessageGone, FileNotFoundError):
+            continue
+        part = mime.walk(data)
+        if kind == PARTS:
+            found[uid] = mime.dump(part)
+        else:
+            found[uid] = structure.body_structure(part, data, kind == STRUCTURE)
+    return found
+
+
+class AnswerCache:
+    """Packs in memory, the least recently used go first. Shared by all accounts, on the event loop only."""
+
+    def __init__(self, limit: int = 64 << 20) -> None:
+        self._limit = limit
+        self._octets = 0
+        self._packs: OrderedDict[tuple[str, str, int], tuple[dict[int, bytes], int]] = OrderedDict()
+
+    def get(self, mailbox: str, kind: str, number: int) -> dict[int, bytes] | None:
+        entry = self._packs.get((mailbox, kind, number))
+        if entry is None:
+            return None
+        self._packs.move_to_end((mailbox, kind, number))
+        return entry[0]
+
+    def put(self, mailbox: str, kind: str, number: int, pack: dict[int, bytes]) -> None:
+        size = sum(map(len, pack.values())) + 120 * len(pack)
+        old = self._packs.pop((mailbox, kind, number), None)
+        if old is not None:
+            self._octets -= old[1]
+        self._packs[(mailbox, kind, number)] = (pack, size)
+        self._octets += size
+        while self._octets > self._limit and len(self._packs) > 1:
+            _, (_, dropped) = self._packs.popitem(last=False)
+            self._octets -= dropped

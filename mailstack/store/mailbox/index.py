@@ -1,0 +1,204 @@
+"""An account's index.sqlite3: a journal with snapshots, and caches. Plain blocking code; the account serialises the calls."""
+
+import contextlib
+import functools
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from mailstack.store.disk import Disk
+from mailstack.store.errors import DataTooNew
+from mailstack.store.mailbox.facts import Entry, Head, dump, dump_head, load, load_head
+
+P = ParamSpec("P")
+R = TypeVar("R")
+VERSION = 1
+SCHEMA = """
+CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL, open INTEGER NOT NULL);
+CREATE TABLE head (mailbox TEXT PRIMARY KEY, head BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE segment (mailbox TEXT, number INTEGER, messages BLOB NOT NULL, PRIMARY KEY (mailbox, number));
+CREATE TABLE cache (mailbox TEXT, kind TEXT, number INTEGER, items BLOB NOT NULL, PRIMARY KEY (mailbox, kind, number));
+CREATE TABLE delivered (name TEXT PRIMARY KEY, uid INTEGER NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    seq: int
+    entry: Entry
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one mailbox writes: its head and the segments that changed (None deletes one)."""
+
+    mailbox: str
+    head: Head
+    segments: dict[int, bytes | None]
+
+
+def _locked(method: Callable[Concatenate["Index", P], R]) -> Callable[Concatenate["Index", P], R]:
+    """One thread at a time on the connection."""
+
+    @functools.wraps(method)
+    def locked(self: "Index", *arguments: P.args, **named: P.kwargs) -> R:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return locked
+
+
+class Index:
+    """All methods block and raise sqlite3.Error; a caller that sees one calls `reopen`."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        self._path = path
+        self._disk = disk
+        self._lock = threading.Lock()  # caches are read beside the account's turn
+        self.fresh = False  # the file was not there, or could not be read
+        self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as problem:
+            if "malformed" not in str(problem) and "not a database" not in str(problem):
+                raise
+            # The index is a cache: a broken one is put aside and made anew from the Maildir.
+            for end in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    self._disk.rename(f"{self._path}{end}", f"{self._path}{end}.broken")
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level="IMMEDIATE", cached_statements=32)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-512")
+        connection.execute("PRAGMA wal_autocheckpoint=400")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            connection.close()
+            raise DataTooNew(str(self._path))
+        if version == 0:
+            self.fresh = True
+            connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+        return connection
+
+    @_locked
+    def reopen(self) -> None:
+        """After an error: a new connection sees what was really committed."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        self._connection = self._open()
+
+    @_locked
+    def last(self) -> int:
+        """The number of the newest row that was ever committed."""
+        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name='journal'").fetchone()
+        return int(row[0]) if row else 0
+
+    @_locked
+    def drop_after(self, seq: int) -> None:
+        """Take back rows whose commit failed half-way: they were never answered."""
+        self._connection.execute("DELETE FROM journal WHERE seq>?", (seq,))
+        self._disk.commit(self._connection)
+
+    @_locked
+    def close(self) -> None:
+        self._connection.close()
+
+    @_locked
+    def journal(self) -> list[JournalRow]:
+        rows = self._connection.execute("SELECT seq, entry, open FROM journal ORDER BY seq").fetchall()
+        return [JournalRow(seq, load(entry), bool(opened)) for seq, entry, opened in rows]
+
+    @_locked
+    def heads(self) -> dict[str, Head]:
+        return {mailbox: load_head(head) for mailbox, head in self._connection.execute("SELECT mailbox, head FROM head")}
+
+    @_locked
+    def segments(self, mailbox: str) -> list[bytes]:
+        query = "SELECT messages FROM segment WHERE mailbox=? ORDER BY number"
+        return [row[0] for row in self._connection.execute(query, (mailbox,))]
+
+    @_locked
+    def commit(self, entry: Entry, closed: int, deliveries: Iterable[tuple[str, int, int]] = ()) -> int:
+        """One durable commit: the entry, the highest row whose operations are done, names of deliveries. The row's number."""
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if closed:
+                connection.execute("UPDATE journal SET open=0 WHERE open=1 AND seq<=?", (closed,))
+            connection.executemany("INSERT OR IGNORE INTO delivered VALUES (?,?,?)", deliveries)
+            cursor = connection.execute("INSERT INTO journal (entry, open) VALUES (?,?)", (dump(entry), bool(entry.operations)))
+            self._disk.commit(connection)
+        except BaseException:
+            connection.rollback()
+            raise
+        return int(cursor.lastrowid or 0)
+
+    @_locked
+    def delivered(self, names: list[str]) -> dict[str, int]:
+        """Which of the deliveries have been made, with their UIDs."""
+        found: dict[str, int] = {}
+        for name in names:
+            row = self._connection.execute("SELECT uid FROM delivered WHERE name=?", (name,)).fetchone()
+            if row:
+                found[name] = row[0]
+        return found
+
+    @_locked
+    def snapshot(self, snapshots: list[Snapshot], closed: int, forget_before: int) -> None:
+        """Write heads and segments, and drop the journal up to `closed`, all in one commit."""
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for snapshot in snapshots:
+                head = dump_head(snapshot.head)
+                connection.execute("INSERT OR REPLACE INTO head VALUES (?,?)", (snapshot.mailbox, head))
+                for number, messages in snapshot.segments.items():
+                    if messages is None:
+                        connection.execute("DELETE FROM segment WHERE mailbox=? AND number=?", (snapshot.mailbox, number))
+                    else:
+                        connection.execute(
+                            "INSERT OR REPLACE INTO segment VALUES (?,?,?)", (snapshot.mailbox, number, messages)
+                        )
+            connection.execute("DELETE FROM journal WHERE seq<=?", (closed,))
+            connection.execute("DELETE FROM delivered WHERE time<?", (forget_before,))
+            self._disk.commit(connection)
+        except BaseException:
+            connection.rollback()
+            raise
+
+    @_locked
+    def forget(self, mailbox: str) -> None:
+        """A mailbox was deleted."""
+        for table in ("head", "segment", "cache"):
+            self._connection.execute(f"DELETE FROM {table} WHERE mailbox=?", (mailbox,))  # noqa: S608 - three fixed names
+        self._disk.commit(self._connection)
+
+    @_locked
+    def cached(self, mailbox: str, kind: str, numbers: list[int]) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        query = "SELECT items FROM cache WHERE mailbox=? AND kind=? AND number=?"
+        for number in numbers:
+            row = self._connection.execute(query, (mailbox, kind, number)).fetchone()
+            if row:
+                found[number] = row[0]
+        return found
+
+    @_locked
+    def cache(self, mailbox: str, kind: str, items: dict[int, bytes]) -> None:
+        """Keep packed answers. Their loss costs time only, so this commit is not flushed."""
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            rows = [(mailbox, kind, number, data) for number, data in items.items()]
+            with self._connection:
+                self._connection.executemany("INSERT OR REPLACE INTO cache VALUES (?,?,?,?)", rows)
+        finally:
+            self._connection.execute("PRAGMA synchronous=FULL")

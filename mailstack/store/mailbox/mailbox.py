@@ -1,0 +1,332 @@
+"""One open mailbox, shared by its sessions. All attributes are read on the event loop; changes go through the account's turn."""
+
+import asyncio
+import os
+from array import array
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from mailstack.message import mime
+from mailstack.message.flag import KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
+from mailstack.store.content import BLOCK
+from mailstack.store.errors import MessageGone
+from mailstack.store.mailbox import answers
+from mailstack.store.mailbox.marks import Marks
+from mailstack.store.mailbox.state import MailboxState, Tombstones
+from mailstack.store.mailbox.values import Change, Copied, How, MailboxStatus, SpecialUse, Stored
+
+if TYPE_CHECKING:
+    from mailstack.store.mailbox.account import Account
+
+READ_AT_ONCE = 1 << 20  # octets that one hop to a thread reads
+
+
+def converts(base: bytes) -> bool:
+    """Whether the file has bare LF: another program's, whose size on disk differs from that on the wire."""
+    _, found, rest = base.partition(b",S=")
+    size, comma, more = rest.partition(b",W=")
+    return not (found and comma and more.partition(b",")[0] == size)
+
+
+class Mailbox:
+    """Get one from Account.open, and call release() when done with it."""
+
+    def __init__(self, account: "Account", name: str, folder: str, marks: Marks) -> None:
+        self._account = account
+        self.name = name
+        self.folder = folder
+        self.marks = marks
+        self.state: MailboxState | None = None
+        self.deleted = False
+        self.users = 0
+        self.recent_from = 0  # UIDs below were seen by a session with write access
+        self.folder_times = (0, 0)
+        self.own_changes = False  # since the last scan
+        self.scanned_at = 0.0
+        self._listeners: list[Callable[[Change], None]] = []
+        self._prefix = os.fsencode(folder) + b"/" if folder else b""
+
+    # What sessions read ---------------------------------------------------------------------------------------------
+
+    @property
+    def loaded(self) -> MailboxState:
+        assert self.state is not None, "the mailbox is not open"
+        return self.state
+
+    @property
+    def id(self) -> str:
+        return self.marks.id
+
+    @property
+    def special_use(self) -> SpecialUse | None:
+        return SpecialUse(self.marks.special_use) if self.marks.special_use else None
+
+    @property
+    def uid_validity(self) -> int:
+        return self.marks.uid_validity
+
+    @property
+    def uid_next(self) -> int:
+        return self.loaded.uid_next
+
+    @property
+    def highest_modseq(self) -> int:
+        return self.loaded.highest_modseq
+
+    @property
+    def keywords(self) -> tuple[str | None, ...]:
+        """By number of their letter; None where a letter is free."""
+        return tuple(self.loaded.keywords)
+
+    @property
+    def keywords_full(self) -> bool:
+        """Whether no further keyword can be taken."""
+        used = self.loaded.letters_in_use()
+        return all(name is not None and used >> number & 1 for number, name in enumerate(self.loaded.keywords))
+
+    @property
+    def uids(self) -> array[int]:
+        return self.loaded.uids
+
+    @property
+    def flags(self) -> array[int]:
+        return self.loaded.flags
+
+    @property
+    def modseqs(self) -> array[int]:
+        return self.loaded.modseqs
+
+    @property
+    def sizes(self) -> array[int]:
+        return self.loaded.sizes
+
+    @property
+    def dates(self) -> array[int]:
+        return self.loaded.dates
+
+    @property
+    def tombstones(self) -> Tombstones:
+        return self.loaded.tombstones
+
+    def position(self, uid: int) -> int | None:
+        return self.loaded.position(uid)
+
+    def email_id(self, uid: int) -> str:
+        """EMAILID (RFC 8474 5.1): the unique part of the file's name."""
+        place = self.loaded.position(uid)
+        if place is None:
+            raise MessageGone
+        return self.loaded.bases[place].partition(b".")[2].partition(b",")[0].rpartition(b".")[0].decode("ascii")
+
+    def keyword_names(self, flags: int) -> list[str]:
+        names = self.loaded.keywords
+        return [name for number in keyword_numbers(flags) if (name := names[number]) is not None]
+
+    def flags_of(self, flags: Flags, keywords: frozenset[str]) -> int:
+        """Bits with the keywords' letters; all of them must be known here."""
+        lower = {name.lower(): number for number, name in enumerate(self.loaded.keywords) if name is not None}
+        bits = int(flags & ~KEYWORDS)
+        for keyword in keywords:
+            bits |= keyword_bit(lower[keyword.lower()])
+        return bits
+
+    def status(self) -> MailboxStatus:
+        state = self.loaded
+        seen, deleted = int(Flags.SEEN), int(Flags.DELETED)
+        gone = [place for place, flags in enumerate(state.flags) if flags & deleted]
+        return MailboxStatus(
+            messages=len(state.uids),
+            unseen=sum(1 for flags in state.flags if not flags & seen),
+            deleted=len(gone),
+            recent=sum(1 for uid in state.uids[-1000:] if uid >= self.recent_from) if self.recent_from else 0,
+            uid_next=state.uid_next,
+            uid_validity=self.marks.uid_validity,
+            highest_modseq=state.highest_modseq,
+            size=state.octets,
+            deleted_size=sum(state.sizes[place] for place in gone),
+            id=self.marks.id,
+        )
+
+    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Be told of each change once it is durable. Returns the way to stop."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def publish(self, change: Change | None) -> None:
+        if change is not None:
+            for listener in tuple(self._listeners):
+                listener(change)
+
+    def moved(self, name: str, folder: str) -> None:
+        """The mailbox was renamed."""
+        self.name = name
+        self.folder = folder
+        self._prefix = os.fsencode(folder) + b"/" if folder else b""
+
+    def release(self) -> None:
+        self.users -= 1
+        self._account.used()
+
+    # Changes --------------------------------------------------------------------------------------------------------
+
+    async def store(
+        self,
+        uids: Sequence[int],
+        how: How,
+        flags: Flags,
+        keywords: frozenset[str] = frozenset(),
+        unchanged_since: int | None = None,
+        origin: object = None,
+    ) -> Stored:
+        """Change flags (RFC 9051 6.4.6). Messages that are gone are left out. Durable when it returns."""
+        return await self._account.store(self, uids, how, flags & SYSTEM, keywords, unchanged_since, origin)
+
+    async def expunge(self, uids: Sequence[int], *, force: bool = False) -> tuple[int, ...]:
+        """Remove those with \\Deleted (all of them with `force`); the UIDs that went."""
+        return await self._account.expunge(self, uids, force)
+
+    async def copy(self, uids: Sequence[int], destination: str) -> Copied:
+        """All or none."""
+        return await self._account.copy(self, uids, destination, move=False)
+
+    async def move(self, uids: Sequence[int], destination: str) -> Copied:
+        """All or none."""
+        return await self._account.copy(self, uids, destination, move=True)
+
+    async def check(self) -> None:
+        """See what other programs did to the folder."""
+        await self._account.check(self)
+
+    # Reading --------------------------------------------------------------------------------------------------------
+
+    def path(self, place: int) -> bytes:
+        """Where a message's file is, below the Maildir."""
+        state = self.loaded
+        if state.uids[place] in state.fresh:
+            return self._prefix + b"new/" + state.bases[place]
+        return self._prefix + b"cur/" + state.bases[place] + b":2," + to_letters(state.flags[place]).encode()
+
+    def target(self, base: bytes, flags: int) -> bytes:
+        return self._prefix + b"cur/" + base + b":2," + to_letters(flags).encode()
+
+    def fresh_target(self, base: bytes) -> bytes:
+        return self._prefix + b"new/" + base
+
+    def temporary(self, name: str) -> bytes:
+        return self._prefix + b"tmp/" + name.encode()
+
+    def _files(self, uids: Sequence[int]) -> list[tuple[int, bytes, bool]]:
+        state = self.loaded
+        return [(state.uids[place], self.path(place), converts(state.bases[place])) for place in state.positions(list(uids))]
+
+    async def _read(self, uid: int, start: int, length: int | None) -> bytes:
+        files = self._files([uid])
+        if not files:
+            raise MessageGone
+        _, path, convert = files[0]
+        return await self._account.reading(
+            lambda: self._account.maildir.read(path, start, length, convert=convert), lambda: self._read(uid, start, length)
+        )
+
+    async def read(self, uid: int, start: int = 0, length: int | None = None) -> bytes:
+        """Octets of a message. Raises MessageGone."""
+        return await self._read(uid, start, length)
+
+    async def read_many(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """Whole messages by UID, one hop; those that are gone are left out. The caller bounds the sum of sizes."""
+        maildir = self._account.maildir
+        files = self._files(uids)
+
+        def blocking() -> dict[int, bytes]:
+            found = {}
+            for uid, path, convert in files:
+                try:
+                    found[uid] = maildir.read(path, convert=convert)
+                except MessageGone:
+                    continue
+            return found
+
+        found = await self._account.hop(blocking)
+        for uid, _, _ in files:
+            if uid not in found and self.loaded.position(uid) is not None:
+                try:
+                    found[uid] = await self._read(uid, 0, None)
+                except MessageGone:
+                    continue
+        return found
+
+    async def blocks(self, uid: int, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """A large message piece by piece, so that it is never in memory whole."""
+        place = self.loaded.position(uid)
+        if place is None:
+            raise MessageGone
+        end = self.loaded.sizes[place] if length is None else min(self.loaded.sizes[place], start + length)
+        while start < end:
+            block = await self._read(uid, start, min(BLOCK, end - start))
+            if not block:
+                raise MessageGone
+            start += len(block)
+            yield block
+
+    async def headers(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """Whole headers by UID, with their blank line."""
+        maildir = self._account.maildir
+        found: dict[int, bytes] = {}
+        files = self._files(uids)
+        for first in range(0, len(files), answers.PACK):
+            some = files[first : first + answers.PACK]
+
+            def blocking(some: list[tuple[int, bytes, bool]] = some) -> dict[int, bytes]:
+                headers = {}
+                for uid, path, convert in some:
+                    try:
+                        headers[uid] = maildir.header(path, convert=convert)
+                    except MessageGone:
+                        continue
+                return headers
+
+            found |= await self._account.hop(blocking)
+        return found
+
+    async def envelopes(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """ENVELOPE by UID, ready to send; computed once and kept."""
+        return await self._answers(answers.ENVELOPE, uids)
+
+    async def structures(self, uids: Sequence[int], extended: bool) -> dict[int, bytes]:
+        """BODYSTRUCTURE (extended) or BODY by UID, ready to send."""
+        return await self._answers(answers.STRUCTURE if extended else answers.BODY, uids)
+
+    async def parts(self, uids: Sequence[int]) -> dict[int, mime.Part]:
+        """The kept trees of octet offsets."""
+        found = await self._answers(answers.PARTS, uids)
+        return {uid: mime.load(data) for uid, data in found.items()}
+
+    async def _answers(self, kind: str, uids: Sequence[int]) -> dict[int, bytes]:
+        cache = self._account.answers
+        state = self.loaded
+        found: dict[int, bytes] = {}
+        missing: dict[int, list[int]] = {}
+        packs: dict[int, dict[int, bytes]] = {}
+        wanted: dict[int, list[int]] = {}
+        for uid in uids:
+            wanted.setdefault(uid // answers.PACK, []).append(uid)
+        absent = [number for number in wanted if cache.get(self.id, kind, number) is None]
+        if absent:
+            for number, data in (await self._account.hop(self._account.index.cached, self.id, kind, absent)).items():
+                cache.put(self.id, kind, number, answers.load(data))
+        for number, some in wanted.items():
+            pack = packs[number] = cache.get(self.id, kind, number) or {}
+            for uid in some:
+                answer = pack.get(uid)
+                if answer is not None:
+                    found[uid] = answer
+                elif state.position(uid) is not None:
+                    missing.setdefault(number, []).append(uid)
+        for number, some in missing.items():
+            fresh = await self._account.hop(answers.compute, self._account.maildir, kind, self._files(some))
+            found |= fresh
+            pack = {uid: answer for uid, answer in packs[number].items() if state.position(uid) is not None} | fresh
+            cache.put(self.id, kind, number, pack)
+            self._account.keep_answers(self.id, kind, number)
+            await asyncio.sleep(0)
+        return found

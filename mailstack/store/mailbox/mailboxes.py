@@ -1,0 +1,100 @@
+"""All accounts of the server: opened on first use, the least recently used are closed."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from mailstack.store.disk import Disk
+from mailstack.store.mailbox.account import Account, Surroundings
+from mailstack.store.mailbox.answers import AnswerCache
+from mailstack.store.mailbox.filename import safe_host
+from mailstack.store.mailbox.values import AccountFolder
+
+OPEN_ACCOUNTS = 256
+THREADS = 8
+
+
+class Mailboxes:
+    """The store's door. One for a data folder."""
+
+    def __init__(
+        self,
+        hostname: str,
+        disk: Disk | None = None,
+        clock: Callable[[], float] = time.time,
+        randomness: random.Random | None = None,
+        limit: int = OPEN_ACCOUNTS,
+    ) -> None:
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._surroundings = Surroundings(
+            executor=self._executor,
+            disk=disk or Disk(),
+            clock=clock,
+            randomness=randomness or random.SystemRandom(),
+            host=safe_host(hostname),
+            answers=AnswerCache(),
+        )
+        self._limit = limit
+        self._accounts: dict[str, asyncio.Task[Account]] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}
+
+    async def account(self, folder: AccountFolder) -> Account:
+        """The account in a folder, made with its special-use mailboxes if it is not there yet."""
+        key = str(folder.path)
+        while key in self._closing:
+            await asyncio.wait([self._closing[key]])
+        task = self._accounts.get(key)
+        if task is None:
+            task = self._accounts[key] = asyncio.create_task(self._open(folder))
+            self._make_room()
+        try:
+            account = await asyncio.shield(task)
+        except BaseException:
+            if task.done() and self._accounts.get(key) is task and (task.cancelled() or task.exception()):
+                del self._accounts[key]
+            raise
+        account.quota = folder.quota
+        account.used()
+        return account
+
+    async def _open(self, folder: AccountFolder) -> Account:
+        account = Account(folder, self._surroundings)
+        await account.start()
+        return account
+
+    def _make_room(self) -> None:
+        if len(self._accounts) <= self._limit:
+            return
+        idle = [
+            (task.result().last_used, key)
+            for key, task in self._accounts.items()
+            if task.done() and not task.cancelled() and task.exception() is None and not task.result().busy
+        ]
+        for _, key in sorted(idle)[: max(1, self._limit // 16)]:
+            if time.monotonic() - self._accounts[key].result().last_used > 1.0:
+                self._closing[key] = asyncio.create_task(self._close(key, self._accounts.pop(key).result()))
+
+    async def _close(self, key: str, account: Account) -> None:
+        try:
+            await account.close()
+        finally:
+            del self._closing[key]
+
+    async def forget(self, folder: AccountFolder) -> None:
+        """Close an account that is being removed."""
+        task = self._accounts.pop(str(folder.path), None)
+        if task is not None:
+            await (await task).close()
+
+    async def close(self) -> None:
+        """Finish and close all accounts."""
+        tasks = list(self._accounts.values())
+        self._accounts.clear()
+        for task in tasks:
+            if not task.cancelled() and (not task.done() or task.exception() is None):
+                await (await task).close()
+        if self._closing:
+            await asyncio.wait(self._closing.values())
+        self._executor.shutdown()

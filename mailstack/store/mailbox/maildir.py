@@ -1,0 +1,247 @@
+"""Blocking work on an account's Maildir: writing, renaming, reading. Paths are bytes below the Maildir."""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from mailstack.store.content import Content
+from mailstack.store.disk import Disk
+from mailstack.store.errors import MessageGone
+from mailstack.store.mailbox.facts import Link, Operation, Rename, Unlink
+from mailstack.store.mailbox.filename import split
+
+FOLDERS = (b"tmp", b"new", b"cur")
+
+
+class Maildir:
+    """One account's tree. A mailbox is a folder name in bytes: b"" for INBOX, b".Sent" for Sent."""
+
+    def __init__(self, root: Path, disk: Disk) -> None:
+        self.root = root
+        self._bytes = os.fsencode(root)
+        self.disk = disk
+
+    def path(self, relative: bytes) -> bytes:
+        return self._bytes + b"/" + relative
+
+    def folder_path(self, folder: str) -> Path:
+        return self.root / folder if folder else self.root
+
+    def make_folder(self, folder: str) -> None:
+        """A mailbox's folder with tmp, new and cur; durable."""
+        path = self.folder_path(folder)
+        for part in (path, *(path / os.fsdecode(name) for name in FOLDERS)):
+            with contextlib.suppress(FileExistsError):
+                self.disk.mkdir(part)
+        if folder:
+            marker = path / "maildirfolder"
+            if not marker.exists():
+                os.close(os.open(marker, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        self.disk.sync_folder(path)
+        self.disk.sync_folder(path.parent)
+
+    def write_temporary(self, name: bytes, prefix: bytes, content: Content) -> int:
+        """Put a message in its place in tmp/, flushed. Its size in octets."""
+        path = self.path(name)
+        descriptor = self.disk.create(path)  # type: ignore[arg-type]
+        try:
+            if content.descriptor is None:
+                self.disk.write(descriptor, prefix + content.bytes() if prefix else content.bytes())
+            else:
+                if prefix:
+                    self.disk.write(descriptor, prefix)
+                self.disk.copy(content.descriptor, descriptor, content.size)
+            self.disk.sync(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
+        finally:
+            self.disk.close(descriptor)
+        return len(prefix) + content.size
+
+    def discard(self, names: Iterable[bytes]) -> None:
+        for name in names:
+            with contextlib.suppress(OSError):
+                self.disk.unlink(self.path(name))  # type: ignore[arg-type]
+
+    def rename_all(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        """Rename and flush the folders that received something. On failure what was renamed goes back."""
+        done: list[tuple[bytes, bytes]] = []
+        try:
+            for source, target in pairs:
+                self.disk.rename(self.path(source), self.path(target))  # type: ignore[arg-type]
+                done.append((source, target))
+            self.sync_parents(target for _, target in pairs)
+        except OSError:
+            for source, target in reversed(done):
+                with contextlib.suppress(OSError):
+                    os.rename(self.path(target), self.path(source))
+            raise
+
+    def sync_parents(self, paths: Iterable[bytes]) -> None:
+        for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in paths):
+            self.disk.sync_folder(self.path(parent))  # type: ignore[arg-type]
+
+    # Operations that a commit promised ------------------------------------------------------------------------------
+
+    def carry_out(self, operations: list[Operation], *, again: bool = False) -> None:
+        """Do what was promised, in order, and flush the folders. `again`: after a crash, when some may be done already."""
+        touched: list[bytes] = []
+        for operation in operations:
+            match operation:
+                case Rename(source, target):
+                    self._rename(source, target)
+                    touched += [target, source] if source.rpartition(b"/")[0] != target.rpartition(b"/")[0] else [target]
+                case Link(source, target):
+                    if not again or self.look_up(target) is None:
+                        self._link(source, target)
+                    touched.append(target)
+                case Unlink(path):
+                    self._unlink(path)
+                    touched.append(path)
+        with contextlib.suppress(FileNotFoundError):
+            self.sync_parents(touched)
+
+    def _rename(self, source: bytes, target: bytes) -> None:
+        try:
+            self.disk.rename(self.path(source), self.path(target))  # type: ignore[arg-type]
+        except FileNotFoundError:
+            # Another program may have changed the flags meanwhile; if the base is nowhere, this was done before.
+            other = self.look_up(source)
+            if other is not None and os.path.dirname(source) != os.path.dirname(target):
+                with contextlib.suppress(FileNotFoundError):
+                    self.disk.rename(self.path(other), self.path(target))  # type: ignore[arg-type]
+
+    def _link(self, source: bytes, target: bytes) -> None:
+        try:
+            self.disk.link(self.path(source), self.path(target))  # type: ignore[arg-type]
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            other = self.look_up(source)
+            if other is not None:
+                with contextlib.suppress(FileExistsError, FileNotFoundError):
+                    self.disk.link(self.path(other), self.path(target))  # type: ignore[arg-type]
+        except OSError as problem:
+            if problem.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM):
+                raise
+            self._copy(source, target)
+
+    def _copy(self, source: bytes, target: bytes) -> None:
+        """Where a hard link can't be: too many of them, or another file system."""
+        reader = self.open(source)
+        parent, _, name = target.rpartition(b"/")
+        temporary = parent.rpartition(b"/")[0] + (b"/tmp/" if b"/" in parent else b"tmp/") + name.partition(b":")[0]
+        try:
+            writer = self.disk.create(self.path(temporary))  # type: ignore[arg-type]
+            try:
+                self.disk.copy(reader, writer, os.fstat(reader).st_size)
+                self.disk.sync(writer)
+            finally:
+                self.disk.close(writer)
+        finally:
+            os.close(reader)
+        self.disk.rename(self.path(temporary), self.path(target))  # type: ignore[arg-type]
+
+    def _unlink(self, path: bytes) -> None:
+        try:
+            self.disk.unlink(self.path(path))  # type: ignore[arg-type]
+        except FileNotFoundError:
+            other = self.look_up(path)
+            if other is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    self.disk.unlink(self.path(other))  # type: ignore[arg-type]
+
+    # Reading --------------------------------------------------------------------------------------------------------
+
+    def look_up(self, relative: bytes) -> bytes | None:
+        """Where a message is whose flags were changed by another program: by its base name in cur/ and new/."""
+        parent, _, name = relative.rpartition(b"/")
+        folder = parent.rpartition(b"/")[0]
+        base, _ = split(name)
+        for part in (b"cur", b"new"):
+            where = folder + b"/" + part if folder else part
+            with contextlib.suppress(FileNotFoundError), os.scandir(self.path(where)) as entries:
+                for entry in entries:
+                    if entry.name.startswith(base) and split(entry.name)[0] == base:
+                        return where + b"/" + entry.name
+        return None
+
+    def open(self, relative: bytes) -> int:
+        """A descriptor for reading. Raises MessageGone if the file is nowhere, OSError if it can't be read."""
+        path = relative
+        for attempt in range(3):
+            try:
+                descriptor = os.open(self.path(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError:
+                found = self.look_up(relative)
+                if found is None:
+                    if attempt == 2:
+                        raise MessageGone(os.fsdecode(relative)) from None
+                    continue
+                path = found
+                continue
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise MessageGone("not a regular file")
+            return descriptor
+        raise MessageGone(os.fsdecode(relative))
+
+    def read(self, relative: bytes, start: int = 0, length: int | None = None, *, convert: bool = False) -> bytes:
+        """Octets of a message as they go on the wire. `convert`: the file has bare LF and is served with CRLF."""
+        descriptor = self.open(relative)
+        try:
+            size = os.fstat(descriptor).st_size
+            if convert:
+                data = to_wire(_read_all(descriptor, 0, size))
+                return data[start : None if length is None else start + length]
+            wanted = size - start if length is None else min(length, size - start)
+            return _read_all(descriptor, start, wanted) if wanted > 0 else b""
+        finally:
+            os.close(descriptor)
+
+    def header(self, relative: bytes, *, convert: bool) -> bytes:
+        """The header with its blank line, reading no more than needed."""
+        descriptor = self.open(relative)
+        try:
+            size = os.fstat(descriptor).st_size
+            limit = 16384
+            while True:
+                data = _read_all(descriptor, 0, min(limit, size))
+                whole = len(data) >= size
+                if convert:
+                    data = to_wire(data)
+                end = data.find(b"\r\n\r\n")
+                if data.startswith(b"\r\n"):
+                    return b"\r\n"
+                if end >= 0:
+                    return data[: end + 4]
+                if whole:
+                    return data
+                limit *= 8
+        finally:
+            os.close(descriptor)
+
+
+def _read_all(descriptor: int, start: int, length: int) -> bytes:
+    data = os.pread(descriptor, length, start)
+    if len(data) == length or not data:
+        return data
+    parts = [data]
+    have = len(data)
+    while have < length:
+        data = os.pread(descriptor, length - have, start + have)
+        if not data:
+            break
+        parts.append(data)
+        have += len(data)
+    return b"".join(parts)
+
+
+def to_wire(data: bytes) -> bytes:
+    """Bare LF becomes CRLF; what has CRLF stays."""
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

@@ -1,0 +1,205 @@
+"""One mailbox in memory: packed arrays by position, changed only by facts, on the event loop only.
+
+`uids` is replaced and never changed in place, so that a session may keep the object as its view.
+"""
+
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from mailstack.message.flag import KEYWORD_COUNT, Flags
+from mailstack.store.mailbox import facts
+from mailstack.store.mailbox.facts import Added, Fact, Flagged, unpack
+from mailstack.store.mailbox.values import Change, FlagsChanged, MessagesAdded, MessagesExpunged
+
+SEGMENT = 4096
+
+
+@dataclass(slots=True)
+class Tombstones:
+    """UIDs that were expunged, with the MODSEQ of that, in the order it happened. Nothing is known up to `since`."""
+
+    uids: array[int] = field(default_factory=lambda: array("I"))
+    modseqs: array[int] = field(default_factory=lambda: array("Q"))
+    since: int = 0
+
+
+@dataclass(slots=True)
+class MailboxState:
+    """Positions are valid until the next await."""
+
+    id: str
+    uid_validity: int
+    uid_next: int = 1
+    highest_modseq: int = 1
+    uids: array[int] = field(default_factory=lambda: array("I"))
+    flags: array[int] = field(default_factory=lambda: array("Q"))
+    modseqs: array[int] = field(default_factory=lambda: array("Q"))
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    dates: array[int] = field(default_factory=lambda: array("q"))
+    bases: list[bytes] = field(default_factory=list)
+    fresh: set[int] = field(default_factory=set)  # UIDs whose files are in new/
+    tombstones: Tombstones = field(default_factory=Tombstones)
+    keywords: list[str | None] = field(default_factory=lambda: [None] * KEYWORD_COUNT)
+    octets: int = 0
+    dirty: set[int] = field(default_factory=set)  # segments that differ from what the index holds
+    buried: set[int] = field(default_factory=set)  # the tombstones' UIDs, for adoption
+
+    def position(self, uid: int) -> int | None:
+        """Where a UID stands, None if it is not there."""
+        place = bisect_left(self.uids, uid)
+        return place if place < len(self.uids) and self.uids[place] == uid else None
+
+    def positions(self, wanted: array[int] | tuple[int, ...] | list[int]) -> list[int]:
+        """Positions of those of `wanted` (ascending) that exist."""
+        if len(wanted) > 64 and len(wanted) * 4 > len(self.uids):
+            index = {uid: place for place, uid in enumerate(self.uids)}
+            return [index[uid] for uid in wanted if uid in index]
+        found = []
+        for uid in wanted:
+            place = self.position(uid)
+            if place is not None:
+                found.append(place)
+        return found
+
+    def letters_in_use(self) -> int:
+        """Bit n is set when a message carries the keyword of letter n."""
+        used = 0
+        for flags in set(self.flags):
+            used |= flags >> 8
+        return used & ((1 << KEYWORD_COUNT) - 1)
+
+    def apply(self, fact: Fact) -> Change | None:
+        """Take a committed fact over; the change that sessions must hear of."""
+        self.highest_modseq = max(self.highest_modseq, fact.modseq)
+        if isinstance(fact, Added):
+            return self._add(fact)
+        uids = unpack("I", fact.uids)
+        if isinstance(fact, Flagged):
+            return self._flag(uids, unpack("Q", fact.flags), fact.modseq)
+        return self._bury(uids, fact.modseq)
+
+    def _add(self, fact: Added) -> Change | None:
+        uids = unpack("I", fact.uids)
+        if not uids:
+            return None
+        bases = fact.bases.split(b"\n")
+        flags = unpack("Q", fact.flags)
+        sizes = unpack("Q", fact.sizes)
+        dates = unpack("q", fact.dates)
+        if self.uids and uids[0] < self.uids[-1]:
+            self._insert(uids, flags, sizes, dates, bases, fact.modseq)
+        else:
+            self.uids = self.uids + uids
+            self.flags.extend(flags)
+            self.modseqs.extend([fact.modseq] * len(uids))
+            self.sizes.extend(sizes)
+            self.dates.extend(dates)
+            self.bases.extend(bases)
+        self.octets += sum(sizes)
+        self.uid_next = max(self.uid_next, max(uids) + 1)
+        if fact.fresh:
+            self.fresh.update(uids)
+        self.dirty.update(uid // SEGMENT for uid in uids)
+        return MessagesAdded(tuple(uids))
+
+    def _insert(
+        self, uids: array[int], flags: array[int], sizes: array[int], dates: array[int], bases: list[bytes], modseq: int
+    ) -> None:
+        """Adopted files may carry UIDs between those that are known."""
+        order = sorted(range(len(self.uids) + len(uids)), key=(self.uids + uids).__getitem__)
+
+        def merged(kind: str, old: array[int], new: array[int]) -> array[int]:
+            both = old + new
+            return array(kind, [both[place] for place in order])
+
+        both = self.bases + bases
+        self.bases = [both[place] for place in order]
+        self.flags = merged("Q", self.flags, flags)
+        self.modseqs = merged("Q", self.modseqs, array("Q", [modseq] * len(uids)))
+        self.sizes = merged("Q", self.sizes, sizes)
+        self.dates = merged("q", self.dates, dates)
+        self.uids = merged("I", self.uids, uids)
+
+    def _flag(self, uids: array[int], flags: array[int], modseq: int) -> Change | None:
+        changed = []
+        for uid, value in zip(uids, flags, strict=True):
+            place = self.position(uid)
+            if place is not None:
+                self.flags[place] = value
+                self.modseqs[place] = modseq
+                changed.append(uid)
+                self.dirty.add(uid // SEGMENT)
+        self.fresh.difference_update(uids)
+        return FlagsChanged(tuple(changed), modseq) if changed else None
+
+    def _bury(self, uids: array[int], modseq: int) -> Change | None:
+        gone = self.positions(uids)
+        self.tombstones.uids.extend(uids)
+        self.tombstones.modseqs.extend([modseq] * len(uids))
+        self.buried.update(uids)
+        self.fresh.difference_update(uids)
+        if not gone:
+            return None
+        self.dirty.update(uid // SEGMENT for uid in uids)
+        self.octets -= sum(self.sizes[place] for place in gone)
+        told = tuple(self.uids[place] for place in gone)
+        remaining = array("I", self.uids)
+        for first, last in _runs(gone):
+            del remaining[first:last]
+            del self.flags[first:last]
+            del self.modseqs[first:last]
+            del self.sizes[first:last]
+            del self.dates[first:last]
+            del self.bases[first:last]
+        self.uids = remaining
+        return MessagesExpunged(told, modseq)
+
+    # Snapshots ------------------------------------------------------------------------------------------------------
+
+    def segment(self, number: int) -> bytes | None:
+        """The packed messages of one range of UIDs; None when it is empty."""
+        first = bisect_left(self.uids, number * SEGMENT)
+        last = bisect_left(self.uids, (number + 1) * SEGMENT)
+        if first == last:
+            return None
+        fresh = array("I", sorted(uid for uid in self.fresh if uid // SEGMENT == number))
+        return facts.pack_segment(
+            [
+                self.uids[first:last].tobytes(),
+                self.flags[first:last].tobytes(),
+                self.modseqs[first:last].tobytes(),
+                self.sizes[first:last].tobytes(),
+                self.dates[first:last].tobytes(),
+                b"\n".join(self.bases[first:last]),
+                fresh.tobytes(),
+            ]
+        )
+
+    def load_segment(self, data: bytes) -> None:
+        """Append a segment; they come in ascending order."""
+        uids, flags, modseqs, sizes, dates, bases, fresh = facts.unpack_segment(data)
+        self.uids = self.uids + unpack("I", uids)
+        self.flags.frombytes(flags)
+        self.modseqs.frombytes(modseqs)
+        more = unpack("Q", sizes)
+        self.sizes.extend(more)
+        self.octets += sum(more)
+        self.dates.frombytes(dates)
+        self.bases.extend(bases.split(b"\n"))
+        self.fresh.update(unpack("I", fresh))
+
+    def visible_flags(self, place: int) -> Flags:
+        return Flags(self.flags[place])
+
+
+def _runs(places: list[int]) -> list[tuple[int, int]]:
+    """Ascending positions as half-open runs, the last run first, so that deleting them keeps the others true."""
+    runs: list[tuple[int, int]] = []
+    for place in places:
+        if runs and runs[-1][1] == place:
+            runs[-1] = (runs[-1][0], place + 1)
+        else:
+            runs.append((place, place + 1))
+    runs.reverse()
+    return runs
