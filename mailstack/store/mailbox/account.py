@@ -56,6 +56,7 @@ from mailstack.store.mailbox.index import Index, Snapshot
 from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir
+from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.scan import Known, folder_times, rename_adopted, scan
 from mailstack.store.mailbox.values import (
     AccountFolder,
@@ -96,7 +97,7 @@ class Write:
     """What one hop to a thread makes durable, in this order."""
 
     entry: Entry
-    marks: list[tuple[Path, marks.Marks]] = field(default_factory=list)
+    marks: list[tuple[Path, Marks]] = field(default_factory=list)
     keywords: list[tuple[Path, list[str | None]]] = field(default_factory=list)
     renames: list[tuple[bytes, bytes]] = field(default_factory=list)
     sync_first: list[bytes] = field(default_factory=list)  # paths whose folders must be durable before the commit
@@ -212,12 +213,13 @@ class Account:
             self.maildir.make_folder(folder)
             found = self._new_marks(None)
             marks.write(self._with.disk, path, found)
+            self._heads[found.id] = Head(found.uid_validity, 1, 1)
         self._mailboxes[name] = Mailbox(self, name, folder, found)
 
-    def _new_marks(self, special_use: SpecialUse | None) -> marks.Marks:
+    def _new_marks(self, special_use: SpecialUse | None) -> Marks:
         validity = marks.next_uid_validity(self._with.disk, self.folder.path, self._with.randomness)
         identity = f"{self._with.randomness.getrandbits(80):020x}"
-        return marks.Marks(validity, identity, special_use.value if special_use else None)
+        return Marks(validity, identity, special_use.value if special_use else None)
 
     def _make(self, name: str, special_use: SpecialUse | None) -> Mailbox:
         folder = to_folder(name)
@@ -407,7 +409,7 @@ class Account:
             raise NoSuchMailbox(name)
         return mailbox
 
-    async def list(self) -> list[MailboxInfo]:
+    async def listing(self) -> list[MailboxInfo]:
         """All mailboxes, and the names above them that are none (not selectable), by name."""
         self.used()
         names = set(self._mailboxes)
@@ -906,7 +908,7 @@ class Account:
             pack = self.answers.get(mailbox, kind, number)
             if pack:
                 with contextlib.suppress(sqlite3.Error, OSError):
-                    await self.hop(lambda: self.index.cache(mailbox, kind, {number: answers.dump(pack)}))
+                    await self.hop(self.index.cache, mailbox, kind, {number: answers.dump(pack)})
 
 
 def _renumbered(base: bytes, uid_validity: int, uid: int) -> bytes:

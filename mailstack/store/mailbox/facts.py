@@ -3,6 +3,8 @@
 One commit is one row of the journal, whatever the number of messages; numbers travel as packed arrays.
 """
 
+from __future__ import annotations
+
 from array import array
 from collections.abc import Iterable
 

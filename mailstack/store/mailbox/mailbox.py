@@ -1,4 +1,6 @@
-"""One open mailbox, shared by its sessions. All attributes are read on the event loop; changes go through the account's turn."""
+"""One open mailbox, shared by its sessions. Read on the event loop; changes go through the account's turn."""
+
+from __future__ import annotations
 
 import asyncio
 import os

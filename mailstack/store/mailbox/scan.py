@@ -4,6 +4,8 @@ One scan proves nothing: under constant renames a folder's listing may miss file
 listings lack it and the folder did not change between them.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat

@@ -3,6 +3,8 @@
 `uids` is replaced and never changed in place, so that a session may keep the object as its view.
 """
 
+from __future__ import annotations
+
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field

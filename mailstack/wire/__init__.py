@@ -1,0 +1,1 @@
+"""Words and grammars of SMTP and IMAP: pure."""

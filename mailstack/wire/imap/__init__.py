@@ -1,0 +1,1 @@
+"""IMAP's grammar: bytes to commands, values to bytes."""

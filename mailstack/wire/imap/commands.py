@@ -1,0 +1,219 @@
+"""One value a command."""
+
+from dataclasses import dataclass
+
+from mailstack.wire.imap.fetch import Item
+from mailstack.wire.imap.search import Key, Return
+from mailstack.wire.imap.sequence import SequenceSet
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Noop:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    fields: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Compress:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    mechanism: str
+    initial: bytes | None  # base64, as sent; None when there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    user: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    mailbox: str
+    read_only: bool = False
+    condstore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    mailbox: str
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListMailboxes:
+    """LIST; `extended` when any part of RFC 5258 was used."""
+
+    reference: str
+    patterns: tuple[str, ...]
+    select: frozenset[str] = frozenset()  # SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE
+    returns: frozenset[str] = frozenset()  # SUBSCRIBED CHILDREN SPECIAL-USE
+    status: tuple[str, ...] = ()
+    extended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lsub:
+    reference: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    mailbox: str
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendMessage:
+    flags: tuple[str, ...]
+    date: float | None  # seconds since the epoch
+    size: int
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """The messages' bytes were streamed on their way here."""
+
+    mailbox: str
+    messages: tuple[AppendMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Unselect:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    uids: SequenceSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    uid: bool
+    key: Key
+    returns: Return | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    uid: bool
+    set: SequenceSet
+    items: tuple[Item, ...]
+    changed_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    uid: bool
+    set: SequenceSet
+    sign: str  # "+", "-" or ""
+    silent: bool
+    flags: tuple[str, ...]
+    unchanged_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    uid: bool
+    set: SequenceSet
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    uid: bool
+    set: SequenceSet
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetQuota:
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetQuotaRoot:
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuota:
+    root: str
+
+
+Command = (
+    Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
+    | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Idle | Check | Close
+    | Unselect | Expunge | Search | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
+)  # fmt: skip

@@ -1,0 +1,430 @@
+"""From a command's text to its value (RFC 9051 9)."""
+
+import calendar
+import datetime
+import re
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Final
+
+from mailstack.message.errors import SyntaxProblem
+from mailstack.wire.imap import commands as c
+from mailstack.wire.imap import sequence
+from mailstack.wire.imap.fetch_grammar import fetch_items
+from mailstack.wire.imap.framing import CommandLine
+from mailstack.wire.imap.scanner import CommandProblem, Scanner
+from mailstack.wire.imap.search_grammar import search
+
+_TAG = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')
+_FLAG = re.compile(rb'\\?[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
+_DATE_TIME = re.compile(
+    rb'" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
+)
+_MONTHS: Final = MappingProxyType({name.upper(): number for number, name in enumerate(calendar.month_abbr) if name})
+NESTING_LIMIT = 32
+
+
+def parse(line: CommandLine, *, utf8: bool = False) -> tuple[bytes, c.Command]:
+    """Tag and command. Raises CommandProblem, with the tag when there is one."""
+    tag: bytes | None = None
+    try:
+        scanner = Scanner(line, utf8=utf8)
+        tag = scanner.take(_TAG, "tag")[0]
+        scanner.space()
+        name = scanner.word()
+        if name == "UID":
+            scanner.space()
+            name = "UID " + scanner.word()
+        reader = _COMMANDS.get(name)
+        if reader is None:
+            raise SyntaxProblem("unknown command")
+        command = reader(scanner)
+        scanner.end()
+        return tag, command
+    except CommandProblem:
+        raise
+    except SyntaxProblem as problem:
+        raise CommandProblem(problem.reason, tag) from None
+
+
+def date_time(scanner: Scanner) -> float:
+    found = scanner.take(_DATE_TIME, "date-time")
+    month = _MONTHS.get(found[2].decode("ascii").upper())
+    if month is None:
+        raise SyntaxProblem("no such month")
+    minutes = int(found[8]) * 60 + int(found[9])
+    zone = datetime.timezone(datetime.timedelta(minutes=-minutes if found[7] == b"-" else minutes)) if minutes < 1440 else None
+    if zone is None:
+        raise SyntaxProblem("no such time zone")
+    try:
+        moment = datetime.datetime(
+            int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), min(59, int(found[6])), tzinfo=zone
+        )
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        raise SyntaxProblem("no such date") from None
+
+
+def flag_list(scanner: Scanner) -> tuple[str, ...]:
+    """`(\\Seen keyword)`, or bare flags as STORE allows them."""
+    flags: list[str] = []
+    if scanner.skip(b"("):
+        while not scanner.skip(b")"):
+            scanner.skip(b" ")
+            if scanner.skip(b")"):
+                break
+            flags.append(scanner.take(_FLAG, "flag")[0].decode("ascii"))
+        return tuple(flags)
+    flags.append(scanner.take(_FLAG, "flag")[0].decode("ascii"))
+    while scanner.skip(b" "):
+        flags.append(scanner.take(_FLAG, "flag")[0].decode("ascii"))
+    return tuple(flags)
+
+
+def words(scanner: Scanner) -> tuple[str, ...]:
+    """A list of atoms in parentheses, in upper case."""
+    scanner.expect(b"(")
+    found: list[str] = []
+    while not scanner.skip(b")"):
+        scanner.skip(b" ")
+        if scanner.skip(b")"):
+            break
+        found.append(scanner.word())
+    return tuple(found)
+
+
+def _mailbox(make: Callable[[str], c.Command]) -> Callable[[Scanner], c.Command]:
+    def read(scanner: Scanner) -> c.Command:
+        scanner.space()
+        return make(scanner.mailbox())
+
+    return read
+
+
+def _nothing(command: c.Command) -> Callable[[Scanner], c.Command]:
+    return lambda _: command
+
+
+def _id(scanner: Scanner) -> c.Command:
+    scanner.space()
+    if scanner.text[scanner.position : scanner.position + 3].upper() == b"NIL":
+        scanner.position += 3
+        return c.Id(())
+    scanner.expect(b"(")
+    fields: list[tuple[str, str | None]] = []
+    while not scanner.skip(b")"):
+        scanner.skip(b" ")
+        if scanner.skip(b")"):
+            break
+        name = scanner.string().decode("utf-8", "replace")
+        scanner.space()
+        fields.append((name, scanner.nstring_text()))
+        if len(fields) > 30:
+            raise SyntaxProblem("too many ID fields")
+    return c.Id(tuple(fields))
+
+
+def _authenticate(scanner: Scanner) -> c.Command:
+    scanner.space()
+    mechanism = scanner.word()
+    initial = None
+    if scanner.skip(b" "):
+        initial = scanner.text[scanner.position :]
+        scanner.position = len(scanner.text)
+    return c.Authenticate(mechanism, initial)
+
+
+def _login(scanner: Scanner) -> c.Command:
+    scanner.space()
+    user = scanner.astring_text()
+    scanner.space()
+    return c.Login(user, scanner.astring_text())
+
+
+def _enable(scanner: Scanner) -> c.Command:
+    names = []
+    while scanner.skip(b" "):
+        names.append(scanner.word())
+    if not names:
+        raise SyntaxProblem("ENABLE needs a capability")
+    return c.Enable(tuple(names))
+
+
+def _select(read_only: bool) -> Callable[[Scanner], c.Command]:
+    def read(scanner: Scanner) -> c.Command:
+        scanner.space()
+        mailbox = scanner.mailbox()
+        condstore = False
+        if scanner.skip(b" "):
+            options = words(scanner)
+            if set(options) - {"CONDSTORE"}:
+                raise SyntaxProblem("unknown SELECT parameter")
+            condstore = "CONDSTORE" in options
+        return c.Select(mailbox, read_only, condstore)
+
+    return read
+
+
+def _create(scanner: Scanner) -> c.Command:
+    scanner.space()
+    mailbox = scanner.mailbox()
+    uses: tuple[str, ...] = ()
+    if scanner.skip(b" "):
+        scanner.expect(b"(")
+        if scanner.word() != "USE":
+            raise SyntaxProblem("unknown CREATE parameter")
+        scanner.space()
+        uses = flag_list(scanner)
+        scanner.expect(b")")
+    return c.Create(mailbox, uses)
+
+
+def _rename(scanner: Scanner) -> c.Command:
+    scanner.space()
+    old = scanner.mailbox()
+    scanner.space()
+    return c.Rename(old, scanner.mailbox())
+
+
+_SELECT_OPTIONS = frozenset({"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"})
+_RETURN_OPTIONS = frozenset({"SUBSCRIBED", "CHILDREN", "SPECIAL-USE"})
+STATUS_ITEMS: Final = frozenset(
+    {
+        "MESSAGES",
+        "RECENT",
+        "UIDNEXT",
+        "UIDVALIDITY",
+        "UNSEEN",
+        "DELETED",
+        "SIZE",
+        "HIGHESTMODSEQ",
+        "APPENDLIMIT",
+        "DELETED-STORAGE",
+    }
+)
+
+
+def _status_items(scanner: Scanner) -> tuple[str, ...]:
+    items = words(scanner)
+    if not items or set(items) - STATUS_ITEMS:
+        raise SyntaxProblem("unknown STATUS item")
+    return items
+
+
+def _list(scanner: Scanner) -> c.Command:
+    scanner.space()
+    extended = False
+    select: frozenset[str] = frozenset()
+    if scanner.peek() == b"(":
+        extended = True
+        select = frozenset(words(scanner))
+        if select - _SELECT_OPTIONS:
+            raise SyntaxProblem("unknown LIST selection option")
+        if "RECURSIVEMATCH" in select and not select - {"RECURSIVEMATCH", "REMOTE"}:
+            raise SyntaxProblem("RECURSIVEMATCH needs another selection option")
+        scanner.space()
+    reference = scanner.mailbox()
+    scanner.space()
+    if scanner.skip(b"("):
+        extended = True
+        patterns: list[str] = []
+        while not scanner.skip(b")"):
+            scanner.skip(b" ")
+            patterns.append(scanner.pattern())
+            if len(patterns) > 100:
+                raise SyntaxProblem("too many patterns")
+    else:
+        patterns = [scanner.pattern()]
+    returns: set[str] = set()
+    status: tuple[str, ...] = ()
+    if scanner.skip(b" "):
+        extended = True
+        if scanner.word() != "RETURN":
+            raise SyntaxProblem("RETURN expected")
+        scanner.space()
+        scanner.expect(b"(")
+        while not scanner.skip(b")"):
+            scanner.skip(b" ")
+            if scanner.skip(b")"):
+                break
+            option = scanner.word()
+            if option == "STATUS":
+                scanner.space()
+                status = _status_items(scanner)
+            elif option in _RETURN_OPTIONS:
+                returns.add(option)
+            else:
+                raise SyntaxProblem("unknown LIST return option")
+    return c.ListMailboxes(reference, tuple(patterns), select, frozenset(returns), status, extended)
+
+
+def _lsub(scanner: Scanner) -> c.Command:
+    scanner.space()
+    reference = scanner.mailbox()
+    scanner.space()
+    return c.Lsub(reference, scanner.pattern())
+
+
+def _status(scanner: Scanner) -> c.Command:
+    scanner.space()
+    mailbox = scanner.mailbox()
+    scanner.space()
+    return c.Status(mailbox, _status_items(scanner))
+
+
+def _append(scanner: Scanner) -> c.Command:
+    scanner.space()
+    mailbox = scanner.mailbox()
+    messages: list[c.AppendMessage] = []
+    while scanner.skip(b" "):
+        flags: tuple[str, ...] = ()
+        date = None
+        if scanner.peek() == b"(":
+            flags = flag_list(scanner)
+            scanner.space()
+        if scanner.peek() == b'"':
+            date = date_time(scanner)
+            scanner.space()
+        utf8 = scanner.skip(b"UTF8 (")  # RFC 6855 4
+        literal = scanner.literal()
+        if literal is None:
+            raise SyntaxProblem("literal expected")
+        if utf8:
+            scanner.expect(b")")
+        messages.append(c.AppendMessage(flags, date, literal.size, literal.binary))
+    if not messages:
+        raise SyntaxProblem("APPEND needs a message")
+    return c.Append(mailbox, tuple(messages))
+
+
+def _set(scanner: Scanner) -> sequence.SequenceSet:
+    scanner.space()
+    return sequence.parse(scanner.sequence_set())
+
+
+def _fetch(uid: bool) -> Callable[[Scanner], c.Command]:
+    def read(scanner: Scanner) -> c.Command:
+        numbers = _set(scanner)
+        scanner.space()
+        items = fetch_items(scanner)
+        changed_since = None
+        if scanner.skip(b" "):
+            scanner.expect(b"(")
+            if scanner.word() != "CHANGEDSINCE":
+                raise SyntaxProblem("unknown FETCH modifier")
+            scanner.space()
+            changed_since = scanner.number()
+            scanner.expect(b")")
+        return c.Fetch(uid, numbers, items, changed_since)
+
+    return read
+
+
+_STORE_ITEM = re.compile(rb"([+-]?)FLAGS(\.SILENT)?(?= )", re.IGNORECASE)
+
+
+def _store(uid: bool) -> Callable[[Scanner], c.Command]:
+    def read(scanner: Scanner) -> c.Command:
+        numbers = _set(scanner)
+        scanner.space()
+        unchanged_since = None
+        if scanner.skip(b"("):
+            if scanner.word() != "UNCHANGEDSINCE":
+                raise SyntaxProblem("unknown STORE modifier")
+            scanner.space()
+            unchanged_since = scanner.number()
+            scanner.expect(b")")
+            scanner.space()
+        found = scanner.take(_STORE_ITEM, "FLAGS")
+        scanner.space()
+        return c.Store(uid, numbers, found[1].decode(), bool(found[2]), flag_list(scanner), unchanged_since)
+
+    return read
+
+
+def _copy(uid: bool, make: Callable[[bool, sequence.SequenceSet, str], c.Command]) -> Callable[[Scanner], c.Command]:
+    def read(scanner: Scanner) -> c.Command:
+        numbers = _set(scanner)
+        scanner.space()
+        return make(uid, numbers, scanner.mailbox())
+
+    return read
+
+
+def _search(uid: bool) -> Callable[[Scanner], c.Command]:
+    def read(scanner: Scanner) -> c.Command:
+        returns, key = search(scanner, NESTING_LIMIT)
+        return c.Search(uid, key, returns)
+
+    return read
+
+
+def _compress(scanner: Scanner) -> c.Command:
+    scanner.space()
+    if scanner.word() != "DEFLATE":
+        raise SyntaxProblem("unknown compression")
+    return c.Compress()
+
+
+def _get_quota(scanner: Scanner) -> c.Command:
+    scanner.space()
+    return c.GetQuota(scanner.astring_text())
+
+
+def _set_quota(scanner: Scanner) -> c.Command:
+    scanner.space()
+    root = scanner.astring_text()
+    scanner.space()
+    scanner.expect(b"(")
+    while not scanner.skip(b")"):
+        scanner.skip(b" ")
+        scanner.word()
+        scanner.space()
+        scanner.number()
+    return c.SetQuota(root)
+
+
+_COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
+    {
+        "CAPABILITY": _nothing(c.Capability()),
+        "NOOP": _nothing(c.Noop()),
+        "LOGOUT": _nothing(c.Logout()),
+        "ID": _id,
+        "STARTTLS": _nothing(c.StartTls()),
+        "COMPRESS": _compress,
+        "AUTHENTICATE": _authenticate,
+        "LOGIN": _login,
+        "ENABLE": _enable,
+        "SELECT": _select(read_only=False),
+        "EXAMINE": _select(read_only=True),
+        "CREATE": _create,
+        "DELETE": _mailbox(c.Delete),
+        "RENAME": _rename,
+        "SUBSCRIBE": _mailbox(c.Subscribe),
+        "UNSUBSCRIBE": _mailbox(c.Unsubscribe),
+        "LIST": _list,
+        "LSUB": _lsub,
+        "NAMESPACE": _nothing(c.Namespace()),
+        "STATUS": _status,
+        "APPEND": _append,
+        "IDLE": _nothing(c.Idle()),
+        "CHECK": _nothing(c.Check()),
+        "CLOSE": _nothing(c.Close()),
+        "UNSELECT": _nothing(c.Unselect()),
+        "EXPUNGE": _nothing(c.Expunge()),
+        "UID EXPUNGE": lambda scanner: c.Expunge(_set(scanner)),
+        "SEARCH": _search(uid=False),
+        "UID SEARCH": _search(uid=True),
+        "FETCH": _fetch(uid=False),
+        "UID FETCH": _fetch(uid=True),
+        "STORE": _store(uid=False),
+        "UID STORE": _store(uid=True),
+        "COPY": _copy(False, c.Copy),
+        "UID COPY": _copy(True, c.Copy),
+        "MOVE": _copy(False, c.Move),
+        "UID MOVE": _copy(True, c.Move),
+        "GETQUOTA": _get_quota,
+        "GETQUOTAROOT": _mailbox(c.GetQuotaRoot),
+        "SETQUOTA": _set_quota,
+    }
+)

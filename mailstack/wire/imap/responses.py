@@ -1,0 +1,56 @@
+"""Pieces of answers as bytes (RFC 9051 7)."""
+
+import re
+import time
+from collections.abc import Iterable
+
+from mailstack.wire.imap import mutf7
+
+CRLF = b"\r\n"
+_QUOTABLE = re.compile(rb'[^\x00\r\n"\\\x80-\xff]*')
+_QUOTABLE_UTF8 = re.compile(rb'[^\x00\r\n"\\]*')
+_SAFE_ATOM = re.compile(rb"[A-Za-z0-9!#$&'+,\-./:;<=>?@^_`|~]+")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def string(data: bytes, *, utf8: bool = False) -> bytes:
+    """Quoted where that is allowed, else a literal. NUL can't be sent and is left out."""
+    if len(data) < 1000:
+        if (_QUOTABLE_UTF8 if utf8 else _QUOTABLE).fullmatch(data):
+            return b'"' + data + b'"'
+        if (_QUOTABLE_UTF8 if utf8 else _QUOTABLE).fullmatch(data.replace(b"\\", b"").replace(b'"', b"")):
+            return b'"' + data.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    return literal(data)
+
+
+def literal(data: bytes) -> bytes:
+    data = data.replace(b"\0", b"") if b"\0" in data else data
+    return b"{%d}\r\n%b" % (len(data), data)
+
+
+def nstring(data: bytes | None) -> bytes:
+    return b"NIL" if data is None else string(data)
+
+
+def mailbox(name: str, *, utf8: bool) -> bytes:
+    """A mailbox name as this client reads it."""
+    data = name.encode("utf-8") if utf8 else mutf7.encode(name)
+    return data if _SAFE_ATOM.fullmatch(data) and data.upper() != b"NIL" else string(data, utf8=utf8)
+
+
+def flag_list(names: Iterable[str]) -> bytes:
+    return b"(" + " ".join(names).encode("ascii", "replace") + b")"
+
+
+def date_time(moment: int) -> bytes:
+    """INTERNALDATE in UTC."""
+    try:
+        year, month, day, hour, minute, second, *_ = time.gmtime(moment)
+    except (ValueError, OverflowError, OSError):
+        year, month, day, hour, minute, second = 1970, 1, 1, 0, 0, 0
+    return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (day, _MONTHS[month - 1].encode(), year, hour, minute, second)
+
+
+def text(message: str) -> bytes:
+    """Human words for the end of a line."""
+    return message.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")

@@ -1,0 +1,191 @@
+"""The keys of a SEARCH (RFC 9051 6.4.4, RFC 4731, RFC 7162 3.1.5)."""
+
+import calendar
+import datetime
+import re
+from types import MappingProxyType
+from typing import Final
+
+from mailstack.message.errors import SyntaxProblem
+from mailstack.message.flag import Flags
+from mailstack.wire.imap import sequence
+from mailstack.wire.imap.scanner import Scanner
+from mailstack.wire.imap.search import (
+    And,
+    Body,
+    Comparison,
+    Date,
+    DateKind,
+    HasFlag,
+    HasKeyword,
+    Header,
+    Key,
+    Larger,
+    ModSeq,
+    Not,
+    Numbers,
+    Or,
+    Recent,
+    Return,
+    Smaller,
+    Text,
+    Uids,
+)
+
+_DATE = re.compile(rb'"?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})"?')
+_KEYWORD = re.compile(rb'\\?[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
+_MONTHS: Final = MappingProxyType({name.upper(): number for number, name in enumerate(calendar.month_abbr) if name})
+_FLAGS: Final = MappingProxyType[str, Key](
+    {
+        "ANSWERED": HasFlag(Flags.ANSWERED),
+        "DELETED": HasFlag(Flags.DELETED),
+        "DRAFT": HasFlag(Flags.DRAFT),
+        "FLAGGED": HasFlag(Flags.FLAGGED),
+        "SEEN": HasFlag(Flags.SEEN),
+        "UNANSWERED": Not(HasFlag(Flags.ANSWERED)),
+        "UNDELETED": Not(HasFlag(Flags.DELETED)),
+        "UNDRAFT": Not(HasFlag(Flags.DRAFT)),
+        "UNFLAGGED": Not(HasFlag(Flags.FLAGGED)),
+        "UNSEEN": Not(HasFlag(Flags.SEEN)),
+        "ALL": And(()),
+        "RECENT": Recent(),
+        "NEW": Recent(new=True),
+        "OLD": Not(Recent()),
+    }
+)
+_HEADERS: Final = frozenset({"BCC", "CC", "FROM", "SUBJECT", "TO"})
+_DATES: Final = MappingProxyType(
+    {
+        "BEFORE": (DateKind.INTERNAL, Comparison.BEFORE),
+        "ON": (DateKind.INTERNAL, Comparison.ON),
+        "SINCE": (DateKind.INTERNAL, Comparison.SINCE),
+        "SENTBEFORE": (DateKind.SENT, Comparison.BEFORE),
+        "SENTON": (DateKind.SENT, Comparison.ON),
+        "SENTSINCE": (DateKind.SENT, Comparison.SINCE),
+    }
+)
+KEY_LIMIT = 1000
+
+
+class BadCharset(SyntaxProblem):
+    """SEARCH CHARSET names one that is not supported (RFC 9051 6.4.4)."""
+
+
+class _Reader:
+    def __init__(self, scanner: Scanner, charset: str, nesting: int) -> None:
+        self.scanner = scanner
+        self.charset = charset
+        self.nesting = nesting
+        self.keys = 0
+
+    def text(self) -> str:
+        try:
+            return self.scanner.astring().decode(self.charset)
+        except UnicodeDecodeError:
+            raise SyntaxProblem("the search text is not in its charset") from None
+
+    def date(self) -> datetime.date:
+        found = self.scanner.take(_DATE, "date")
+        month = _MONTHS.get(found[2].decode("ascii").upper())
+        if month is None:
+            raise SyntaxProblem("no such month")
+        try:
+            return datetime.date(int(found[3]), month, int(found[1]))
+        except ValueError:
+            raise SyntaxProblem("no such date") from None
+
+    def all(self, depth: int, end: bytes) -> Key:
+        """Keys up to the end, all of which must hold."""
+        keys = [self.key(depth)]
+        while True:
+            while self.scanner.skip(b" "):
+                pass
+            if (end and self.scanner.skip(end)) or (not end and self.scanner.at_end):
+                return keys[0] if len(keys) == 1 else And(tuple(keys))
+            keys.append(self.key(depth))
+
+    def key(self, depth: int) -> Key:
+        scanner = self.scanner
+        self.keys += 1
+        if depth > self.nesting or self.keys > KEY_LIMIT:
+            raise SyntaxProblem("the search is nested too deeply or too long")
+        if scanner.skip(b"("):
+            return self.all(depth + 1, b")")
+        if scanner.peek() in b"0123456789*$" and not scanner.at_end:
+            return Numbers(sequence.parse(scanner.sequence_set()))
+        word = scanner.word()
+        simple = _FLAGS.get(word)
+        if simple is not None:
+            return simple
+        scanner.space()
+        if word in _HEADERS:
+            return Header(word.lower(), self.text())
+        if word in _DATES:
+            kind, comparison = _DATES[word]
+            return Date(kind, comparison, self.date())
+        match word:
+            case "HEADER":
+                name = scanner.astring_text().lower()
+                scanner.space()
+                return Header(name, self.text())
+            case "BODY":
+                return Body(self.text())
+            case "TEXT":
+                return Text(self.text())
+            case "KEYWORD":
+                return HasKeyword(scanner.take(_KEYWORD, "keyword")[0].decode("ascii"))
+            case "UNKEYWORD":
+                return Not(HasKeyword(scanner.take(_KEYWORD, "keyword")[0].decode("ascii")))
+            case "LARGER":
+                return Larger(scanner.number())
+            case "SMALLER":
+                return Smaller(scanner.number())
+            case "UID":
+                return Uids(sequence.parse(scanner.sequence_set()))
+            case "NOT":
+                return Not(self.key(depth + 1))
+            case "OR":
+                left = self.key(depth + 1)
+                scanner.space()
+                return Or(left, self.key(depth + 1))
+            case "MODSEQ":
+                if scanner.peek() == b'"':  # a flag's name and type: this server keeps one MODSEQ a message
+                    scanner.string()
+                    scanner.space()
+                    scanner.word()
+                    scanner.space()
+                return ModSeq(scanner.number())
+            case _:
+                raise SyntaxProblem("unknown search key")
+
+
+def search(scanner: Scanner, nesting: int) -> tuple[Return | None, Key]:
+    """RETURN options and keys, after the command's name."""
+    scanner.space()
+    returns: Return | None = None
+    if scanner.text[scanner.position : scanner.position + 7].upper() == b"RETURN ":
+        scanner.position += 7
+        while scanner.skip(b" "):
+            pass
+        scanner.expect(b"(")
+        returns = Return(0)
+        while not scanner.skip(b")"):
+            scanner.skip(b" ")
+            if scanner.skip(b")"):
+                break
+            try:
+                returns |= Return[scanner.word()]
+            except KeyError:
+                raise SyntaxProblem("unknown SEARCH return option") from None
+        if not returns:
+            returns = Return.ALL
+        scanner.space()
+    charset = "utf-8"
+    if scanner.text[scanner.position : scanner.position + 8].upper() == b"CHARSET ":
+        scanner.position += 8
+        named = scanner.astring_text().upper()
+        if named not in ("UTF-8", "US-ASCII"):
+            raise BadCharset("charset is not supported")
+        charset = "ascii" if named == "US-ASCII" else "utf-8"
+        scanner.space()
+    return returns, _Reader(scanner, charset, nesting).all(0, b"")
