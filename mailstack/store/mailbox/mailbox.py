@@ -33,7 +33,7 @@ def converts(base: bytes) -> bool:
 class Mailbox:
     """Get one from Account.open, and call release() when done with it."""
 
-    def __init__(self, account: "Account", name: str, folder: str, marks: Marks) -> None:
+    def __init__(self, account: Account, name: str, folder: str, marks: Marks) -> None:
         self._account = account
         self.name = name
         self.folder = folder

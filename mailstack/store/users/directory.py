@@ -1,0 +1,345 @@
+"""Who is here: look-ups behind a cache, and the changes that commands make."""
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mailstack.message.address import Address, parse_address
+from mailstack.store.database import Database
+from mailstack.store.mailbox.values import AccountFolder
+from mailstack.store.users.models import Account, Alias, AppPassword, Domain, Setting
+
+account_table: Any = Account.__table__  # type: ignore[attr-defined]
+alias_table: Any = Alias.__table__  # type: ignore[attr-defined]
+domain_table: Any = Domain.__table__  # type: ignore[attr-defined]
+app_table: Any = AppPassword.__table__  # type: ignore[attr-defined]
+setting_table: Any = Setting.__table__  # type: ignore[attr-defined]
+
+_ACCOUNT = select(account_table).where(account_table.c.address == bindparam("key"))
+_TARGETS = select(alias_table.c.target).where(alias_table.c.source == bindparam("key"))
+CACHE_LIMIT = 50_000
+
+
+class DirectoryProblem(Exception):
+    """A change that can't be made; the text says why, for the admin."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account as the doors need it."""
+
+    address: str  # its key
+    password: str
+    quota: int | None
+    disabled: bool
+    folder: str
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one exact address is: an account, an alias, both or nothing."""
+
+    account: AccountRecord | None
+    targets: tuple[str, ...]
+
+
+NOTHING = Entry(None, ())
+
+
+class Directory:
+    """On the event loop; the database's thread does the work."""
+
+    def __init__(self, database: Database, mail: Path, index_dir: Path | None = None) -> None:
+        self._database = database
+        self._mail = mail
+        self._index_dir = index_dir
+        self._cache: dict[str, Entry] = {}
+        self._domains: frozenset[str] | None = None
+        self.generation = 0
+        self.on_revoked: list[Callable[[str], None]] = []
+
+    def folder(self, record: AccountRecord) -> AccountFolder:
+        path = self._mail / record.folder
+        index = (self._index_dir / record.folder if self._index_dir else path) / "index.sqlite3"
+        return AccountFolder(path, index, record.quota)
+
+    # Look-ups -------------------------------------------------------------------------------------------------------
+
+    async def domains(self) -> frozenset[str]:
+        if self._domains is None:
+            generation = self.generation
+            found = frozenset(await self._database.run(_all_domains))
+            if generation == self.generation:
+                self._domains = found
+            return found
+        return self._domains
+
+    async def is_local_domain(self, domain: str) -> bool:
+        return domain in await self.domains()
+
+    async def entry(self, key: str) -> Entry:
+        """What an exact key (address, or "@domain") is."""
+        found = self._cache.get(key)
+        if found is None:
+            generation = self.generation
+            found = await self._database.run(_entry, key)
+            if generation == self.generation:
+                if len(self._cache) >= CACHE_LIMIT:
+                    self._cache.clear()
+                self._cache[key] = found
+        return found
+
+    async def account(self, login: str) -> AccountRecord | None:
+        """The account of a login name, which is its address."""
+        try:
+            key = parse_address(login).key
+        except ValueError:
+            return None
+        return (await self.entry(key)).account
+
+    async def setting(self, name: str) -> str:
+        """A secret of this installation, made when it is first asked for."""
+        return await self._database.run(_setting, name, secrets.token_hex(16))
+
+    async def app_password(self, digest: str) -> str | None:
+        """The account of an app password."""
+        return await self._database.run(_app_account, digest)
+
+    async def owns(self, account: AccountRecord, address: Address) -> bool:
+        """Whether an account may send as an address: its own, its +tags, aliases that end in it alone."""
+        key = address.key
+        local, _, domain = key.rpartition("@")
+        for candidate in dict.fromkeys((key, f"{local.partition('+')[0]}@{domain}")):
+            if candidate == account.address:
+                return True
+            seen = set()
+            while candidate not in seen:
+                seen.add(candidate)
+                entry = await self.entry(candidate)
+                if entry.account is not None or len(entry.targets) != 1:
+                    break
+                candidate = entry.targets[0]
+                if candidate == account.address:
+                    return True
+        return False
+
+    # Changes --------------------------------------------------------------------------------------------------------
+
+    async def _change(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return await self._database.run(function, *arguments)
+        except IntegrityError as problem:
+            raise DirectoryProblem(str(problem.orig)) from problem
+        finally:
+            self.generation += 1
+            self._cache.clear()
+            self._domains = None
+
+    def _revoke(self, key: str) -> None:
+        for callback in self.on_revoked:
+            callback(key)
+
+    async def add_domain(self, name: str) -> None:
+        if name in await self.domains():
+            raise DirectoryProblem(f"domain {name} is there already")
+        await self._change(_add_domain, name)
+
+    async def remove_domain(self, name: str) -> None:
+        if name not in await self.domains():
+            raise DirectoryProblem(f"there is no domain {name}")
+        await self._change(_remove_domain, name)
+
+    async def add_accounts(self, rows: list[tuple[Address, str, int | None]], created: float) -> list[AccountRecord]:
+        """(address, password hash, quota): all or none."""
+        added = await self._change(_add_accounts, rows, created)
+        return list(added)
+
+    async def accounts(self) -> list[dict[str, Any]]:
+        return await self._database.run(_list_accounts)
+
+    async def set_password(self, key: str, hashed: str, *, revoke: bool = True) -> None:
+        await self._update(key, {"password": hashed})
+        if revoke:
+            self._revoke(key)
+
+    async def set_disabled(self, key: str, disabled: bool) -> None:
+        await self._update(key, {"disabled": disabled})
+        if disabled:
+            self._revoke(key)
+
+    async def set_quota(self, key: str, quota: int | None) -> None:
+        await self._update(key, {"quota": quota})
+
+    async def _update(self, key: str, values: dict[str, Any]) -> None:
+        if not await self._change(_update_account, key, values):
+            raise DirectoryProblem(f"there is no account {key}")
+
+    async def remove_account(self, key: str) -> AccountRecord:
+        record = (await self.entry(key)).account
+        if record is None:
+            raise DirectoryProblem(f"there is no account {key}")
+        await self._change(_remove_account, key)
+        self._revoke(key)
+        return record
+
+    async def add_alias(self, source: str, targets: list[str]) -> None:
+        await self._change(_add_alias, source, targets)
+
+    async def remove_alias(self, source: str, target: str | None = None) -> None:
+        if not await self._change(_remove_alias, source, target):
+            raise DirectoryProblem(f"there is no alias {source}" + (f" to {target}" if target else ""))
+
+    async def aliases(self) -> list[dict[str, Any]]:
+        return await self._database.run(_list_aliases)
+
+    async def add_app_password(self, key: str, label: str, digest: str, created: float) -> None:
+        if (await self.entry(key)).account is None:
+            raise DirectoryProblem(f"there is no account {key}")
+        await self._change(_add_app, key, label, digest, created)
+
+    async def app_passwords(self, key: str) -> list[dict[str, Any]]:
+        return await self._database.run(_list_apps, key)
+
+    async def remove_app_password(self, key: str, label: str) -> None:
+        if not await self._change(_remove_app, key, label):
+            raise DirectoryProblem(f"{key} has no app password {label!r}")
+        self._revoke(key)
+
+
+def folder_name(address: Address, taken: set[str]) -> str:
+    """Where a new account's mail goes: percent-encoded, and never a folder that another account had."""
+    local = quote(address.key.rpartition("@")[0], safe="+_=-").replace("~", "%7E")
+    local = re.sub(r"[A-Z]", lambda found: f"%{ord(found[0]):02X}", local) if not local.startswith("%") else local
+    local = local.replace(".", "%2E") if local.startswith(".") or local.endswith(".") else local
+    name = f"{address.domain}/{local}"
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{address.domain}/{local}={number}"
+    return name
+
+
+def _record(row: Any) -> AccountRecord:
+    return AccountRecord(row.address, row.password, row.quota, row.disabled, row.folder)
+
+
+def _all_domains(connection: Connection) -> list[str]:
+    return [row.name for row in connection.execute(select(domain_table).order_by(domain_table.c.name))]
+
+
+def _entry(connection: Connection, key: str) -> Entry:
+    row = connection.execute(_ACCOUNT, {"key": key}).first()
+    targets = tuple(target for (target,) in connection.execute(_TARGETS, {"key": key}))
+    return Entry(_record(row) if row else None, targets) if row or targets else NOTHING
+
+
+def _setting(connection: Connection, name: str, fresh: str) -> str:
+    row = connection.execute(select(setting_table.c.value).where(setting_table.c.name == name)).first()
+    if row:
+        return str(row.value)
+    connection.execute(insert(setting_table).values(name=name, value=fresh))
+    return fresh
+
+
+def _app_account(connection: Connection, digest: str) -> str | None:
+    row = connection.execute(select(app_table.c.account).where(app_table.c.digest == digest)).first()
+    return str(row.account) if row else None
+
+
+def _add_domain(connection: Connection, name: str) -> None:
+    connection.execute(insert(domain_table).values(name=name))
+
+
+def _remove_domain(connection: Connection, name: str) -> None:
+    if connection.execute(select(account_table.c.address).where(account_table.c.domain == name)).first():
+        raise DirectoryProblem(f"domain {name} has accounts: remove them first")
+    connection.execute(delete(alias_table).where(alias_table.c.domain == name))
+    connection.execute(delete(domain_table).where(domain_table.c.name == name))
+
+
+def _add_accounts(connection: Connection, rows: list[tuple[Address, str, int | None]], created: float) -> list[AccountRecord]:
+    domains = set(_all_domains(connection))
+    taken = {row.folder for row in connection.execute(select(account_table.c.folder))}
+    taken |= {row.value for row in connection.execute(select(setting_table.c.value).where(setting_table.c.name.like("gone:%")))}
+    have = {row.address for row in connection.execute(select(account_table.c.address))}
+    have |= {row.source for row in connection.execute(select(alias_table.c.source))}
+    added = []
+    for address, hashed, quota in rows:
+        if address.domain not in domains:
+            raise DirectoryProblem(f"{address}: domain {address.domain} is not here; add it first: mailstack domain add")
+        if address.key in have:
+            raise DirectoryProblem(f"{address.key} is there already")
+        have.add(address.key)
+        folder = folder_name(address, taken)
+        taken.add(folder)
+        values = {"address": address.key, "domain": address.domain, "password": hashed, "quota": quota}
+        connection.execute(insert(account_table).values(**values, disabled=False, folder=folder, created=created))
+        added.append(AccountRecord(address.key, hashed, quota, False, folder))
+    return added
+
+
+def _list_accounts(connection: Connection) -> list[dict[str, Any]]:
+    columns = [account_table.c[name] for name in ("address", "quota", "disabled", "folder", "created")]
+    return [dict(row._mapping) for row in connection.execute(select(*columns).order_by(account_table.c.address))]
+
+
+def _update_account(connection: Connection, key: str, values: dict[str, Any]) -> int:
+    return connection.execute(update(account_table).where(account_table.c.address == key).values(**values)).rowcount
+
+
+def _remove_account(connection: Connection, key: str) -> None:
+    folder = connection.execute(select(account_table.c.folder).where(account_table.c.address == key)).scalar_one()
+    connection.execute(delete(app_table).where(app_table.c.account == key))
+    connection.execute(delete(account_table).where(account_table.c.address == key))
+    # The mail stays on disk until the admin removes it; its folder is never given to a new account.
+    connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=f"gone:{folder}", value=folder))
+
+
+def _add_alias(connection: Connection, source: str, targets: list[str]) -> None:
+    domain = source.rpartition("@")[2]
+    if domain not in _all_domains(connection):
+        raise DirectoryProblem(f"domain {domain} is not here; add it first: mailstack domain add {domain}")
+    if connection.execute(select(account_table.c.address).where(account_table.c.address == source)).first():
+        raise DirectoryProblem(f"{source} is an account")
+    for target in targets:
+        connection.execute(insert(alias_table).prefix_with("OR IGNORE").values(source=source, target=target, domain=domain))
+
+
+def _remove_alias(connection: Connection, source: str, target: str | None) -> int:
+    statement = delete(alias_table).where(alias_table.c.source == source)
+    if target is not None:
+        statement = statement.where(alias_table.c.target == target)
+    return connection.execute(statement).rowcount
+
+
+def _list_aliases(connection: Connection) -> list[dict[str, Any]]:
+    query = select(alias_table.c.source, alias_table.c.target).order_by(alias_table.c.source, alias_table.c.target)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _add_app(connection: Connection, key: str, label: str, digest: str, created: float) -> None:
+    query = select(app_table.c.digest).where(app_table.c.account == key, app_table.c.label == label)
+    if connection.execute(query).first():
+        raise DirectoryProblem(f"{key} has an app password {label!r} already")
+    connection.execute(insert(app_table).values(digest=digest, account=key, label=label, created=created))
+
+
+def _list_apps(connection: Connection, key: str) -> list[dict[str, Any]]:
+    query = select(app_table.c.label, app_table.c.created).where(app_table.c.account == key).order_by(app_table.c.created)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _remove_app(connection: Connection, key: str, label: str) -> int:
+    where = (app_table.c.account == key, app_table.c.label == label)
+    return connection.execute(delete(app_table).where(*where)).rowcount

@@ -1,0 +1,36 @@
+"""The tables of the user database. Addresses are stored as look-up keys: case folded, domains as A-labels."""
+
+from sqlmodel import Field, SQLModel
+
+
+class Domain(SQLModel, table=True):
+    name: str = Field(primary_key=True)
+
+
+class Account(SQLModel, table=True):
+    address: str = Field(primary_key=True)
+    domain: str = Field(foreign_key="domain.name", index=True)
+    password: str  # a hash as Dovecot writes it: {SCHEME}...
+    quota: int | None = None  # octets
+    disabled: bool = False
+    folder: str = Field(unique=True)  # below <data>/mail
+    created: float
+
+
+class Alias(SQLModel, table=True):
+    source: str = Field(primary_key=True)  # an address, or "@domain" for the catch-all
+    target: str = Field(primary_key=True)
+    domain: str = Field(foreign_key="domain.name", index=True)
+
+
+class AppPassword(SQLModel, table=True):
+    __tablename__ = "app_password"
+    digest: str = Field(primary_key=True)  # SHA-256 of 128 random bits
+    account: str = Field(foreign_key="account.address", index=True)
+    label: str
+    created: float
+
+
+class Setting(SQLModel, table=True):
+    name: str = Field(primary_key=True)
+    value: str
