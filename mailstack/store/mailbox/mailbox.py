@@ -6,7 +6,7 @@ import asyncio
 import os
 from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.message import mime
 from mailstack.message.flag import KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
@@ -20,6 +20,7 @@ from mailstack.store.mailbox.values import Change, Copied, How, MailboxStatus, S
 if TYPE_CHECKING:
     from mailstack.store.mailbox.account import Account
 
+R = TypeVar("R")
 READ_AT_ONCE = 1 << 20  # octets that one hop to a thread reads
 
 
@@ -286,6 +287,27 @@ class Mailbox:
                     except MessageGone:
                         continue
                 return headers
+
+            found |= await self._account.hop(blocking)
+        return found
+
+    async def map(self, uids: Sequence[int], function: Callable[[bytes], R], *, header: bool = False) -> dict[int, R]:
+        """`function` of each message's octets (or of its header) by UID, in threads; those that are gone are left out."""
+        maildir = self._account.maildir
+        files = self._files(uids)
+        found: dict[int, R] = {}
+        for first in range(0, len(files), 64):
+            some = files[first : first + 64]
+
+            def blocking(some: list[tuple[int, bytes, bool]] = some) -> dict[int, R]:
+                results = {}
+                for uid, path, convert in some:
+                    try:
+                        data = maildir.header(path, convert=convert) if header else maildir.read(path, convert=convert)
+                    except MessageGone:
+                        continue
+                    results[uid] = function(data)
+                return results
 
             found |= await self._account.hop(blocking)
         return found

@@ -1,4 +1,4 @@
-"""Proving passwords: Argon2id in two threads, imported hashes once, app passwords first, and a short memory of what was proved."""
+"""Proving passwords: Argon2id in two threads, imported hashes once, app passwords first, and a short memory of proofs."""
 
 import asyncio
 import hashlib
@@ -190,8 +190,10 @@ class PasswordChecker:
 
     async def _prove(self, login: str, password: str, digest: bytes) -> AccountRecord | Refusal:
         record = await self._directory.account(login)
-        if record is not None and not record.disabled and len(password.replace("-", "").replace(" ", "")) == 28:
-            if await self._directory.app_password(app_digest(password)) == record.address:
+        looks_like_app = len(password.replace("-", "").replace(" ", "")) == 28
+        if record is not None and not record.disabled and looks_like_app:
+            owner = await self._directory.app_password(app_digest(password))
+            if owner == record.address:
                 self._remember(login, digest, record)
                 return record
         loop = asyncio.get_running_loop()

@@ -1,0 +1,1 @@
+"""The IMAP door (RFC 9051, RFC 3501)."""

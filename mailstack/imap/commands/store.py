@@ -1,0 +1,60 @@
+"""STORE (RFC 9051 6.4.6, RFC 7162 3.1.3)."""
+
+from mailstack.imap.answers import bad, no
+from mailstack.imap.session import Session
+from mailstack.message.flag import NAMES, Flags
+from mailstack.store.mailbox.values import How
+from mailstack.wire.imap import commands as c
+from mailstack.wire.imap.sequence import compact
+
+_SYSTEM = {name.lower(): flag for flag, name in NAMES.items()}
+_HOW = {"+": How.ADD, "-": How.REMOVE, "": How.REPLACE}
+KEYWORD_LENGTH = 100
+
+
+def split_flags(names: tuple[str, ...]) -> tuple[Flags, frozenset[str]]:
+    """System flags as bits, and keywords. \\Recent is the server's and is passed over."""
+    bits = Flags(0)
+    keywords = set()
+    for name in names:
+        if name.startswith("\\"):
+            if name.lower() == "\\recent":
+                continue
+            flag = _SYSTEM.get(name.lower())
+            if flag is None:
+                raise bad("unknown system flag")
+            bits |= flag
+        elif len(name) > KEYWORD_LENGTH:
+            raise no("The keyword is too long", "LIMIT")
+        else:
+            keywords.add(name)
+    return bits, frozenset(keywords)
+
+
+async def store(session: Session, command: c.Store) -> str:
+    selected = session.box
+    if selected.read_only:
+        raise no("The mailbox was opened read-only", "READ-ONLY")
+    flags, keywords = split_flags(command.flags)
+    if command.unchanged_since is not None:
+        session.enabled |= {"CONDSTORE"}
+        selected.condstore = True
+    uids = selected.choose(command.set, uid=command.uid)
+    stored = await selected.mailbox.store(uids, _HOW[command.sign], flags, keywords, command.unchanged_since, origin=selected)
+    refused = set(stored.modified)
+    if not command.silent:
+        # Every message that was named is told of, also one whose flags were so before (RFC 9051 6.4.6).
+        selected.note_changed(tuple(uid for uid in uids if uid not in refused))
+    elif selected.condstore:
+        selected.note_changed(stored.changed)
+    if selected.mailbox.keywords != selected.flag_names.keywords:
+        for line in selected.flags_lines():
+            session.write(line)
+    told = sorted(selected.take_changed())
+    for first in range(0, len(told), 1000):
+        session.write(b"".join(selected.flag_lines(told[first : first + 1000], uid=command.uid)))
+        await session.connection.drain()
+    if stored.modified:
+        shown = stored.modified if command.uid else [number for uid in stored.modified if (number := selected.number(uid))]
+        return f"[MODIFIED {compact(sorted(shown)).decode()}] Some messages were changed by others"
+    return "STORE done"

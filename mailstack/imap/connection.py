@@ -1,0 +1,430 @@
+"""Bytes in, bytes out: an asyncio.Protocol that holds no task and no buffer while its client is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+import zlib
+from typing import TYPE_CHECKING
+
+from mailstack.imap.capability import capabilities
+from mailstack.imap.session import Session, State
+from mailstack.imap.table import HANDLERS
+from mailstack.log import get_logger
+from mailstack.store.content import Content
+from mailstack.wire.imap import commands as c
+from mailstack.wire.imap.framing import CommandLine, Framer, LiteralData, NeedLiteral, Violation, is_message
+from mailstack.wire.imap.grammar import NESTING_LIMIT, parse
+from mailstack.wire.imap.scanner import CommandProblem
+
+if TYPE_CHECKING:
+    from mailstack.imap.server import ImapServer
+
+log = get_logger()
+
+LINE_BEFORE_LOGIN = 8192
+LITERALS_BEFORE_LOGIN = 65536
+LINE_AFTER_LOGIN = 65536
+LITERALS_AFTER_LOGIN = 1 << 20
+WRITE_AT = 65536  # octets of answers that are gathered before they are written
+PENDING_LIMIT = 1 << 20  # octets of input that may wait
+BAD_LIMIT = 20
+LOGIN_SECONDS = 180.0
+IDLE_SECONDS = 1860.0  # RFC 9051 5.4: at least 30 minutes
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection. The session decides; this file moves bytes."""
+
+    __slots__ = (
+        "_close_after",
+        "_compress",
+        "_compressed",
+        "_content",
+        "_counted",
+        "_drained",
+        "_inflate",
+        "_more",
+        "_out",
+        "_out_size",
+        "_reading_paused",
+        "_task",
+        "_timer",
+        "_upgrading",
+        "_write_paused",
+        "account",
+        "closing",
+        "current_tag",
+        "framer",
+        "from_loopback",
+        "last_heard",
+        "peer",
+        "secure",
+        "server",
+        "session",
+        "transport",
+    )  # fmt: skip
+
+    def __init__(self, server: ImapServer, *, secure: bool) -> None:
+        self.server = server
+        self.secure = secure
+        self.framer = Framer(line_limit=LINE_BEFORE_LOGIN, literal_limit=LITERALS_BEFORE_LOGIN)
+        self.transport: asyncio.Transport
+        self.session: Session | None = None
+        self.closing = False
+        self.peer = ""
+        self.account: str | None = None
+        self.from_loopback = False
+        self.last_heard = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._write_paused = False
+        self._drained: asyncio.Future[None] | None = None
+        self._compress: zlib._Compress | None = None
+        self._inflate: zlib._Decompress | None = None
+        self._compressed = b""
+        self._reading_paused = False
+        self._upgrading = False
+        self._counted = False
+        self._content: Content | None = None
+        self._more: asyncio.Future[None] | None = None
+        self.current_tag = b""
+        self._close_after = False
+
+    # asyncio.Protocol -----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self.transport = transport  # type: ignore[assignment]
+        if self._upgrading:
+            self._upgrading = False
+            return
+        name = transport.get_extra_info("peername")
+        self.peer = str(name[0]) if isinstance(name, tuple) else "local"
+        self.from_loopback = _is_loopback(self.peer)
+        self.last_heard = asyncio.get_running_loop().time()
+        if not self.server.admit(self):
+            transport.write(b"* BYE Too many connections from your address\r\n")  # type: ignore[attr-defined]
+            transport.close()
+            self.closing = True
+            return
+        self._counted = True
+        self.session = Session(self.server.services, self)
+        shown = capabilities(self.session, HANDLERS)
+        self.write(f"* OK [CAPABILITY {' '.join(shown)}] {self.server.services.hostname} is ready\r\n".encode())
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing:
+            return
+        self.last_heard = asyncio.get_running_loop().time()
+        if self._inflate is not None:
+            self._compressed += data
+        else:
+            self.framer.feed(data)
+        if self.framer.buffered + len(self._compressed) > PENDING_LIMIT and not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+        if self._more is not None:
+            if not self._more.done():
+                self._more.set_result(None)
+        elif self._task is None and not self._upgrading:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        if self._upgrading:
+            return
+        self.closing = True
+        if self._more is not None and not self._more.done():
+            self._more.set_exception(ConnectionResetError())
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_exception(ConnectionResetError())
+        if self._task is not None and self.session is not None and self.session.state is not State.LOGOUT:
+            pass  # a command that is under way is finished; what it promised is kept
+        elif self.session is not None:
+            self.session.close()
+        self._forget_content()
+        if self._counted:
+            self._counted = False
+            self.server.left(self)
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    # Writing --------------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Gather an answer."""
+        self._out.append(data)
+        self._out_size += len(data)
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        if not self._out:
+            return
+        data = b"".join(self._out) if len(self._out) > 1 else self._out[0]
+        self._out = []
+        self._out_size = 0
+        if self.closing and self.transport.is_closing():
+            return
+        if self._compress is not None:
+            data = self._compress.compress(data) + self._compress.flush(zlib.Z_SYNC_FLUSH)
+        self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Send if there is much, and wait while the client does not read. Raises ConnectionError when it is gone."""
+        if self._out_size >= WRITE_AT:
+            self.flush()
+        if self.closing and self.transport.is_closing():
+            raise ConnectionResetError
+        if self._write_paused:
+            if self._drained is None:
+                self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+
+    def close_soon(self) -> None:
+        """Send what was gathered, then close."""
+        self.flush()
+        self.closing = True
+        self.transport.close()
+
+    def abort(self) -> None:
+        self.closing = True
+        self.transport.abort()
+
+    def bye(self, words: str) -> None:
+        """End the session from our side."""
+        if not self.closing:
+            self.write(f"* BYE {words}\r\n".encode())
+            self.close_soon()
+
+    # Work -----------------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        """Run commands while there is input."""
+        session = self.session
+        assert session is not None
+        try:
+            while not self.closing:
+                event = self.framer.next_event()
+                if event is None:
+                    if self._compressed and self._inflate_some():
+                        continue
+                    break
+                await self._handle(session, event)
+                if session.bad_commands > BAD_LIMIT:
+                    self.bye("Too many bad commands")
+                await self.drain()
+            self.flush()
+        except ConnectionError:
+            self.closing = True
+        except Exception:
+            log.exception("imap.connection_failed", session=session.id)
+            self.abort()
+        finally:
+            self._task = None
+            if self.closing:
+                session.close()
+            elif self._reading_paused:
+                self._reading_paused = False
+                self.transport.resume_reading()
+
+    def _inflate_some(self) -> bool:
+        """Inflate a bounded piece of what waits. False when there is nothing to read in it."""
+        assert self._inflate is not None
+        try:
+            data = self._inflate.decompress(self._compressed, 65536)
+        except zlib.error:
+            self.bye("Not a deflate stream")
+            return False
+        self._compressed = self._inflate.unconsumed_tail
+        self.framer.feed(data)
+        return bool(data)
+
+    async def _handle(self, session: Session, event: NeedLiteral | LiteralData | CommandLine | Violation) -> None:
+        match event:
+            case CommandLine():
+                await self._command(session, event)
+            case LiteralData(data, last):
+                if self._content is not None:
+                    try:
+                        self._content.write(data)
+                    except OSError as problem:
+                        log.error("imap.spool_failed", session=session.id, problem=str(problem))
+                        self._forget_content()
+                        session.tagged(b"*", b"BYE", "The server's disk is full")
+                        self.close_soon()
+                        return
+                if last:
+                    if self._content is not None:
+                        session.contents.append(self._content)
+                    self._content = None
+            case NeedLiteral():
+                self._literal(session, event)
+            case Violation(reason, tag):
+                session.bad_commands += 1
+                session.tagged(tag or b"*", b"BAD", reason)
+
+    def _literal(self, session: Session, need: NeedLiteral) -> None:
+        tag = need.prefix.partition(b" ")[0] or b"*"
+        if session.idling is not None:
+            self.framer.refuse()
+            session.tagged(b"*", b"BAD", "no literal expected")
+            return
+        if session.state & (State.AUTHENTICATED | State.SELECTED) and is_message(need):
+            if need.size > session.services.message_size:
+                self.framer.refuse()
+                session.forget_contents()
+                session.tagged(tag, b"NO", "The message is too large", "TOOBIG")
+                return
+            self.framer.accept(stream=True)
+            self._content = Content(session.services.spool)
+        elif self.framer.fits(need.size):
+            self.framer.accept()
+        else:
+            self.framer.refuse()
+            session.forget_contents()
+            session.bad_commands += 1
+            session.tagged(tag, b"NO" if session.account else b"BAD", "The literal is too large", "TOOBIG")
+            return
+        if need.synchronising:
+            self.write(b"+ OK\r\n")
+            self.flush()
+
+    async def _command(self, session: Session, line: CommandLine) -> None:
+        if session.idling is not None:
+            tag, session.idling = session.idling, None
+            first = line.parts[0]
+            if isinstance(first, bytes) and first.strip().upper() == b"DONE":
+                session.flush_updates(may_expunge=True)
+                session.tagged(tag, b"OK", "IDLE done")
+            else:
+                session.bad_commands += 1
+                session.tagged(tag, b"BAD", "DONE expected")
+            return
+        if line.parts == (b"",):
+            session.bad_commands += 1
+            session.tagged(b"*", b"BAD", "empty line")
+            return
+        first = line.parts[0]
+        if isinstance(first, bytes) and first.count(b"(") > NESTING_LIMIT * 8 and session.account is None:
+            session.bad_commands += 1
+            session.tagged(line.tag, b"BAD", "nested too deeply")
+            return
+        try:
+            tag, command = parse(line, utf8=session.utf8)
+        except CommandProblem as problem:
+            session.bad_commands += 1
+            session.forget_contents()
+            code = "BADCHARSET (UTF-8 US-ASCII)" if "charset" in problem.reason and "support" in problem.reason else None
+            kind = b"NO" if code else b"BAD"
+            session.tagged(problem.tag or b"*", kind, problem.reason, code)
+            return
+        if isinstance(command, c.StartTls):
+            await self._start_tls(session, tag)
+            return
+        self.current_tag = tag
+        await session.run(tag, command, HANDLERS)
+        if self._close_after:
+            self.close_soon()
+            return
+        if isinstance(command, c.Compress) and session.compressing and self._compress is None:
+            self.flush()
+            self._compress = zlib.compressobj(6, zlib.DEFLATED, -15, 7)
+            self._inflate = zlib.decompressobj(-15)
+            self._compressed = self.framer.take_buffered()
+
+    def closing_after_answer(self) -> None:
+        """LOGOUT: the tagged answer goes out first."""
+        self._close_after = True
+
+    async def ask(self, challenge: bytes) -> bytes:
+        """A SASL challenge and the client's next line."""
+        session = self.session
+        assert session is not None
+        self.write(b"+ " + challenge + b"\r\n")
+        self.flush()
+        while True:
+            event = self.framer.next_event()
+            if isinstance(event, CommandLine):
+                first = event.parts[0]
+                return first if isinstance(first, bytes) else b""
+            if isinstance(event, NeedLiteral):
+                self.framer.refuse()
+            elif event is None:
+                self._more = asyncio.get_running_loop().create_future()
+                try:
+                    await asyncio.wait_for(self._more, 60)
+                except TimeoutError:
+                    raise ConnectionResetError from None
+                finally:
+                    self._more = None
+
+    def logged_in(self, account: str) -> None:
+        self.framer.line_limit = LINE_AFTER_LOGIN
+        self.framer.literal_limit = LITERALS_AFTER_LOGIN
+        self.server.logged_in(self, account)
+
+    async def _start_tls(self, session: Session, tag: bytes) -> None:
+        context = session.services.tls
+        if self.secure or context is None:
+            session.tagged(tag, b"BAD", "STARTTLS is not possible now")
+            return
+        if self.framer.take_buffered():
+            # RFC 9051 11.1: what was sent before the handshake is nobody's word.
+            log.warning("imap.starttls_injection", session=session.id, peer=self.peer)
+            self.abort()
+            return
+        session.tagged(tag, b"OK", "Begin TLS now")
+        self.flush()
+        self._upgrading = True
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(self.transport, self, context, server_side=True, ssl_handshake_timeout=30)
+        except (OSError, ssl.SSLError, ConnectionError, TimeoutError):
+            self._upgrading = False
+            self.closing = True
+            self.transport.abort()
+            if self._counted:
+                self._counted = False
+                self.server.left(self)
+            raise ConnectionResetError from None
+        self._upgrading = False
+        if transport is None:
+            raise ConnectionResetError
+        self.transport = transport
+        self.secure = True
+        self.framer.take_buffered()
+
+    def _forget_content(self) -> None:
+        if self._content is not None:
+            self._content.close()
+            self._content = None
+
+    def idle_for(self, now: float) -> float:
+        """Seconds since the client was heard."""
+        return now - self.last_heard
+
+    def overdue(self, now: float) -> bool:
+        limit = LOGIN_SECONDS if self.account is None else IDLE_SECONDS
+        return self._task is None and self.idle_for(now) > limit
+
+
+def _is_loopback(peer: str) -> bool:
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

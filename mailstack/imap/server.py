@@ -1,0 +1,103 @@
+"""All IMAP connections of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from mailstack.imap.connection import Connection
+from mailstack.imap.session import ImapServices
+from mailstack.log import get_logger
+
+log = get_logger()
+LOOK_SECONDS = 15.0  # how often folders of idling sessions are looked at for other programs' work
+
+
+class ImapServer:
+    """Listens on given sockets; knows who is connected."""
+
+    def __init__(self, services: ImapServices) -> None:
+        self.services = services
+        self.connections: set[Connection] = set()
+        self._of_account: dict[str, set[Connection]] = {}
+        self._servers: list[asyncio.Server] = []
+        self._looker: asyncio.Task[None] | None = None
+
+    async def listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Serve on sockets; with `tls` from the first byte on."""
+        loop = asyncio.get_running_loop()
+        for one in sockets:
+            extra = {"ssl": tls, "ssl_handshake_timeout": 30} if tls is not None else {}
+            server = await loop.create_server(lambda: Connection(self, secure=tls is not None), sock=one, backlog=512, **extra)
+            self._servers.append(server)
+        if self._looker is None:
+            self._looker = asyncio.create_task(self._look())
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether a new connection may stay; it counts until it has logged in."""
+        if not self.services.limits.connected(connection.peer):
+            log.warning("imap.too_many_connections", peer=connection.peer)
+            return False
+        self.connections.add(connection)
+        return True
+
+    def logged_in(self, connection: Connection, account: str) -> None:
+        self.services.limits.disconnected(connection.peer)
+        connection.account = account
+        self._of_account.setdefault(account, set()).add(connection)
+
+    def left(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if connection.account is None:
+            self.services.limits.disconnected(connection.peer)
+            return
+        others = self._of_account.get(connection.account)
+        if others is not None:
+            others.discard(connection)
+            if not others:
+                del self._of_account[connection.account]
+
+    def end_sessions(self, account: str) -> None:
+        """The account's password was changed, or it is no more."""
+        for connection in list(self._of_account.get(account, ())):
+            connection.bye("Log in again")
+
+    async def _look(self) -> None:
+        """See other programs' changes in mailboxes that clients idle on; end connections that are silent for too long."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = asyncio.get_running_loop().time()
+            mailboxes = {}
+            for connection in list(self.connections):
+                if connection.overdue(now):
+                    connection.bye("Autologout: idle for too long")
+                session = connection.session
+                if session is not None and session.idling is not None and session.selected is not None:
+                    mailboxes[session.selected.mailbox.id] = session.selected.mailbox
+            for mailbox in mailboxes.values():
+                try:
+                    await mailbox.check()
+                except Exception:
+                    log.exception("imap.look_failed", mailbox=mailbox.name)
+
+    def stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    async def stop(self) -> None:
+        """Say goodbye to everybody."""
+        self.stop_listening()
+        if self._looker is not None:
+            self._looker.cancel()
+        tasks = [connection._task for connection in self.connections if connection._task is not None]
+        for connection in list(self.connections):
+            if connection._task is None:
+                connection.bye("The server is stopping")
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+        for connection in list(self.connections):
+            connection.bye("The server is stopping")
+        await asyncio.sleep(0)
+        for connection in list(self.connections):
+            connection.abort()

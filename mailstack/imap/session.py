@@ -1,0 +1,199 @@
+"""One client: its state, and how a command is run and answered."""
+
+from __future__ import annotations
+
+import enum
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailstack.imap.answers import Refused, answer_to, bad
+from mailstack.imap.selected import Selected
+from mailstack.log import get_logger
+from mailstack.message.errors import SyntaxProblem
+from mailstack.policy.limits import Limits
+from mailstack.store.content import Content
+from mailstack.store.errors import StoreProblem
+from mailstack.store.mailbox.account import Account
+from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.trace import Trace
+from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.passwords import PasswordChecker
+from mailstack.wire.imap import commands as c
+from mailstack.wire.imap.responses import text
+
+if TYPE_CHECKING:
+    import ssl
+
+    from mailstack.imap.connection import Connection
+
+log = get_logger()
+
+
+class State(enum.Flag):
+    NOT_AUTHENTICATED = enum.auto()
+    AUTHENTICATED = enum.auto()
+    SELECTED = enum.auto()
+    LOGOUT = enum.auto()
+
+
+ANY = State.NOT_AUTHENTICATED | State.AUTHENTICATED | State.SELECTED
+LOGGED_IN = State.AUTHENTICATED | State.SELECTED
+
+
+@dataclass(frozen=True, slots=True)
+class ImapServices:
+    """What the door needs from the floors below."""
+
+    hostname: str
+    mailboxes: Mailboxes
+    directory: Directory
+    passwords: PasswordChecker
+    limits: Limits
+    trace: Trace
+    spool: Path
+    message_size: int
+    allow_plaintext: bool
+    tls: ssl.SSLContext | None
+    randomness: random.Random
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What a command may do is data."""
+
+    run: Callable[[Session, Any], Awaitable[str | None]]
+    states: State
+    may_expunge: bool = True
+    capabilities: tuple[str, ...] = field(default=())
+    before_login: tuple[str, ...] = field(default=())
+
+
+class Session:
+    """The commands of one connection, one after another."""
+
+    __slots__ = ("account", "bad_commands", "compressing", "connection", "contents", "enabled", "id",
+                 "idling", "record", "selected", "services", "state", "utf8")  # fmt: skip
+
+    def __init__(self, services: ImapServices, connection: Connection) -> None:
+        self.services = services
+        self.connection = connection
+        self.id = f"{services.randomness.getrandbits(40):010x}"
+        self.state = State.NOT_AUTHENTICATED
+        self.record: AccountRecord | None = None
+        self.account: Account | None = None
+        self.selected: Selected | None = None
+        self.enabled: frozenset[str] = frozenset()
+        self.utf8 = False
+        self.contents: list[Content] = []
+        self.idling: bytes | None = None
+        self.compressing = False
+        self.bad_commands = 0
+
+    @property
+    def rev1(self) -> bool:
+        """Whether the client speaks IMAP4rev1 (RECENT and its like are sent)."""
+        return "IMAP4REV2" not in self.enabled
+
+    @property
+    def plaintext_allowed(self) -> bool:
+        return self.connection.secure or (self.services.allow_plaintext and self.connection.from_loopback)
+
+    @property
+    def mail(self) -> Account:
+        assert self.account is not None
+        return self.account
+
+    @property
+    def box(self) -> Selected:
+        assert self.selected is not None
+        return self.selected
+
+    def write(self, data: bytes) -> None:
+        self.connection.write(data)
+
+    def tagged(self, tag: bytes, kind: bytes, words: str, code: str | None = None) -> None:
+        shown = f"[{code}] {words}" if code else words
+        self.write(tag + b" " + kind + b" " + text(shown) + b"\r\n")
+
+    async def run(self, tag: bytes, command: c.Command, handlers: dict[type, Handler]) -> None:
+        """Run a command and answer it."""
+        handler = handlers[type(command)]
+        name = type(command).__name__
+        try:
+            if not self.state & handler.states:
+                raise bad(f"{name} is not possible now")
+            words = await handler.run(self, command)
+        except Refused as refused:
+            if refused.kind == b"BAD":
+                self.bad_commands += 1
+            self.flush_updates(handler.may_expunge, command)
+            self.tagged(tag, refused.kind, refused.text, refused.code)
+        except SyntaxProblem as problem:
+            self.flush_updates(handler.may_expunge, command)
+            self.tagged(tag, b"BAD", problem.reason)
+        except StoreProblem as problem:
+            refused = answer_to(problem)
+            if refused.code == "SERVERBUG":
+                log.error("imap.store_failed", session=self.id, command=name, problem=problem.detail)
+            self.flush_updates(handler.may_expunge, command)
+            self.tagged(tag, refused.kind, refused.text, refused.code)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("imap.command_failed", session=self.id, command=name)
+            self.tagged(tag, b"NO", "Something went wrong on the server", "SERVERBUG")
+        else:
+            if words is not None:
+                self.flush_updates(handler.may_expunge, command)
+                self.write(tag + b" OK " + text(words) + b"\r\n")
+        finally:
+            self.forget_contents()
+
+    def flush_updates(self, may_expunge: bool, command: object = None) -> None:
+        """Tell what happened to the selected mailbox."""
+        if self.selected is not None and self.selected.has_news:
+            if self.selected.deleted:
+                self.write(b"* BYE The mailbox was deleted\r\n")
+                self.connection.close_soon()
+                return
+            uid = bool(getattr(command, "uid", False))
+            for line in self.selected.updates(may_expunge=may_expunge, uid=uid, rev1=self.rev1):
+                self.write(line)
+
+    def on_change(self) -> None:
+        """The selected mailbox changed: a client that waits in IDLE hears of it at once."""
+        if self.idling is not None:
+            self.flush_updates(may_expunge=True)
+            self.connection.flush()
+
+    def forget_contents(self) -> None:
+        for content in self.contents:
+            content.close()
+        self.contents = []
+
+    def deselect(self) -> None:
+        if self.selected is not None:
+            self.selected.close()
+            self.selected = None
+        if self.state is State.SELECTED:
+            self.state = State.AUTHENTICATED
+
+    async def log_in(self, record: AccountRecord) -> None:
+        """After the password was proved."""
+        self.account = await self.services.mailboxes.account(self.services.directory.folder(record))
+        self.record = record
+        self.state = State.AUTHENTICATED
+        self.connection.logged_in(record.address)
+        log.info("imap.login", session=self.id, account=record.address, peer=self.connection.peer, tls=self.connection.secure)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.deselect()
+        self.forget_contents()
+        self.state = State.LOGOUT
+        self.idling = None

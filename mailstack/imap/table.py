@@ -1,0 +1,45 @@
+"""Every command with its states and what it adds to CAPABILITY."""
+
+from mailstack.imap.commands import any, append, copy, expunge, fetch, idle, listing, login, mailbox, quota, search, store
+from mailstack.imap.session import ANY, LOGGED_IN, Handler, State
+from mailstack.wire.imap import commands as c
+
+SELECTED = State.SELECTED
+BEFORE = State.NOT_AUTHENTICATED
+
+HANDLERS: dict[type, Handler] = {
+    c.Capability: Handler(any.capability, ANY),
+    c.Noop: Handler(any.noop, ANY),
+    c.Logout: Handler(any.logout, ANY),
+    c.Id: Handler(any.identify, ANY, capabilities=("ID",), before_login=("ID",)),
+    c.Compress: Handler(any.compress, LOGGED_IN, capabilities=("COMPRESS=DEFLATE",)),
+    c.Authenticate: Handler(login.authenticate, BEFORE, before_login=("SASL-IR", "LITERAL+")),
+    c.Login: Handler(login.login, BEFORE),
+    c.Enable: Handler(any.enable, LOGGED_IN, capabilities=("ENABLE", "UTF8=ACCEPT"), before_login=("ENABLE",)),
+    c.Select: Handler(mailbox.select, LOGGED_IN, capabilities=("CONDSTORE",)),
+    c.Create: Handler(mailbox.create, LOGGED_IN, capabilities=("CREATE-SPECIAL-USE",)),
+    c.Delete: Handler(mailbox.delete, LOGGED_IN),
+    c.Rename: Handler(mailbox.rename, LOGGED_IN),
+    c.Subscribe: Handler(mailbox.subscribe, LOGGED_IN),
+    c.Unsubscribe: Handler(mailbox.unsubscribe, LOGGED_IN),
+    c.ListMailboxes: Handler(
+        listing.list_mailboxes, LOGGED_IN, capabilities=("CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE")
+    ),
+    c.Lsub: Handler(listing.lsub, LOGGED_IN),
+    c.Namespace: Handler(mailbox.namespace, LOGGED_IN, capabilities=("NAMESPACE",)),
+    c.Status: Handler(mailbox.status, LOGGED_IN, capabilities=("STATUS=SIZE",)),
+    c.Append: Handler(append.append, LOGGED_IN, capabilities=("LITERAL+", "MULTIAPPEND")),
+    c.Idle: Handler(idle.idle, LOGGED_IN, capabilities=("IDLE",), before_login=("IDLE",)),
+    c.Check: Handler(any.check, SELECTED),
+    c.Close: Handler(mailbox.close, SELECTED),
+    c.Unselect: Handler(mailbox.unselect, SELECTED, capabilities=("UNSELECT",)),
+    c.Expunge: Handler(expunge.expunge, SELECTED, capabilities=("UIDPLUS",)),
+    c.Search: Handler(search.search, SELECTED, may_expunge=False, capabilities=("ESEARCH", "SEARCHRES")),
+    c.Fetch: Handler(fetch.fetch, SELECTED, may_expunge=False, capabilities=("BINARY",)),
+    c.Store: Handler(store.store, SELECTED, may_expunge=False),
+    c.Copy: Handler(copy.copy, SELECTED),
+    c.Move: Handler(copy.move, SELECTED, capabilities=("MOVE",)),
+    c.GetQuota: Handler(quota.get_quota, LOGGED_IN, capabilities=("QUOTA", "QUOTA=RES-STORAGE")),
+    c.GetQuotaRoot: Handler(quota.get_quota_root, LOGGED_IN),
+    c.SetQuota: Handler(quota.set_quota, LOGGED_IN),
+}

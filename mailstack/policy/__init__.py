@@ -1,0 +1,1 @@
+"""The one place that says yes or no; every decision is a value."""

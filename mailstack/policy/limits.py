@@ -1,0 +1,96 @@
+"""Who may connect how often, and how long a wrong password makes one wait. On the event loop."""
+
+import asyncio
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FREE_FAILURES = 3
+LONGEST_WAIT = 15.0  # seconds
+REMEMBERED = 20_000
+FORGET_AFTER = 3600.0
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    last: float
+
+
+def default_gateways(route_table: str) -> frozenset[str]:
+    """The IPv4 gateways in the text of /proc/net/route: behind Docker's NAT all clients come from there."""
+    found = set()
+    for line in route_table.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 2 and fields[1] == "00000000" and fields[2] != "00000000":
+            found.add(str(ipaddress.IPv4Address(bytes.fromhex(fields[2])[::-1])))
+    return frozenset(found)
+
+
+class Limits:
+    """Only connections that have not logged in are counted; a pair of address and account is slowed, never an address."""
+
+    def __init__(
+        self, per_address: int, exempt: frozenset[str] = frozenset(), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.per_address = per_address
+        self._exempt = exempt
+        self._clock = clock
+        self._connections: dict[str, int] = {}
+        self._failures: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
+
+    def exempt(self, peer: str) -> bool:
+        if peer in self._exempt or peer == "local":
+            return True
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+    def connected(self, peer: str) -> bool:
+        """Count a connection that has not logged in; False if there are too many from its address."""
+        have = self._connections.get(peer, 0)
+        if have >= self.per_address and not self.exempt(peer):
+            return False
+        self._connections[peer] = have + 1
+        return True
+
+    def disconnected(self, peer: str) -> None:
+        """It logged in, or left."""
+        have = self._connections.get(peer, 0) - 1
+        if have > 0:
+            self._connections[peer] = have
+        else:
+            self._connections.pop(peer, None)
+
+    def delay(self, peer: str, account: str) -> float:
+        """Seconds that the pair must wait now."""
+        failures = self._failures.get((peer, account.lower()))
+        if failures is None or failures.count < FREE_FAILURES:
+            return 0.0
+        if self._clock() - failures.last > FORGET_AFTER:
+            del self._failures[(peer, account.lower())]
+            return 0.0
+        wait = min(LONGEST_WAIT, 0.5 * 2.0 ** (failures.count - FREE_FAILURES))
+        return max(0.0, failures.last + wait - self._clock())
+
+    async def wait_turn(self, peer: str, account: str) -> None:
+        """Make a pair that failed before wait."""
+        delay = self.delay(peer, account)
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    def failed(self, peer: str, account: str) -> None:
+        key = (peer, account.lower()[:320])
+        failures = self._failures.pop(key, None) or _Failures(0, 0.0)
+        failures.count += 1
+        failures.last = self._clock()
+        self._failures[key] = failures
+        while len(self._failures) > REMEMBERED:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, peer: str, account: str) -> None:
+        self._failures.pop((peer, account.lower()), None)
