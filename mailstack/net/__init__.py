@@ -1,0 +1,1 @@
+"""The one place on the network."""

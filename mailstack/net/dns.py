@@ -1,0 +1,135 @@
+"""Questions to the DNS. Causes tell apart what is not there from what could not be asked."""
+
+import ipaddress
+import random
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.rdatatype
+import dns.resolver
+import dns.reversename
+
+
+class NoSuchDomain(Exception):
+    """The name does not exist, or has nothing of what was asked."""
+
+
+class DnsTemporary(Exception):
+    """No answer now: SERVFAIL, timeout, refused."""
+
+
+class NullMx(Exception):
+    """The domain takes no mail (RFC 7505)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailHost:
+    """A host that takes a domain's mail; lower preference first."""
+
+    name: str
+    preference: int
+
+
+class Resolver:
+    """One for the server. `nameservers`: "address" or "address:port"; empty means those of the system."""
+
+    def __init__(self, nameservers: list[str], randomness: random.Random | None = None) -> None:
+        self._random = randomness or random.SystemRandom()
+        if nameservers:
+            self._resolver = dns.asyncresolver.Resolver(configure=False)
+            servers = [_split(text) for text in nameservers]
+            self._resolver.nameservers = [address for address, _ in servers]
+            self._resolver.port = servers[0][1]
+            self._resolver.nameserver_ports = dict(servers)
+        else:
+            try:
+                self._resolver = dns.asyncresolver.Resolver()
+            except dns.resolver.NoResolverConfiguration:
+                self._resolver = dns.asyncresolver.Resolver(configure=False)
+        self._resolver.lifetime = 15.0
+        self._resolver.timeout = 4.0
+        self._resolver.cache = dns.resolver.LRUCache(10_000)
+
+    async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
+        try:
+            return await self._resolver.resolve(name, kind, search=False)
+        except dns.resolver.NXDOMAIN as problem:
+            raise NoSuchDomain(name) from problem
+        except dns.resolver.NoAnswer as problem:
+            raise NoSuchDomain(f"{name} {kind.name}") from problem
+        except (dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong, UnicodeError) as problem:
+            raise NoSuchDomain(name) from problem
+        except (dns.exception.DNSException, OSError) as problem:
+            raise DnsTemporary(f"{name} {kind.name}: {type(problem).__name__}") from problem
+
+    async def mx(self, domain: str) -> list[MailHost]:
+        """Hosts by preference, equals in random order; the domain itself where there is no MX (RFC 5321 5.1)."""
+        try:
+            answer = await self._ask(domain, dns.rdatatype.MX)
+        except NoSuchDomain:
+            await self.addresses(domain)
+            return [MailHost(domain, 0)]
+        hosts = [MailHost(str(one.exchange).rstrip("."), one.preference) for one in answer]
+        if any(not host.name for host in hosts):
+            if len(hosts) == 1:
+                raise NullMx(domain)
+            hosts = [host for host in hosts if host.name]
+        self._random.shuffle(hosts)
+        return sorted(hosts, key=lambda host: host.preference)
+
+    async def addresses(self, host: str, *, ipv6: bool = True) -> list[str]:
+        """A and AAAA of a host, IPv6 first where it is wanted. Raises NoSuchDomain, DnsTemporary."""
+        literal = _literal(host)
+        if literal is not None:
+            return [literal]
+        found: list[str] = []
+        trouble: Exception | None = None
+        for kind in (dns.rdatatype.AAAA, dns.rdatatype.A) if ipv6 else (dns.rdatatype.A,):
+            try:
+                found += [one.address for one in await self._ask(host, kind)]
+            except NoSuchDomain as problem:
+                trouble = trouble or problem
+            except DnsTemporary as problem:
+                trouble = problem
+        if not found and trouble is not None:
+            raise trouble
+        return found
+
+    async def txt(self, name: str) -> list[str]:
+        return [b"".join(one.strings).decode("utf-8", "replace") for one in await self._ask(name, dns.rdatatype.TXT)]
+
+    async def ptr(self, address: str) -> list[str]:
+        answer = await self._ask(str(dns.reversename.from_address(address)), dns.rdatatype.PTR)
+        return [str(one.target).rstrip(".") for one in answer]
+
+    async def confirmed_name(self, address: str) -> str | None:
+        """A name that the address has by PTR and that leads back to it (iprev), None if there is none."""
+        try:
+            for name in (await self.ptr(address))[:3]:
+                if ipaddress.ip_address(address) in {ipaddress.ip_address(one) for one in await self.addresses(name)}:
+                    return name
+        except (NoSuchDomain, DnsTemporary):
+            return None
+        return None
+
+
+def _split(text: str) -> tuple[str, int]:
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        return host, int(port.removeprefix(":") or 53)
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return host, int(port)
+    return text, 53
+
+
+def _literal(host: str) -> str | None:
+    """An address literal, or an address as it is."""
+    text = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    text = text.removeprefix("IPv6:")
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

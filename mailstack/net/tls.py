@@ -1,0 +1,89 @@
+"""Certificates for the doors, and contexts for connections to others."""
+
+import datetime
+import ipaddress
+import os
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAYS = 825
+
+
+class TlsProblem(Exception):
+    """A certificate or key that can't be used: the file and the reason."""
+
+
+def make_self_signed(folder: Path, hostname: str, now: datetime.datetime) -> tuple[Path, Path]:
+    """Certificate and key for this host in `folder`; those that are there and good for a month more stay."""
+    certificate, key = folder / "self-signed.pem", folder / "self-signed.key"
+    if certificate.exists() and key.exists():
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        fresh = found.not_valid_after_utc - now > datetime.timedelta(days=30)
+        if fresh and hostname in names.get_values_for_type(x509.DNSName):
+            return certificate, key
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])
+    alternatives: list[x509.GeneralName] = [x509.DNSName(host) for host in dict.fromkeys((hostname, "localhost"))]
+    alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    descriptor = os.open(key, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    return certificate, key
+
+
+class Certificates:
+    """The one server context; reload() swaps the chain while connections live on."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self.certificate = certificate
+        self.key = key
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._load(self.context)
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        for path in (self.certificate, self.key):
+            try:
+                path.read_bytes()
+            except OSError as problem:
+                raise TlsProblem(f"{path}: can't be read: {problem.strerror}") from problem
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except ssl.SSLError as problem:
+            raise TlsProblem(f"{self.certificate}: not a certificate with its key in {self.key}: {problem.reason}") from problem
+
+    def reload(self) -> None:
+        """Serve what the files hold now. Raises TlsProblem, and then the old one is served on."""
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self._load(self.context)
+
+
+def client_context(*, verify: bool) -> ssl.SSLContext:
+    """For connections to other hosts: verified for a smarthost, opportunistic for MX hosts (RFC 7435)."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
