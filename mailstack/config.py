@@ -37,12 +37,12 @@ def duration(text: str) -> float:
 
 
 class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    smtp: list[str] = ["[::]:25"]
-    submission: list[str] = ["[::]:587"]
-    submissions: list[str] = ["[::]:465"]
-    imap: list[str] = ["[::]:143"]
-    imaps: list[str] = ["[::]:993"]
-    http: list[str] = ["[::]:80"]
+    smtp: list[str] = msgspec.field(default_factory=lambda: ["[::]:25"])
+    submission: list[str] = msgspec.field(default_factory=lambda: ["[::]:587"])
+    submissions: list[str] = msgspec.field(default_factory=lambda: ["[::]:465"])
+    imap: list[str] = msgspec.field(default_factory=lambda: ["[::]:143"])
+    imaps: list[str] = msgspec.field(default_factory=lambda: ["[::]:993"])
+    http: list[str] = msgspec.field(default_factory=lambda: ["[::]:80"])
 
 
 class Tls(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -67,7 +67,7 @@ class Relay(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     smarthost: str = ""
     smarthost_password_file: str = ""
     mx_port: int = 25
-    retry: list[str] = ["5m", "15m", "30m", "1h", "2h", "4h"]
+    retry: list[str] = msgspec.field(default_factory=lambda: ["5m", "15m", "30m", "1h", "2h", "4h"])
     expire: str = "5d"
     source: list[str] = []
     ipv6: str = "auto"

@@ -1,1 +1,1 @@
-"""Proof of who sent a message: DKIM."""
+"""Who a message is really from: signatures and policies, pure."""

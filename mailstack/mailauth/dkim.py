@@ -1,0 +1,155 @@
+"""DKIM signatures (RFC 6376, RFC 8463), relaxed/relaxed."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+
+from mailstack.message.header import fields
+
+# What is signed when it is there. From and what decides how a mail is read are named once more than they
+# appear, so that nobody can add another.
+SIGNED = (
+    b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to", b"in-reply-to", b"references",
+    b"mime-version", b"content-type", b"content-transfer-encoding", b"list-id", b"list-unsubscribe",
+    b"list-unsubscribe-post",
+)  # fmt: skip
+OVERSIGNED = frozenset({b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to"})
+_SPACES = re.compile(rb"[ \t]+")
+_FOLD = re.compile(rb"\r\n(?=[ \t])")
+
+PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A domain's key and the selector under which its public half stands in the DNS."""
+
+    domain: str
+    selector: str
+    key: PrivateKey
+
+    @property
+    def algorithm(self) -> str:
+        return "rsa-sha256" if isinstance(self.key, rsa.RSAPrivateKey) else "ed25519-sha256"
+
+
+class BodyHash:
+    """SHA-256 of the relaxed body, block by block (RFC 6376 3.4.4)."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._rest = b""
+        self._blank = 0
+
+    def update(self, data: bytes) -> None:
+        data = self._rest + data
+        cut = data.rfind(b"\r\n")
+        if cut < 0:
+            self._rest = data
+            return
+        self._rest = data[cut + 2 :]
+        self._lines(data[: cut + 2])
+
+    def _lines(self, data: bytes) -> None:
+        """Whole lines."""
+        if b"\t" in data or b"  " in data or b" \r\n" in data:
+            data = _SPACES.sub(b" ", data)
+            data = data.replace(b" \r\n", b"\r\n")
+        stripped = data.rstrip(b"\r\n") if data.endswith(b"\r\n") else data
+        # Only whole empty lines at the end wait; a lone CR inside is content.
+        tail = data[len(stripped) :]
+        if tail.replace(b"\r\n", b""):
+            stripped, tail = data[:-2], b"\r\n"
+            while stripped.endswith(b"\r\n"):
+                stripped, tail = stripped[:-2], tail + b"\r\n"
+        if stripped:
+            self._hash.update(b"\r\n" * self._blank + stripped + b"\r\n")
+            self._blank = len(tail) // 2 - 1
+        else:
+            self._blank += len(tail) // 2
+
+    def digest(self) -> bytes:
+        if self._rest:
+            self._lines(self._rest + b"\r\n")
+            self._rest = b""
+        return self._hash.digest()
+
+
+def relaxed(name: bytes, value: bytes) -> bytes:
+    """A header field in relaxed form, without its line end (RFC 6376 3.4.2)."""
+    return name.lower().strip() + b":" + _SPACES.sub(b" ", _FOLD.sub(b"", value)).strip()
+
+
+def sign(header: bytes, body_hash: bytes, keys: Iterable[SigningKey], moment: int) -> bytes:
+    """The DKIM-Signature fields to put in front, one a key."""
+    present: dict[bytes, list[bytes]] = {}
+    for name, value in fields(header):
+        present.setdefault(name.lower(), []).append(relaxed(name, value))
+    names: list[bytes] = []
+    signed: list[bytes] = []
+    for name in SIGNED:
+        # The last one in the header is signed first (RFC 6376 5.4.2).
+        for value in reversed(present.get(name, [])):
+            names.append(name)
+            signed.append(value)
+        if name in OVERSIGNED:
+            names.append(name)
+    out = []
+    for key in keys:
+        unsigned = (
+            f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n\ts={key.selector}; t={moment};"
+            f" bh={base64.b64encode(body_hash).decode()};\r\n\th={_folded(names)};\r\n\tb="
+        ).encode()
+        text = b"\r\n".join(signed) + b"\r\n" + relaxed(b"dkim-signature", unsigned)
+        if isinstance(key.key, rsa.RSAPrivateKey):
+            signature = key.key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            signature = key.key.sign(hashlib.sha256(text).digest())
+        encoded = base64.b64encode(signature)
+        lines = [encoded[place : place + 70] for place in range(0, len(encoded), 70)]
+        out.append(b"DKIM-Signature:" + unsigned + b"\r\n\t ".join(lines) + b"\r\n")
+    return b"".join(out)
+
+
+def _folded(names: list[bytes]) -> str:
+    text, lines = "", []
+    for name in names:
+        word = name.decode()
+        if len(text) + len(word) > 68:
+            lines.append(text)
+            text = ""
+        text += (":" if text or lines else "") + word
+    return "\r\n\t ".join([*lines, text])
+
+
+def generate(kind: str) -> bytes:
+    """A new private key as PEM: "rsa" (2048 bits) or "ed25519"."""
+    key: PrivateKey = (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        if kind == "rsa"
+        else ed25519.Ed25519PrivateKey.generate()
+    )
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def load(pem: bytes, domain: str, selector: str) -> SigningKey:
+    """Raises ValueError for what is no RSA or Ed25519 key."""
+    key = serialization.load_pem_private_key(pem, None)
+    if not isinstance(key, rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
+        raise ValueError("not an RSA or Ed25519 key")
+    return SigningKey(domain, selector, key)
+
+
+def dns_record(key: SigningKey) -> str:
+    """The TXT record at <selector>._domainkey.<domain>."""
+    public = key.key.public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        data = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return f"v=DKIM1; k=rsa; p={base64.b64encode(data).decode()}"
+    raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return f"v=DKIM1; k=ed25519; p={base64.b64encode(raw).decode()}"

@@ -1,0 +1,370 @@
+"""The queue. A message is one file: its envelope first, then its bytes. It is queued once the file has its name.
+
+Rows hold only what the file can't: attempts, what became of each recipient, when to try again. A message without a row is new.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from mailstack.log import get_logger
+from mailstack.message.address import Address
+from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return
+from mailstack.store.content import BLOCK, Content
+from mailstack.store.database import Database
+from mailstack.store.disk import Disk
+from mailstack.store.errors import from_os_error
+
+log = get_logger()
+MAGIC = b"mailstack-queue-1"
+KEEP_SMALL = 64 * 1024  # messages up to this size are kept in memory for their first attempt
+KEEP_ALL = 32 << 20
+
+
+@dataclass(slots=True)
+class RecipientState:
+    """What became of one recipient so far."""
+
+    done: bool = False
+    reply: str = ""  # the last word on it
+    delay_told: bool = False
+
+
+@dataclass(slots=True)
+class Queued:
+    """A message in the queue."""
+
+    envelope: Envelope
+    size: int  # octets of the message
+    offset: int  # where it begins in the file
+    states: list[RecipientState]
+    next_attempt: float = 0.0
+    attempts: int = 0
+    held: bool = False
+    data: bytes | None = None  # the message, while it is small and new
+    busy: bool = False
+    has_row: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.envelope.id
+
+    def pending(self) -> list[int]:
+        return [number for number, state in enumerate(self.states) if not state.done]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedQueued:
+    """A message that is written and flushed, but not queued yet."""
+
+    envelope: Envelope
+    temporary: Path
+    size: int
+    offset: int
+    data: bytes | None
+
+
+class Queue:
+    """On the event loop; files are written in threads."""
+
+    def __init__(self, folder: Path, database: Database, disk: Disk | None = None) -> None:
+        self.folder = folder
+        self._database = database
+        self._disk = disk or Disk()
+        self._executor = ThreadPoolExecutor(8, thread_name_prefix="queue")
+        self.messages: dict[str, Queued] = {}
+        self.on_queued: Callable[[Queued], None] | None = None
+        self._kept = 0
+        self._waiting: list[tuple[PreparedQueued, asyncio.Future[None]]] = []
+        self._committer: asyncio.Task[None] | None = None
+        self._finished: list[tuple[str, bool, asyncio.Future[None]]] = []
+        self._finisher: asyncio.Task[None] | None = None
+
+    async def _hop(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+
+    # Start ----------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read what is queued. Incomplete files are nobody's: they were never acknowledged."""
+        found = await self._hop(self._read_folder)
+        rows = await self._database.run(_rows)
+        for queued in found:
+            row = rows.pop(queued.id, None)
+            if row is not None:
+                _restore(queued, row)
+            self.messages[queued.id] = queued
+        if rows:
+            log.warning("queue.rows_without_file", ids=sorted(rows))
+            await self._database.run(_delete_rows, sorted(rows))
+
+    def _read_folder(self) -> list[Queued]:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = []
+        for entry in sorted(os.scandir(self.folder), key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+                continue
+            try:
+                envelope, offset = read_envelope(Path(entry.path))
+            except (ValueError, KeyError, OSError) as problem:
+                log.error("queue.unreadable", file=entry.name, problem=str(problem))
+                continue
+            size = entry.stat().st_size - offset
+            found.append(Queued(envelope, size, offset, [RecipientState() for _ in envelope.recipients]))
+        return found
+
+    async def close(self) -> None:
+        for task in (self._committer, self._finisher):
+            if task is not None and not task.done():
+                await task
+        self._executor.shutdown()
+
+    # Coming in ------------------------------------------------------------------------------------------------------
+
+    async def prepare(self, envelope: Envelope, prefix: bytes, content: Content) -> PreparedQueued:
+        """Write a message to a file of no name yet, flushed. Then commit or discard it."""
+        try:
+            prepared: PreparedQueued = await self._hop(self._write, envelope, prefix, content)
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+        return prepared
+
+    def _write(self, envelope: Envelope, prefix: bytes, content: Content) -> PreparedQueued:
+        head = orjson.dumps(_to_json(envelope))
+        head = b"%b %d\n%b\n" % (MAGIC, len(head), head)
+        temporary = self.folder / f".{envelope.id}"
+        disk = self._disk
+        descriptor = disk.create(temporary)
+        data: bytes | None = None
+        try:
+            if content.descriptor is None:
+                body = prefix + content.bytes() if prefix else content.bytes()
+                disk.write(descriptor, head + body)
+                data = body if len(body) <= KEEP_SMALL else None
+            else:
+                disk.write(descriptor, head + prefix)
+                disk.copy(content.descriptor, descriptor, content.size)
+            disk.sync(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        finally:
+            disk.close(descriptor)
+        return PreparedQueued(envelope, temporary, len(prefix) + content.size, len(head), data)
+
+    def discard(self, prepared: PreparedQueued) -> None:
+        self._executor.submit(_unlink, prepared.temporary)
+
+    async def commit(self, prepared: PreparedQueued) -> None:
+        """Durably queued when it returns; goes on if the caller is cancelled. Those that wait together share a flush."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((prepared, future))
+        if self._committer is None or self._committer.done():
+            self._committer = asyncio.create_task(self._commit_waiting())
+        await asyncio.shield(future)
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                await self._hop(self._name, [prepared for prepared, _ in group])
+            except OSError as problem:
+                cause = from_os_error(problem)
+                for prepared, future in group:
+                    self.discard(prepared)
+                    if not future.done():
+                        future.set_exception(cause)
+                        future.exception()
+                continue
+            for prepared, future in group:
+                self._add(prepared)
+                if not future.done():
+                    future.set_result(None)
+
+    def _name(self, group: list[PreparedQueued]) -> None:
+        done = []
+        try:
+            for prepared in group:
+                self._disk.rename(prepared.temporary, self.folder / prepared.envelope.id)
+                done.append(prepared)
+            self._disk.sync_folder(self.folder)
+        except OSError:
+            for prepared in done:
+                with contextlib.suppress(OSError):
+                    os.rename(self.folder / prepared.envelope.id, prepared.temporary)
+            raise
+
+    def _add(self, prepared: PreparedQueued) -> None:
+        data = prepared.data
+        if data is not None and self._kept + len(data) > KEEP_ALL:
+            data = None
+        self._kept += len(data or b"")
+        states = [RecipientState() for _ in prepared.envelope.recipients]
+        queued = Queued(prepared.envelope, prepared.size, prepared.offset, states, data=data)
+        self.messages[queued.id] = queued
+        if self.on_queued is not None:
+            self.on_queued(queued)
+
+    # Going out ------------------------------------------------------------------------------------------------------
+
+    async def read(self, queued: Queued) -> bytes:
+        """The whole message; for small ones."""
+        if queued.data is not None:
+            return queued.data
+        return await self._hop(lambda: b"".join(self.chunks(queued)))  # type: ignore[no-any-return]
+
+    async def read_header(self, queued: Queued, limit: int = 65536) -> bytes:
+        """The first octets of the message."""
+        if queued.data is not None:
+            return queued.data[:limit]
+        return await self._hop(lambda: next(self.chunks(queued, limit), b""))  # type: ignore[no-any-return]
+
+    def chunks(self, queued: Queued, size: int = BLOCK) -> Iterator[bytes]:
+        """Blocks of the message; from a thread."""
+        with open(self.folder / queued.id, "rb") as file:
+            file.seek(queued.offset)
+            while block := file.read(size):
+                yield block
+
+    async def next_block(self, blocks: Iterator[bytes]) -> bytes:
+        """One block in a thread, empty at the end."""
+        return await self._hop(next, blocks, b"")  # type: ignore[no-any-return]
+
+    def forget_data(self, queued: Queued) -> None:
+        if queued.data is not None:
+            self._kept -= len(queued.data)
+            queued.data = None
+
+    async def save(self, queued: Queued) -> None:
+        """Keep state and schedule, durably."""
+        queued.has_row = True
+        await self._database.run(_save_row, queued.id, queued.next_attempt, queued.held, _state(queued))
+
+    async def finish(self, queued: Queued) -> None:
+        """Nothing is owed any more. What finishes together shares a flush."""
+        self.messages.pop(queued.id, None)
+        self.forget_data(queued)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._finished.append((queued.id, queued.has_row, future))
+        if self._finisher is None or self._finisher.done():
+            self._finisher = asyncio.create_task(self._finish_waiting())
+        await future
+
+    async def _finish_waiting(self) -> None:
+        while self._finished:
+            group, self._finished = self._finished, []
+            try:
+                await self._hop(self._remove, [id for id, _, _ in group])
+                rows = [id for id, has_row, _ in group if has_row]
+                if rows:
+                    await self._database.run(_delete_rows, rows)
+            except Exception as problem:
+                log.error("queue.remove_failed", problem=str(problem))
+            for _, _, future in group:
+                if not future.done():
+                    future.set_result(None)
+
+    def _remove(self, ids: list[str]) -> None:
+        for id in ids:
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.unlink(self.folder / id)
+        self._disk.sync_folder(self.folder)
+
+
+def read_envelope(path: Path) -> tuple[Envelope, int]:
+    """Envelope and offset of the message. Raises ValueError for a file that is not whole."""
+    with open(path, "rb") as file:
+        line = file.readline(64)
+        magic, _, length = line.rstrip(b"\n").partition(b" ")
+        if magic != MAGIC or not length.isdigit() or not line.endswith(b"\n"):
+            raise ValueError("not a queue file")
+        head = file.read(int(length) + 1)
+        if len(head) != int(length) + 1:
+            raise ValueError("the envelope is cut short")
+        return _from_json(orjson.loads(head)), len(line) + len(head)
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _address(address: Address) -> list[str]:
+    return [address.local, address.domain]
+
+
+def _to_json(envelope: Envelope) -> dict[str, Any]:
+    return {
+        "id": envelope.id,
+        "sender": _address(envelope.sender) if envelope.sender is not None else None,
+        "recipients": [
+            {
+                "address": _address(recipient.address),
+                "notify": recipient.notify.value if recipient.notify is not None else None,
+                "original": recipient.original,
+            }
+            for recipient in envelope.recipients
+        ],
+        "received": envelope.received,
+        "ret": envelope.ret.value if envelope.ret else None,
+        "envelope_id": envelope.envelope_id,
+        "smtputf8": envelope.smtputf8,
+        "body": envelope.body.value,
+        "account": envelope.account,
+    }
+
+
+def _from_json(value: dict[str, Any]) -> Envelope:
+    return Envelope(
+        id=str(value["id"]),
+        sender=Address(*value["sender"]) if value["sender"] is not None else None,
+        recipients=tuple(
+            Recipient(Address(*one["address"]), Notify(one["notify"]) if one["notify"] is not None else None, one["original"])
+            for one in value["recipients"]
+        ),
+        received=float(value["received"]),
+        ret=Return(value["ret"]) if value["ret"] else None,
+        envelope_id=value["envelope_id"],
+        smtputf8=bool(value["smtputf8"]),
+        body=Body(value["body"]),
+        account=value["account"],
+    )
+
+
+def _state(queued: Queued) -> bytes:
+    recipients = [[state.done, state.reply, state.delay_told] for state in queued.states]
+    return orjson.dumps({"attempts": queued.attempts, "recipients": recipients})
+
+
+def _restore(queued: Queued, row: Any) -> None:
+    value = orjson.loads(row.state)
+    queued.attempts = value["attempts"]
+    queued.next_attempt = row.next_attempt
+    queued.held = bool(row.held)
+    queued.has_row = True
+    for state, (done, reply, delay_told) in zip(queued.states, value["recipients"], strict=False):
+        state.done, state.reply, state.delay_told = done, reply, delay_told
+
+
+def _rows(connection: Connection) -> dict[str, Any]:
+    return {row.id: row for row in connection.execute(text("SELECT id, next_attempt, held, state FROM queued"))}
+
+
+def _delete_rows(connection: Connection, ids: list[str]) -> None:
+    connection.execute(text("DELETE FROM queued WHERE id=:id"), [{"id": id} for id in ids])
+
+
+def _save_row(connection: Connection, id: str, next_attempt: float, held: bool, state: bytes) -> None:
+    query = text("INSERT OR REPLACE INTO queued (id, next_attempt, held, state) VALUES (:id, :next, :held, :state)")
+    connection.execute(query, {"id": id, "next": next_attempt, "held": held, "state": state})
