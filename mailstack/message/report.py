@@ -38,7 +38,8 @@ _OPENING = {
     Action.DELAYED: "This is the mail server at {host}.\n\nYour message could not be delivered yet to the recipients below.\n"
     "You need not send it again: delivery is tried until {until}.",
     Action.DELIVERED: "This is the mail server at {host}.\n\nAs you asked, here is word that your message was delivered to:",
-    Action.RELAYED: "This is the mail server at {host}.\n\nYour message was passed on to a host that sends no confirmations, for:",
+    Action.RELAYED: "This is the mail server at {host}.\n\n"
+    "Your message was passed on to a host that sends no confirmations, for:",
 }
 
 

@@ -21,7 +21,7 @@ from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return
 from mailstack.store.content import BLOCK, Content
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
-from mailstack.store.errors import from_os_error
+from mailstack.store.errors import StoreProblem, from_os_error
 
 log = get_logger()
 MAGIC = b"mailstack-queue-1"
@@ -269,7 +269,8 @@ class Queue:
                 rows = [id for id, has_row, _ in group if has_row]
                 if rows:
                     await self._database.run(_delete_rows, rows)
-            except Exception as problem:
+            except (OSError, StoreProblem) as problem:
+                # The file is found at the next start, and its row says what was done.
                 log.error("queue.remove_failed", problem=str(problem))
             for _, _, future in group:
                 if not future.done():

@@ -1,0 +1,235 @@
+"""One domain's mail to its hosts: which host, which address, which way, and what came of it."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from mailstack.delivery.client import ClientProblem, Credentials, SmtpClient
+from mailstack.delivery.outcome import Failed, Outcome, later, never
+from mailstack.delivery.signing import Signer
+from mailstack.log import get_logger
+from mailstack.message.downgrade import to_7bit
+from mailstack.message.envelope import Recipient
+from mailstack.net.dns import DnsTemporary, MailHost, NoSuchDomain, NullMx, Resolver
+from mailstack.store.queue.queue import Queue, Queued
+from mailstack.wire.smtp import Reply
+
+log = get_logger()
+AT_ONCE = 1 << 20  # octets of a message that is worked on in memory
+ADDRESSES = 8  # tried for one message
+REUSE = 200  # messages on one connection
+
+
+@dataclass(frozen=True, slots=True)
+class Smarthost:
+    """Where all mail goes, if it does not go to MX hosts."""
+
+    host: str
+    port: int
+    credentials: Credentials | None
+    implicit_tls: bool
+
+
+def parse_smarthost(url: str, password: str | None) -> Smarthost | None:
+    """ "smtp://user:password@host:587". Raises ValueError."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ValueError(f"{url!r} is not smtp://[user:password@]host[:port] or smtps://...")
+    implicit = parts.scheme == "smtps"
+    credentials = None
+    if parts.username:
+        credentials = Credentials(unquote(parts.username), password or unquote(parts.password or ""))
+    return Smarthost(parts.hostname, parts.port or (465 if implicit else 587), credentials, implicit)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    helo: str
+    mx_port: int
+    smarthost: Smarthost | None
+    source: tuple[str, ...]
+    ipv6: str
+
+
+class RemoteDelivery:
+    """deliver() one message's recipients of one domain over a carrier, which may be used again for the next."""
+
+    def __init__(
+        self,
+        settings: RemoteSettings,
+        resolver: Resolver,
+        queue: Queue,
+        signer: Signer,
+        tls_opportunistic: ssl.SSLContext,
+        tls_verified: ssl.SSLContext,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self._resolver = resolver
+        self._queue = queue
+        self._signer = signer
+        self._opportunistic = tls_opportunistic
+        self._verified = tls_verified
+        self._clock = clock
+        self._ipv6: bool | None = None
+
+    def lane(self, domain: str) -> str:
+        """Recipients that share a lane share connections."""
+        return "" if self.settings.smarthost is not None else domain
+
+    # Connections ----------------------------------------------------------------------------------------------------
+
+    async def connect(self, domain: str) -> SmtpClient | list[Outcome]:
+        """A client that is ready for MAIL, or why there is none (one outcome for all)."""
+        smarthost = self.settings.smarthost
+        if smarthost is not None:
+            return await self._connect_smarthost(smarthost)
+        try:
+            hosts = await self._resolver.mx(domain)
+        except NullMx:
+            return [never(f"the domain {domain} takes no mail", "5.1.10")]
+        except NoSuchDomain:
+            return [never(f"the domain {domain} does not exist, or has no mail host", "5.1.2")]
+        except DnsTemporary as problem:
+            return [later(f"the DNS gives no answer for {domain}: {problem}", "4.4.3")]
+        return await self._connect_hosts(domain, hosts)
+
+    async def _connect_hosts(self, domain: str, hosts: list[MailHost]) -> SmtpClient | list[Outcome]:
+        own = next((host.preference for host in hosts if host.name.lower() == self.settings.helo.lower()), None)
+        if own is not None:
+            # RFC 5321 5.1: hosts that are not better than this one would send it back.
+            hosts = [host for host in hosts if host.preference < own]
+            if not hosts:
+                return [never(f"mail for {domain} comes back to this host", "5.4.6")]
+        last: Outcome = later(f"no host of {domain} could be reached", "4.4.1")
+        tried = 0
+        use_ipv6 = await self._uses_ipv6()
+        missing = 0
+        for host in hosts:
+            try:
+                addresses = await self._resolver.addresses(host.name, ipv6=use_ipv6)
+            except NoSuchDomain:
+                missing += 1
+                if missing == len(hosts):
+                    return [never(f"the mail hosts of {domain} have no addresses", "5.4.4")]
+                continue
+            except DnsTemporary as problem:
+                last = later(f"the DNS gives no answer for {host.name}: {problem}", "4.4.3")
+                continue
+            for address in addresses:
+                if tried >= ADDRESSES:
+                    return [last]
+                tried += 1
+                found = await self._connect_one(host.name, address, self.settings.mx_port)
+                if isinstance(found, SmtpClient):
+                    return found
+                last = found
+                if isinstance(found, Failed) and found.permanent and found.reply.code in (521, 556):
+                    return [found]
+        if isinstance(last, Failed) and last.permanent:
+            # A host that turns us away before it knows the message: another attempt may find it in better temper.
+            last = Failed(Reply(451, "4.4.1", last.reply.text), last.host)
+        return [last]
+
+    async def _uses_ipv6(self) -> bool:
+        if self.settings.ipv6 != "auto":
+            return self.settings.ipv6 == "on"
+        if self._ipv6 is None:
+            sources = [address for address in self.settings.source if ":" in address]
+            self._ipv6 = bool(sources) and await self._resolver.confirmed_name(sources[0]) is not None
+        return self._ipv6
+
+    def _source(self, address: str) -> str | None:
+        return next((one for one in self.settings.source if (":" in one) == (":" in address)), None)
+
+    async def _connect_one(self, host: str, address: str, port: int) -> SmtpClient | Outcome:
+        """To one address, with TLS if the host offers it; a host whose TLS is broken is asked again without."""
+        for with_tls in (True, False):
+            client = SmtpClient(host, self.settings.helo)
+            try:
+                await client.connect(address, port, source=self._source(address))
+                if with_tls and "STARTTLS" in client.extensions:
+                    await client.start_tls(self._opportunistic)
+                return client
+            except ClientProblem as problem:
+                if problem.tls and with_tls:
+                    log.info("relay.tls_failed", host=host, problem=str(problem))
+                    continue
+                return Failed(problem.reply, host)
+        raise AssertionError("not reached")
+
+    async def _connect_smarthost(self, smarthost: Smarthost) -> SmtpClient | list[Outcome]:
+        client = SmtpClient(smarthost.host, self.settings.helo)
+        try:
+            addresses = await self._resolver.addresses(smarthost.host)
+        except NoSuchDomain:
+            if smarthost.host != "localhost":
+                return [later(f"the smarthost {smarthost.host} does not exist", "4.4.3")]
+            addresses = ["127.0.0.1"]
+        except DnsTemporary as problem:
+            return [later(f"the DNS gives no answer for {smarthost.host}: {problem}", "4.4.3")]
+        last: Outcome = later(f"the smarthost {smarthost.host} has no address", "4.4.3")
+        for address in addresses:
+            try:
+                implicit = self._verified if smarthost.implicit_tls else None
+                await client.connect(address, smarthost.port, implicit_tls=implicit)
+                if not client.secure and (smarthost.credentials is not None or "STARTTLS" in client.extensions):
+                    # A password never goes where the certificate was not proved.
+                    await client.start_tls(self._verified if smarthost.credentials else self._opportunistic)
+                if smarthost.credentials is not None:
+                    await client.log_in(smarthost.credentials)
+                return client
+            except ClientProblem as problem:
+                client.abort() if hasattr(client, "_writer") else None
+                last = Failed(Reply(451, problem.reply.enhanced or "4.4.1", problem.reply.text), smarthost.host)
+        return [last]
+
+    # Messages -------------------------------------------------------------------------------------------------------
+
+    async def send(self, client: SmtpClient, queued: Queued, numbers: list[int]) -> dict[int, Outcome]:
+        """Recipients (by number) of a message over a connection. Raises ClientProblem when the connection broke."""
+        envelope = queued.envelope
+        recipients: list[Recipient] = [envelope.recipients[number] for number in numbers]
+        header = await self._queue.read_header(queued)
+        end = header.find(b"\r\n\r\n")
+        utf8_header = not header[: end if end >= 0 else len(header)].isascii()
+        utf8 = "SMTPUTF8" in client.extensions and (
+            utf8_header or envelope.smtputf8 or any(one.address.needs_smtputf8 for one in recipients)
+        )
+        refusal = client.refuses(envelope, queued.size, recipients, utf8_header and envelope.smtputf8)
+        if refusal is not None:
+            return {number: Failed(refusal, client.host) for number in numbers}
+        domain = envelope.sender.domain if envelope.sender is not None else self.settings.helo
+        signs = envelope.account is not None and bool(self._signer.keys(domain))
+        eight_bit = True
+        size = queued.size
+        loop = asyncio.get_running_loop()
+        if queued.size <= AT_ONCE or signs or "8BITMIME" not in client.extensions:
+            data = await self._queue.read(queued)
+            if "8BITMIME" not in client.extensions and not data.isascii():
+                data = await loop.run_in_executor(None, to_7bit, data)
+            eight_bit = not data.isascii()
+            if signs:
+                moment = int(self._clock())
+                data = await loop.run_in_executor(None, self._signer.signatures, data, domain, moment) + data
+            size = len(data)
+            blocks = _pieces(data)
+        else:
+            blocks = self._blocks(queued)
+        outcomes = await client.deliver(envelope, recipients, size, blocks, eight_bit=eight_bit, utf8=utf8)
+        return dict(zip(numbers, outcomes, strict=True))
+
+    async def _blocks(self, queued: Queued) -> AsyncIterator[bytes]:
+        chunks = self._queue.chunks(queued)
+        while block := await self._queue.next_block(chunks):
+            yield block
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), 262144):
+        yield data[start : start + 262144]
