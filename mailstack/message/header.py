@@ -1,106 +1,161 @@
-"""A message's header by octets: found, read and cut, never written anew."""
+"""A message's header as the octets that it is: fields are found and cut out, never written anew (RFC 5322 2.2)."""
 
+import binascii
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from email.errors import HeaderParseError
-from email.header import decode_header
-from email.utils import getaddresses
 
-_END = re.compile(rb"\r?\n\r?\n")
-_FIELD = re.compile(rb"^([\x21-\x39\x3b-\x7e]+)[ \t]*:(.*(?:\r?\n[ \t].*)*)(?:\r?\n|\Z)", re.MULTILINE)
-_FOLD = re.compile(rb"\r?\n(?=[ \t])")
-_WORD = re.compile(rb"=\?[^?\s]+\?[bBqQ]\?[^?]*\?=")
+from mailstack.message.address import Address, parse_address
+from mailstack.message.addresslist import Group, mailboxes
+from mailstack.message.charset import decode
+from mailstack.message.errors import SyntaxProblem
+
+_BLANK = re.compile(rb"\n\r?\n")
+_FIELD = re.compile(rb"([^\n]*)((?:\n[ \t][^\n]*)*)\n?")
+_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
+# RFC 2047 2, read with tolerance: blanks inside the text of a word, and a language (RFC 2231 5).
+_WORD = re.compile(rb"=\?([^?\s*]{1,40})(?:\*[^?\s]*)?\?([bBqQ])\?([^?\r\n]*)\?=")
+_BETWEEN = re.compile(rb"[ \t\r\n]*\Z")
+_Q = re.compile(rb"=([0-9A-Fa-f]{2})")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One address of a header field: the name as decoded text, and `local@domain` as written (empty if there is none)."""
+    """One mailbox of an address list, as the header writes it."""
 
-    name: str
-    address: str
+    name: str  # display name, decoded; "" when there is none
+    local: str  # "" where the header lacks it, like domain
+    domain: str
+
+    @property
+    def address(self) -> Address | None:
+        """The address in normal form; None where it is not one that mail can be sent to."""
+        local = self.local
+        if any(character in ' "(),:;<>@[\\]' for character in local):
+            local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        try:
+            return parse_address(f"{local}@{self.domain}")
+        except SyntaxProblem:
+            return None
 
 
 def split_header(data: bytes) -> tuple[bytes, bytes]:
     """(header with its blank line, body). A message without a blank line is all header."""
-    if data.startswith((b"\r\n", b"\n")):
-        cut = data.index(b"\n") + 1
-        return data[:cut], data[cut:]
-    found = _END.search(data)
-    if found is None:
-        return data, b""
-    return data[: found.end()], data[found.end() :]
+    end = header_end(data)
+    return data[:end], data[end:]
+
+
+def header_end(data: bytes) -> int:
+    """The offset of the body."""
+    if data[:2] == b"\r\n":
+        return 2
+    if data[:1] == b"\n":
+        return 1
+    blank = _BLANK.search(data)
+    return len(data) if blank is None else blank.end()
 
 
 def fields(header: bytes) -> list[tuple[bytes, bytes]]:
-    """(name as written, raw value with its folding), in order. Lines that are no field are left out."""
-    return [(found[1], found[2]) for found in _FIELD.finditer(header)]
+    """(name as written, raw value with its folding but without the last line break), in order. What is no field is left out."""
+    return [(name, raw[value:]) for name, raw, value in _raw_fields(header)]
 
 
-def unfold(value: bytes) -> bytes:
-    """A value on one line, stripped."""
-    return _FOLD.sub(b"", value).strip() if b"\n" in value else value.strip()
+def field_lines(header: bytes) -> list[tuple[bytes, bytes]]:
+    """(name in lower case, the whole field with its name and its line breaks), in order."""
+    return [(name.lower(), raw) for name, raw, _ in _raw_fields(header, line_breaks=True)]
 
 
 def first(header: bytes, name: bytes) -> bytes | None:
-    """The unfolded value of the first field of that name, in any case."""
+    """The unfolded, stripped value of the first field `name`; None when there is none."""
     wanted = name.lower()
-    for found, value in fields(header):
+    for found, raw, value in _raw_fields(header):
         if found.lower() == wanted:
-            return unfold(value)
+            return unfold(raw[value:])
     return None
 
 
 def every(header: bytes, name: bytes) -> list[bytes]:
-    """The unfolded values of all fields of that name."""
+    """The unfolded, stripped values of all fields `name`, in order."""
     wanted = name.lower()
-    return [unfold(value) for found, value in fields(header) if found.lower() == wanted]
+    return [unfold(raw[value:]) for found, raw, value in _raw_fields(header) if found.lower() == wanted]
 
 
-def decode_words(value: bytes) -> str:
-    """Text of a value with encoded words (RFC 2047) and raw 8-bit. Never raises."""
-    if b"=?" not in value:
-        return value.decode("utf-8", "replace")
-    try:
-        pieces = decode_header(value.decode("utf-8", "surrogateescape"))
-    except (HeaderParseError, ValueError):
-        return value.decode("utf-8", "replace")
-    out: list[str] = []
-    for piece, charset in pieces:
-        if isinstance(piece, str):
-            out.append(piece.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-            continue
-        try:
-            out.append(piece.decode(charset or "utf-8", "replace"))
-        except (LookupError, ValueError):
-            out.append(piece.decode("latin-1"))
-    return "".join(out)
-
-
-def addresses(value: bytes) -> list[Mailbox]:
-    """The addresses of a From, To and their like, best effort: groups are opened, nothing raises."""
-    try:
-        pairs = getaddresses([value.decode("utf-8", "surrogateescape")], strict=False)  # type: ignore[call-arg]
-    except TypeError:  # Python before the `strict` argument
-        pairs = getaddresses([value.decode("utf-8", "surrogateescape")])
-    except (ValueError, IndexError, AttributeError, RecursionError):
-        return []
-    found = []
-    for name, address in pairs:
-        text = decode_words(name.encode("utf-8", "surrogateescape")) if name else ""
-        clean = address.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        if text or clean:
-            found.append(Mailbox(text, clean))
-    return found
+def unfold(value: bytes) -> bytes:
+    """RFC 5322 2.2.3: without the line breaks of folding, and stripped."""
+    if b"\n" in value:
+        value = value.replace(b"\r\n", b"").replace(b"\n", b"")
+    return value.strip(b" \t\r")
 
 
 def remove_fields(header: bytes, names: Container[bytes]) -> bytes:
-    """The header without the fields whose lower-case names are in `names`; every other octet stays."""
-    out = []
+    """The header without the fields whose lower-case name is in `names`; all other octets stay as they are."""
+    kept = []
+    for raw in _raw_lines(header):
+        name = _NAME.match(raw)
+        if name is None or name[1].lower() not in names:
+            kept.append(raw)
+    return b"".join(kept)
+
+
+def addresses(value: bytes) -> list[Mailbox]:
+    """The mailboxes of an address list (RFC 5322 3.4), those in groups too. Never raises; what can't be read is best effort."""
+    found = []
+    for entry in mailboxes(unfold(value)):
+        if not isinstance(entry, Group):
+            found.append(Mailbox(decode_words(entry.name or b""), decode(entry.local, None), decode(entry.domain, None)))
+    return found
+
+
+def decode_words(value: bytes) -> str:
+    """Text of a header value, with its encoded words decoded (RFC 2047). Never raises."""
+    value = unfold(value)
+    if b"=?" not in value:
+        return decode(value, None)
+    text: list[str] = []
+    pending: list[bytes] = []  # octets of adjacent words of one charset: senders cut characters in two
+    charset = ""
     position = 0
-    for found in _FIELD.finditer(header):
-        if found[1].lower() in names:
-            out.append(header[position : found.start()])
-            position = found.end()
-    out.append(header[position:])
-    return b"".join(out)
+    for word in _WORD.finditer(value):
+        between = value[position : word.start()]
+        adjacent = position > 0 and _BETWEEN.match(between) is not None
+        name = word[1].decode("ascii", "replace").lower()
+        if not adjacent or name != charset:
+            text.append(decode(b"".join(pending), charset))
+            pending.clear()
+            if not adjacent:
+                text.append(decode(between, None))
+        charset = name
+        pending.append(_word_octets(word[2], word[3]))
+        position = word.end()
+    text.append(decode(b"".join(pending), charset))
+    text.append(decode(value[position:], None))
+    return "".join(text)
+
+
+def _word_octets(encoding: bytes, text: bytes) -> bytes:
+    if encoding in b"qQ":
+        return _Q.sub(lambda found: bytes((int(found[1], 16),)), text.replace(b"_", b" "))
+    digits = _NOT_BASE64.sub(b"", text)
+    if len(digits) % 4 == 1:
+        digits = digits[:-1]
+    return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
+
+
+def _raw_lines(header: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(header):
+        found = _FIELD.match(header, position)
+        assert found is not None  # the pattern matches everywhere
+        yield found[0]
+        position = found.end()
+
+
+def _raw_fields(header: bytes, line_breaks: bool = False) -> Iterator[tuple[bytes, bytes, int]]:
+    """(name, the field, offset of its value in it)."""
+    for raw in _raw_lines(header):
+        name = _NAME.match(raw)
+        if name is not None:
+            yield name[1], raw if line_breaks else raw.removesuffix(b"\n").removesuffix(b"\r"), name.end()
+        elif raw in (b"\r\n", b"\n"):
+            return
