@@ -1,0 +1,230 @@
+"""The step after the final dot. Rule: 250 only when every recipient is in a mailbox or in the queue, flushed; else 4xx."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mailstack.delivery.bounce import Bouncer
+from mailstack.log import get_logger
+from mailstack.message.address import Address
+from mailstack.message.envelope import Envelope, Recipient, new_id
+from mailstack.message.header import first, split_header
+from mailstack.message.srs import forward
+from mailstack.message.trace import return_path
+from mailstack.policy.routing import Local, Remote, Router
+from mailstack.policy.transaction import Transaction
+from mailstack.store.content import Content
+from mailstack.store.errors import NoSpace, StoreProblem
+from mailstack.store.mailbox.account import Account
+from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.mailbox.values import NewMessage, Prepared
+from mailstack.store.queue.queue import PreparedQueued, Queue
+from mailstack.store.trace import Trace
+from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.wire.smtp import Reply
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A mailbox that gets a copy."""
+
+    account: AccountRecord
+    recipient: Recipient
+    unique: str
+
+
+class Acceptor:
+    """One for the server."""
+
+    def __init__(
+        self,
+        router: Router,
+        directory: Directory,
+        mailboxes: Mailboxes,
+        queue: Queue,
+        trace: Trace,
+        hostname: str,
+        clock: Callable[[], float],
+        randomness: random.Random,
+    ) -> None:
+        self._router = router
+        self._directory = directory
+        self._mailboxes = mailboxes
+        self._queue = queue
+        self._trace = trace
+        self._hostname = hostname
+        self._clock = clock
+        self._random = randomness
+        self.bouncer: Bouncer | None = None
+
+    async def accept(self, transaction: Transaction, content: Content, prefix: bytes) -> Reply:
+        """Take a message over. Never raises for trouble with the disk."""
+        parameters = transaction.parameters
+        envelope = Envelope(
+            id=transaction.id,
+            sender=transaction.sender,
+            recipients=tuple(recipient for recipient, _ in transaction.recipients),
+            received=transaction.received,
+            ret=parameters.ret,
+            envelope_id=parameters.envelope_id,
+            smtputf8=parameters.smtputf8,
+            body=parameters.body,
+            account=transaction.account.address if transaction.account else None,
+        )
+        places: dict[str, _Place] = {}
+        remote: list[Recipient] = []
+        forwarded: list[Recipient] = []
+        for recipient, routes in transaction.recipients:
+            for route in routes:
+                if isinstance(route, Local):
+                    unique = f"{envelope.id}.{len(places)}"
+                    places.setdefault(route.account.address, _Place(route.account, recipient, unique))
+                elif isinstance(route, Remote):
+                    target = replace(recipient, address=route.address) if route.address != recipient.address else recipient
+                    (forwarded if route.forwarded else remote).append(target)
+        parcels = await self._parcels(envelope, remote, forwarded)
+        return await self._take_over(envelope, content, prefix, list(places.values()), parcels)
+
+    async def submit(self, envelope: Envelope, content: Content) -> None:
+        """A notice of our own: routed and taken over like any other. Raises StoreProblem when it can't be kept."""
+        recipient = envelope.recipients[0]
+        routes = await self._router.route(recipient.address)
+        places = [
+            _Place(route.account, recipient, f"{envelope.id}.{number}")
+            for number, route in enumerate(routes)
+            if isinstance(route, Local)
+        ]
+        remote = [replace(recipient, address=route.address) for route in routes if isinstance(route, Remote)]
+        if not places and not remote:
+            log.warning("bounce.undeliverable", id=envelope.id, to=str(recipient.address))
+            return
+        parcels = [replace(envelope, recipients=tuple(remote))] if remote else []
+        reply = await self._take_over(envelope, content, b"", places, parcels)
+        if not reply.positive:
+            raise StoreProblem(reply.text)
+
+    async def _parcels(self, envelope: Envelope, remote: list[Recipient], forwarded: list[Recipient]) -> list[Envelope]:
+        """What goes into the queue: forwarded mail leaves with a sender of ours, so that SPF holds and bounces come back."""
+        parcels = []
+        if remote:
+            parcels.append(replace(envelope, recipients=tuple(dict.fromkeys(remote))))
+        if forwarded:
+            sender = envelope.sender
+            if sender is not None and not await self._directory.is_local_domain(sender.domain):
+                domain = transaction_domain(envelope) or self._hostname
+                sender = forward(sender, domain, self._router.srs_secret, int(self._clock() // 86400))
+            id = new_id(self._clock(), self._random) if remote else envelope.id
+            parcels.append(replace(envelope, id=id, sender=sender, recipients=tuple(dict.fromkeys(forwarded)), account=None))
+        return parcels
+
+    async def _take_over(
+        self, envelope: Envelope, content: Content, prefix: bytes, places: list[_Place], parcels: list[Envelope]
+    ) -> Reply:
+        prepared: list[tuple[_Place, Account, Prepared]] = []
+        owed: list[_Place] = []
+        queued: list[PreparedQueued] = []
+        try:
+            for place in places:
+                try:
+                    account = await self._mailboxes.account(self._directory.folder(place.account))
+                    message = NewMessage(content, return_path(envelope.sender) + prefix, unique=place.unique, fresh=True)
+                    prepared.append((place, account, await account.prepare("INBOX", message)))
+                except StoreProblem as problem:
+                    log.error("delivery.not_now", id=envelope.id, account=place.account.address, problem=problem.detail)
+                    owed.append(place)
+            if owed:
+                if len(owed) == len(places) and not parcels:
+                    raise StoreProblem("no mailbox can be written")
+                parcels = [*parcels, self._owed(envelope, owed)]
+            for parcel in parcels:
+                queued.append(await self._queue.prepare(parcel, prefix, content))
+        except StoreProblem as problem:
+            for _, account, item in prepared:
+                account.discard([item])
+            for waiting in queued:
+                self._queue.discard(waiting)
+            return _no(problem)
+        return await asyncio.shield(asyncio.ensure_future(self._commit(envelope, content, prefix, prepared, queued)))
+
+    def _owed(self, envelope: Envelope, places: list[_Place]) -> Envelope:
+        """What mailboxes here are owed by the queue."""
+        recipients = tuple(replace(place.recipient, address=Address(*_split(place.account.address))) for place in places)
+        return replace(envelope, id=new_id(self._clock(), self._random), recipients=recipients)
+
+    async def _commit(
+        self,
+        envelope: Envelope,
+        content: Content,
+        prefix: bytes,
+        prepared: list[tuple[_Place, Account, Prepared]],
+        queued: list[PreparedQueued],
+    ) -> Reply:
+        """The queue first, then the mailboxes; what fails after the first commit is owed by the queue."""
+        committed = 0
+        trouble: StoreProblem | None = None
+        for number, waiting in enumerate(queued):
+            try:
+                await self._queue.commit(waiting)
+                committed += 1
+            except StoreProblem as problem:
+                for later in queued[number + 1 :]:
+                    self._queue.discard(later)
+                for _, account, item in prepared:
+                    account.discard([item])
+                return _no(problem)
+        results = await asyncio.gather(*(account.commit([item]) for _, account, item in prepared), return_exceptions=True)
+        failed: list[_Place] = []
+        for (place, _, _), result in zip(prepared, results, strict=True):
+            if isinstance(result, StoreProblem):
+                trouble = result
+                failed.append(place)
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                committed += 1
+        if failed:
+            assert trouble is not None
+            log.error("delivery.failed", id=envelope.id, accounts=[place.account.address for place in failed])
+            if not committed:
+                return _no(trouble)
+            try:
+                await self._queue.commit(await self._queue.prepare(self._owed(envelope, failed), prefix, content))
+            except StoreProblem as problem:
+                # Some have it, some can't: the sender tries again, and a second copy is better than none.
+                return _no(problem)
+        self._tell(envelope, content, [place for place, _, _ in prepared if place not in failed], len(queued))
+        if self.bouncer is not None and envelope.sender is not None:
+            confirmed = [place.recipient for place, _, _ in prepared if place.recipient.notify is not None]
+            if confirmed:
+                header, _ = split_header(content.head(65536))
+                await self.bouncer.confirm_local(envelope, header, confirmed, self._clock())
+        return Reply(250, "2.0.0", f"Ok: queued as {envelope.id}")
+
+    def _tell(self, envelope: Envelope, content: Content, delivered: list[_Place], queued: int) -> None:
+        message_id = (first(split_header(content.head(16384))[0], b"message-id") or b"").decode("ascii", "replace")[:300]
+        sender = str(envelope.sender) if envelope.sender is not None else None
+        to = [str(one.address) for one in envelope.recipients]
+        log.info("message.accepted", id=envelope.id, sender=sender, to=to, size=content.size, queued=queued)
+        self._trace.record(envelope.id, "accepted", sender=sender, to=to, message_id=message_id, size=content.size)
+        for place in delivered:
+            self._trace.record(envelope.id, "delivered", to=place.account.address, mailbox="INBOX")
+
+
+def transaction_domain(envelope: Envelope) -> str | None:
+    """The local domain in whose name a message is forwarded: that of its first recipient."""
+    return envelope.recipients[0].address.domain or None if envelope.recipients else None
+
+
+def _split(key: str) -> tuple[str, str]:
+    local, _, domain = key.rpartition("@")
+    return local, domain
+
+
+def _no(problem: StoreProblem) -> Reply:
+    log.error("delivery.refused", problem=problem.detail or type(problem).__name__)
+    if isinstance(problem, NoSpace):
+        return Reply(452, "4.3.1", "The server's disk is full; try again later")
+    return Reply(451, "4.3.0", "The message can't be stored now; try again later")

@@ -1,0 +1,79 @@
+"""Mail from other hosts: for people here, and for nobody else."""
+
+from mailstack.message.address import Address
+from mailstack.message.header import split_header
+from mailstack.message.trace import count_received
+from mailstack.policy.routing import Disabled, Local, Route, Router, Unknown
+from mailstack.policy.transaction import Transaction
+from mailstack.policy.verdict import YES, Accept, Verdict, defer, reject
+from mailstack.store.content import Content
+from mailstack.store.errors import StoreProblem
+from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.users.directory import Directory
+
+HEADER_LIMIT = 1 << 20
+RECEIVED_LIMIT = 50
+
+
+class Recipients:
+    """Judges recipients; the same for both doors but for relaying."""
+
+    def __init__(self, router: Router, directory: Directory, mailboxes: Mailboxes, limit: int) -> None:
+        self._router = router
+        self._directory = directory
+        self._mailboxes = mailboxes
+        self._limit = limit
+
+    async def judge(self, transaction: Transaction, address: Address) -> tuple[Verdict, tuple[Route, ...]]:
+        """The verdict, and where the address leads."""
+        if len(transaction.recipients) >= self._limit:
+            return defer(452, "4.5.3", "Too many recipients; send the rest in another transaction", "recipients"), ()
+        if transaction.account is None and not await self._router.is_local(address):
+            # There is no list of trusted networks: relaying needs a login.
+            return reject(550, "5.7.1", "Relaying needs a login", "relay"), ()
+        routes = await self._router.route(address)
+        if isinstance(routes[0], Unknown):
+            return reject(550, "5.1.1", "There is no such mailbox here", "unknown"), ()
+        if isinstance(routes[0], Disabled):
+            return reject(550, "5.2.1", "That mailbox is switched off", "disabled"), ()
+        for route in routes:
+            if isinstance(route, Local) and route.account.quota is not None:
+                verdict = await self._room(route, transaction.parameters.size or 0)
+                if not isinstance(verdict, Accept):
+                    return verdict, ()
+        return YES, routes
+
+    async def _room(self, route: Local, size: int) -> Verdict:
+        try:
+            account = await self._mailboxes.account(self._directory.folder(route.account))
+            used = (await account.usage()).octets
+        except StoreProblem:
+            return defer(451, "4.3.0", "The mailbox can't be read now; try again later", "store")
+        assert route.account.quota is not None
+        if used + size > route.account.quota:
+            return defer(452, "4.2.2", "The mailbox is full", "quota")
+        return YES
+
+
+class InboundPolicy:
+    """Port 25."""
+
+    def __init__(self, recipients: Recipients) -> None:
+        self.recipients = recipients
+
+    async def sender(self, _: Transaction) -> Verdict:
+        return YES
+
+    async def recipient(self, transaction: Transaction, address: Address) -> tuple[Verdict, tuple[Route, ...]]:
+        return await self.recipients.judge(transaction, address)
+
+    async def body(self, _: Transaction, content: Content) -> Verdict:
+        header, _rest = split_header(content.head(HEADER_LIMIT))
+        return loop_verdict(header)
+
+
+def loop_verdict(header: bytes) -> Verdict:
+    """RFC 5321 6.3."""
+    if count_received(header) > RECEIVED_LIMIT:
+        return reject(554, "5.4.6", "The message goes round in circles", "loop")
+    return YES

@@ -1,0 +1,122 @@
+"""Where an address leads: into mailboxes here, to other hosts, or nowhere. Aliases are opened, loops end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailstack.message.address import Address, parse_address
+from mailstack.message.errors import SyntaxProblem
+from mailstack.message.srs import reverse
+from mailstack.store.users.directory import AccountRecord, Directory
+
+DEPTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A mailbox here. `tag`: what stood behind + in the address."""
+
+    account: AccountRecord
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Another host's. `forwarded`: by an alias, so that it leaves with a sender of ours."""
+
+    address: Address
+    forwarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody here has that address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """The account is switched off."""
+
+
+Route = Local | Remote | Unknown | Disabled
+
+
+class Router:
+    """Resolves each address once a transaction."""
+
+    def __init__(self, directory: Directory, postmaster: str, srs_secret: str, clock: Callable[[], float]) -> None:
+        self._directory = directory
+        self._postmaster = postmaster
+        self._secret = srs_secret
+        self._clock = clock
+
+    @property
+    def srs_secret(self) -> str:
+        return self._secret
+
+    async def is_local(self, address: Address) -> bool:
+        return not address.domain or await self._directory.is_local_domain(address.domain)
+
+    async def route(self, address: Address) -> tuple[Route, ...]:
+        """Where mail for an address goes; never empty."""
+        found: dict[object, Route] = {}
+        await self._collect(address, found, set(), 0)
+        good = [route for route in found.values() if isinstance(route, Local | Remote)]
+        return tuple(good or list(found.values())[:1] or [Unknown()])
+
+    async def _collect(self, address: Address, found: dict[object, Route], seen: set[str], depth: int) -> None:
+        key = address.key if address.domain else "postmaster"
+        if key in seen:
+            return
+        seen.add(key)
+        if not await self.is_local(address):
+            found.setdefault(key, Remote(address, forwarded=depth > 0))
+            return
+        if depth > DEPTH:
+            return
+        local = address.local
+        if local[:5].upper() in ("SRS0=", "SRS1="):
+            day = int(self._clock() // 86400)
+            try:
+                found.setdefault(key, Remote(reverse(address, self._secret, day), forwarded=False))
+            except SyntaxProblem:
+                found.setdefault(key, Unknown())
+            return
+        name, _, domain = key.rpartition("@")
+        base, plus, tag = name.partition("+")
+        for candidate in dict.fromkeys((key, f"{base}@{domain}") if plus and base else (key,)):
+            entry = await self._directory.entry(candidate)
+            if entry.account is not None:
+                route: Route = Disabled() if entry.account.disabled else Local(entry.account, tag or None)
+                found.setdefault(entry.account.address, route)
+                return
+            if entry.targets:
+                await self._targets(entry.targets, found, seen, depth)
+                return
+        if base in ("postmaster", "abuse") or not address.domain:
+            await self._postmaster_routes(key, found, seen, depth)
+            return
+        catch_all = await self._directory.entry(f"@{domain}")
+        if catch_all.targets:
+            await self._targets(catch_all.targets, found, seen, depth)
+            return
+        found.setdefault(key, Unknown())
+
+    async def _targets(self, targets: tuple[str, ...], found: dict[object, Route], seen: set[str], depth: int) -> None:
+        for target in targets:
+            try:
+                await self._collect(parse_address(target), found, seen, depth + 1)
+            except SyntaxProblem:
+                continue
+
+    async def _postmaster_routes(self, key: str, found: dict[object, Route], seen: set[str], depth: int) -> None:
+        """RFC 5321 4.5.1: postmaster is always answered."""
+        if self._postmaster:
+            await self._collect(parse_address(self._postmaster), found, seen, depth + 1)
+            if any(isinstance(route, Local | Remote) for route in found.values()):
+                return
+        for row in await self._directory.accounts():
+            record = (await self._directory.entry(row["address"])).account
+            if record is not None and not record.disabled:
+                found.setdefault(record.address, Local(record))
+                return
+        found.setdefault(key, Unknown())

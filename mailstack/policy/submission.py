@@ -1,0 +1,71 @@
+"""Mail from people who logged in: in their own name, and complete (RFC 6409)."""
+
+import random
+from collections.abc import Callable
+from email.utils import formatdate
+
+from mailstack.message.address import Address, parse_address
+from mailstack.message.errors import SyntaxProblem
+from mailstack.message.header import addresses, every, first, split_header
+from mailstack.policy.inbound import HEADER_LIMIT, Recipients, loop_verdict
+from mailstack.policy.routing import Route
+from mailstack.policy.transaction import Transaction
+from mailstack.policy.verdict import YES, Accept, Verdict, reject
+from mailstack.store.content import Content
+from mailstack.store.users.directory import Directory
+
+# What only servers write, or what would tell of hidden recipients.
+_LEFT_OUT = frozenset({b"bcc", b"resent-bcc", b"return-path"})
+
+
+class SubmissionPolicy:
+    """Ports 587 and 465."""
+
+    def __init__(
+        self,
+        recipients: Recipients,
+        directory: Directory,
+        hostname: str,
+        clock: Callable[[], float],
+        randomness: random.Random,
+    ) -> None:
+        self.recipients = recipients
+        self._directory = directory
+        self._hostname = hostname
+        self._clock = clock
+        self._random = randomness
+
+    async def sender(self, transaction: Transaction) -> Verdict:
+        """The envelope's sender must be the account's; the null sender is for notices of its programs."""
+        assert transaction.account is not None
+        if transaction.sender is None or await self._directory.owns(transaction.account, transaction.sender):
+            return YES
+        return reject(553, "5.7.1", f"{transaction.account.address} may not send as {transaction.sender}", "sender")
+
+    async def recipient(self, transaction: Transaction, address: Address) -> tuple[Verdict, tuple[Route, ...]]:
+        return await self.recipients.judge(transaction, address)
+
+    async def body(self, transaction: Transaction, content: Content) -> Verdict:
+        """Every address in From and Sender is the account's; Date and Message-ID are added where they are missing."""
+        assert transaction.account is not None
+        header, _ = split_header(content.head(HEADER_LIMIT))
+        verdict = loop_verdict(header)
+        if not isinstance(verdict, Accept):
+            return verdict
+        senders = [one for name in (b"from", b"sender") for value in every(header, name) for one in addresses(value)]
+        if not every(header, b"from"):
+            return reject(554, "5.6.0", "The message has no From", "no-from")
+        for one in senders:
+            try:
+                address = parse_address(one.address)
+            except SyntaxProblem:
+                return reject(553, "5.7.1", "From holds what is no address", "from")
+            if not await self._directory.owns(transaction.account, address):
+                return reject(553, "5.7.1", f"{transaction.account.address} may not send as {address}", "from")
+        prefix = b""
+        if first(header, b"date") is None:
+            prefix += f"Date: {formatdate(self._clock())}\r\n".encode()
+        if first(header, b"message-id") is None:
+            prefix += f"Message-ID: <{transaction.id}.{self._random.getrandbits(64):x}@{self._hostname}>\r\n".encode()
+        without = frozenset(name for name in _LEFT_OUT if first(header, name) is not None)
+        return Accept(prefix, without)

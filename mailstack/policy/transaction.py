@@ -1,0 +1,25 @@
+"""One mail transaction: what is known of it so far."""
+
+from dataclasses import dataclass, field
+
+from mailstack.message.address import Address
+from mailstack.message.envelope import Recipient
+from mailstack.policy.routing import Route
+from mailstack.store.users.directory import AccountRecord
+from mailstack.wire.smtp import MailParameters
+
+
+@dataclass(slots=True)
+class Transaction:
+    """From MAIL to the final dot."""
+
+    id: str
+    peer: str
+    helo: str
+    protocol: str  # "ESMTPSA" and its like (RFC 3848)
+    tls: str | None
+    account: AccountRecord | None
+    received: float
+    sender: Address | None = None
+    parameters: MailParameters = field(default_factory=MailParameters)
+    recipients: list[tuple[Recipient, tuple[Route, ...]]] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""The SMTP doors (RFC 5321, RFC 6409)."""

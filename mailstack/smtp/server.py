@@ -1,0 +1,70 @@
+"""All SMTP connections of a door."""
+
+import asyncio
+import socket
+import ssl
+
+from mailstack.log import get_logger
+from mailstack.smtp.protocol import SmtpConnection, SmtpServices
+from mailstack.wire.smtp import Reply
+
+log = get_logger()
+
+
+class SmtpServer:
+    """Listens on given sockets; knows who is connected."""
+
+    def __init__(self, services: SmtpServices) -> None:
+        self.services = services
+        self.connections: set[SmtpConnection] = set()
+        self._accounts: dict[SmtpConnection, str] = {}
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Serve on sockets; with `tls` from the first byte on."""
+        loop = asyncio.get_running_loop()
+        for one in sockets:
+            extra = {"ssl": tls, "ssl_handshake_timeout": 30} if tls is not None else {}
+            server = await loop.create_server(
+                lambda: SmtpConnection(self.services, self, secure=tls is not None), sock=one, backlog=512, **extra
+            )
+            self._servers.append(server)
+
+    def admit(self, connection: SmtpConnection) -> bool:
+        if not self.services.limits.connected(connection.peer):
+            log.warning("smtp.too_many_connections", peer=connection.peer)
+            return False
+        self.connections.add(connection)
+        return True
+
+    def logged_in(self, connection: SmtpConnection, account: str) -> None:
+        self._accounts[connection] = account
+
+    def left(self, connection: SmtpConnection) -> None:
+        self.connections.discard(connection)
+        self._accounts.pop(connection, None)
+
+    def end_sessions(self, account: str) -> None:
+        for connection, name in list(self._accounts.items()):
+            if name == account:
+                connection.say(Reply(421, "4.7.0", "Log in again"))
+                connection.close()
+
+    def stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    async def stop(self, seconds: float = 5.0) -> None:
+        """Let messages under way be answered, then say goodbye."""
+        self.stop_listening()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        for connection in list(self.connections):
+            connection.leaving = True
+            if not connection.busy:
+                connection.say(Reply(421, "4.3.2", "The server is stopping"))
+                connection.close()
+        while any(connection.busy for connection in self.connections) and loop.time() < end:
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.close()
