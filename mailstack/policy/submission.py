@@ -57,7 +57,7 @@ class SubmissionPolicy:
             return reject(554, "5.6.0", "The message has no From", "no-from")
         for one in senders:
             try:
-                address = parse_address(one.address)
+                address = parse_address(f"{one.local}@{one.domain}")
             except SyntaxProblem:
                 return reject(553, "5.7.1", "From holds what is no address", "from")
             if not await self._directory.owns(transaction.account, address):

@@ -1,0 +1,199 @@
+"""domain, user, alias."""
+
+import csv
+from pathlib import Path
+
+import typer
+
+from mailstack.cli.invocation import Invocation, fail, read_password, show
+
+domain = typer.Typer(no_args_is_help=True, help="Domains whose mail is here.")
+user = typer.Typer(no_args_is_help=True, help="Accounts.")
+alias = typer.Typer(no_args_is_help=True, help="Addresses that lead to others; @domain is the catch-all.")
+app_password = typer.Typer(no_args_is_help=True, help="Passwords for single devices.")
+user.add_typer(app_password, name="app-password")
+
+JSON = typer.Option(False, "--json", help="for programs")
+STDIN = typer.Option(False, "--password-stdin", help="read the password from standard input")
+
+
+@domain.command("add")
+def domain_add(context: typer.Context, name: str) -> None:
+    """Add a domain and make its DKIM keys.
+
+    Example: mailstack domain add example.org
+    """
+    added = invocation(context).run("domain.add", domain=name)
+    print(f"{added['domain']} added. DKIM records to publish:")
+    for record in added["dkim"]:
+        print(f'  {record["name"]} TXT "{record["value"]}"')
+
+
+@domain.command("list")
+def domain_list(context: typer.Context, json: bool = JSON) -> None:
+    """List the domains.
+
+    Example: mailstack domain list --json
+    """
+    show(invocation(context).run("domain.list"), json, ["domain"])
+
+
+@domain.command("remove")
+def domain_remove(context: typer.Context, name: str) -> None:
+    """Remove a domain that has no accounts.
+
+    Example: mailstack domain remove example.org
+    """
+    invocation(context).run("domain.remove", domain=name)
+
+
+@user.command("add")
+def user_add(
+    context: typer.Context,
+    address: str,
+    password_stdin: bool = STDIN,
+    quota: str = typer.Option("", help="like 5GiB; empty: none"),
+) -> None:
+    """Add an account.
+
+    Example: mailstack user add alice@example.org --quota 5GiB
+    """
+    password = read_password(password_stdin)
+    added = invocation(context).run("user.add", address=address, password=password, quota=quota or None)
+    print(f"{added['address']} added.")
+    if added["password"]:
+        print(f"Password, shown this once: {added['password']}")
+
+
+@user.command("list")
+def user_list(context: typer.Context, json: bool = JSON) -> None:
+    """List the accounts.
+
+    Example: mailstack user list
+    """
+    show(invocation(context).run("user.list"), json, ["address", "quota", "disabled"])
+
+
+@user.command("passwd")
+def user_passwd(context: typer.Context, address: str, password_stdin: bool = STDIN) -> None:
+    """Set a new password; live sessions end.
+
+    Example: mailstack user passwd alice@example.org
+    """
+    changed = invocation(context).run("user.passwd", address=address, password=read_password(password_stdin))
+    if changed["password"]:
+        print(f"Password, shown this once: {changed['password']}")
+
+
+@user.command("quota")
+def user_quota(context: typer.Context, address: str, quota: str) -> None:
+    """Set the quota, or take it away with "none".
+
+    Example: mailstack user quota alice@example.org 10GiB
+    """
+    invocation(context).run("user.quota", address=address, quota=quota)
+
+
+@user.command("disable")
+def user_disable(context: typer.Context, address: str) -> None:
+    """Switch an account off: no login, no mail; live sessions end.
+
+    Example: mailstack user disable alice@example.org
+    """
+    invocation(context).run("user.disable", address=address)
+
+
+@user.command("enable")
+def user_enable(context: typer.Context, address: str) -> None:
+    """Switch an account on again.
+
+    Example: mailstack user enable alice@example.org
+    """
+    invocation(context).run("user.enable", address=address)
+
+
+@user.command("remove")
+def user_remove(context: typer.Context, address: str) -> None:
+    """Remove an account. Its mail stays on disk until you remove the folder.
+
+    Example: mailstack user remove alice@example.org
+    """
+    removed = invocation(context).run("user.remove", address=address)
+    print(f"{address} removed. Its mail is still in {removed['folder']}")
+
+
+@user.command("import")
+def user_import(context: typer.Context, file: Path) -> None:
+    """Add many accounts: a CSV file with the columns address,password,hash,quota; all or nothing.
+
+    Example: mailstack user import users.csv
+    """
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        fail(f"{file}: {problem}", 2)
+    if not rows or "address" not in rows[0]:
+        fail(f"{file}: the first line must name the columns: address,password,hash,quota", 2)
+    imported = invocation(context).run("user.import", rows=[{key: row[key] for key in row if key} for row in rows])
+    print(f"{imported['imported']} accounts added.")
+
+
+@app_password.command("add")
+def app_add(context: typer.Context, address: str, label: str) -> None:
+    """Make a password for one device, shown once.
+
+    Example: mailstack user app-password add alice@example.org phone
+    """
+    print(invocation(context).run("user.app-password.add", address=address, label=label)["password"])
+
+
+@app_password.command("list")
+def app_list(context: typer.Context, address: str, json: bool = JSON) -> None:
+    """List an account's app passwords.
+
+    Example: mailstack user app-password list alice@example.org
+    """
+    show(invocation(context).run("user.app-password.list", address=address), json, ["label", "created"])
+
+
+@app_password.command("remove")
+def app_remove(context: typer.Context, address: str, label: str) -> None:
+    """Revoke one; live sessions end.
+
+    Example: mailstack user app-password remove alice@example.org phone
+    """
+    invocation(context).run("user.app-password.remove", address=address, label=label)
+
+
+@alias.command("add")
+def alias_add(context: typer.Context, address: str, targets: list[str]) -> None:
+    """Let an address lead to others, here or elsewhere.
+
+    Example: mailstack alias add info@example.org alice@example.org bob@elsewhere.net
+    """
+    invocation(context).run("alias.add", address=address, targets=targets)
+
+
+@alias.command("list")
+def alias_list(context: typer.Context, json: bool = JSON) -> None:
+    """List the aliases.
+
+    Example: mailstack alias list
+    """
+    show(invocation(context).run("alias.list"), json, ["source", "target"])
+
+
+@alias.command("remove")
+def alias_remove(context: typer.Context, address: str, target: str = typer.Argument("")) -> None:
+    """Remove an alias, or one of its targets.
+
+    Example: mailstack alias remove info@example.org
+    """
+    invocation(context).run("alias.remove", address=address, target=target or None)
+
+
+def invocation(context: typer.Context) -> Invocation:
+    found = context.obj
+    assert isinstance(found, Invocation)
+    return found

@@ -1,0 +1,120 @@
+"""What every command shares: which configuration, and asking the server or working on the data."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+import typer
+
+from mailstack.config import DEFAULT_PATH, Config, ConfigProblem, load
+from mailstack.control.client import ask
+
+
+def fail(text: str, code: int = 1) -> NoReturn:
+    """Say why, and end with an exit code."""
+    print(f"mailstack: {text}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The options before the command."""
+
+    path: str | None
+
+    def config_path(self) -> str | None:
+        if self.path:
+            return self.path
+        if os.environ.get("MAILSTACK_CONFIG"):
+            return os.environ["MAILSTACK_CONFIG"]
+        return DEFAULT_PATH
+
+    def config(self) -> Config:
+        try:
+            return load(self.config_path())
+        except ConfigProblem as problem:
+            fail(str(problem), 2)
+
+    def run(self, name: str, **arguments: Any) -> Any:
+        """An operation through the running server, or on the data when no server runs."""
+        config = self.config()
+        become_owner(config.data)
+        try:
+            answer = ask(config.data / "control.sock", name, arguments)
+        except PermissionError:
+            fail(f"{config.data}: not yours; run this as its owner or as root", 1)
+        if answer is None:
+            answer = asyncio.run(_directly(config, name, arguments))
+        if "error" in answer:
+            fail(answer["error"], int(answer.get("code", 1)))
+        return answer["ok"]
+
+
+async def _directly(config: Config, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from mailstack.app import Data, StartProblem
+    from mailstack.control.operations import run
+    from mailstack.log import configure
+    from mailstack.store.errors import DataLocked, StoreProblem
+
+    configure("auto", "error")
+    data = Data(config)
+    try:
+        await data.open()
+    except DataLocked:
+        return {"error": f"{config.data}: a server that is starting or stopping holds the data; try again", "code": 1}
+    except (StartProblem, StoreProblem) as problem:
+        return {"error": str(problem), "code": 2}
+    try:
+        return await run(data.operations(), name, arguments)
+    finally:
+        await data.close()
+
+
+def become_owner(data: Path) -> None:
+    """Started as root, become who owns the data, so that no file of it ends up root's."""
+    if os.geteuid() != 0 or not data.exists():
+        return
+    status = data.stat()
+    if status.st_uid != 0:
+        os.setgroups([])
+        os.setgid(status.st_gid)
+        os.setuid(status.st_uid)
+
+
+def show(rows: list[dict[str, Any]], as_json: bool, columns: list[str]) -> None:
+    """A listing, for people or for programs."""
+    if as_json:
+        print(orjson.dumps(rows, default=str, option=orjson.OPT_INDENT_2).decode())
+        return
+    texts = [[_text(row.get(column)) for column in columns] for row in rows]
+    widths = [max([len(column), *(len(row[place]) for row in texts)]) for place, column in enumerate(columns)]
+    print("  ".join(column.upper().ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip())
+    for row in texts:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def read_password(from_stdin: bool) -> str | None:
+    """From standard input, from the terminal, or None: one is made."""
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            fail("standard input holds no password", 2)
+        return password
+    if sys.stdin.isatty():
+        password = typer.prompt("Password (empty: make one)", default="", hide_input=True, show_default=False)
+        if password and typer.prompt("Once more", hide_input=True) != password:
+            fail("the two differ", 2)
+        return str(password) or None
+    return None

@@ -1,0 +1,40 @@
+"""`mailstack [-c FILE] COMMAND`."""
+
+import typer
+
+from mailstack import __version__
+from mailstack.cli import accounts, operate, start
+from mailstack.cli.invocation import Invocation
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="A mail server in one process: SMTP in and out, submission, a relay queue and IMAP over a Maildir.",
+    pretty_exceptions_enable=False,
+)
+app.add_typer(accounts.domain, name="domain")
+app.add_typer(accounts.user, name="user")
+app.add_typer(accounts.alias, name="alias")
+app.add_typer(operate.queue, name="queue")
+start.add_to(app)
+operate.add_to(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"mailstack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: str = typer.Option("", "-c", "--config", help="configuration file; else $MAILSTACK_CONFIG, else /etc/mailstack"),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="show the version"),
+) -> None:
+    context.obj = Invocation(config or None)
+
+
+def main() -> None:
+    """The program's entry."""
+    app()

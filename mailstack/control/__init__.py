@@ -1,0 +1,1 @@
+"""The door for commands: `<data>/control.sock`, and the same operations without a server."""

@@ -1,0 +1,1 @@
+"""The HTTP door: /healthz, and that is all for now."""

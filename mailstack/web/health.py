@@ -1,0 +1,43 @@
+"""GET /healthz says whether the server runs; anything else says that this is all for now."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+WORDS = b"mailstack\n\nThis port answers /healthz, and that is all for now.\n"
+HEAD_LIMIT = 8192
+
+
+class HealthServer:
+    def __init__(self, healthy: Callable[[], bool]) -> None:
+        self._healthy = healthy
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, sockets: list[socket.socket]) -> None:
+        for one in sockets:
+            self._servers.append(await asyncio.start_server(self._serve, sock=one, limit=HEAD_LIMIT))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(10):
+                head = await reader.readuntil(b"\r\n\r\n")
+            method, path, *_ = head.split(b"\r\n")[0].split(b" ")
+            if method not in (b"GET", b"HEAD"):
+                status, body = "405 Method Not Allowed", WORDS
+            elif path.partition(b"?")[0] == b"/healthz":
+                status, body = ("200 OK", b"ok\n") if self._healthy() else ("503 Service Unavailable", b"not ready\n")
+            else:
+                status, body = "404 Not Found", WORDS
+            fields = (
+                f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            )
+            writer.write(fields.encode() + (b"" if method == b"HEAD" else body))
+            await writer.drain()
+        except (ValueError, ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.close()
