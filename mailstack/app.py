@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvloop
@@ -64,7 +64,7 @@ class Surroundings:
 
     disk: Disk
     clock: Callable[[], float] = time.time
-    randomness: random.Random = random.SystemRandom()
+    randomness: random.Random = field(default_factory=random.SystemRandom)
 
 
 class Data:
