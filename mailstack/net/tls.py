@@ -21,12 +21,8 @@ class TlsProblem(Exception):
 def make_self_signed(folder: Path, hostname: str, now: datetime.datetime) -> tuple[Path, Path]:
     """Certificate and key for this host in `folder`; those that are there and good for a month more stay."""
     certificate, key = folder / "self-signed.pem", folder / "self-signed.key"
-    if certificate.exists() and key.exists():
-        found = x509.load_pem_x509_certificate(certificate.read_bytes())
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        fresh = found.not_valid_after_utc - now > datetime.timedelta(days=30)
-        if fresh and hostname in names.get_values_for_type(x509.DNSName):
-            return certificate, key
+    if _usable(certificate, key, hostname, now):
+        return certificate, key
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])
@@ -45,11 +41,33 @@ def make_self_signed(folder: Path, hostname: str, now: datetime.datetime) -> tup
         .sign(private, hashes.SHA256())
     )
     pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    descriptor = os.open(key, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    _write(key, pem)
+    _write(certificate, signed.public_bytes(serialization.Encoding.PEM))
     return certificate, key
+
+
+def _usable(certificate: Path, key: Path, hostname: str, now: datetime.datetime) -> bool:
+    """Whether the pair is whole, for this host, and good for another month; a power cut may have left half a file."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return False
+    fresh = found.not_valid_after_utc - now > datetime.timedelta(days=30)
+    return fresh and hostname in names.get_values_for_type(x509.DNSName) and found.public_key() == private.public_key()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all, readable by the owner alone."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(beside, path)
 
 
 class Certificates:
