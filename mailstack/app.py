@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -251,7 +252,7 @@ class Appliance:
             raise StartProblem(f"listen.{name}: {problem}") from problem
         return found
 
-    def _certificates(self):  # type: ignore[no-untyped-def]
+    def _certificates(self) -> ssl.SSLContext | None:
         mode = self.config.tls.mode
         if mode == "off":
             return None

@@ -96,9 +96,11 @@ async def _round_trip(config: Config, address: str, password: str, token: str, c
     try:
         name, host, port = _place(config, "imaps", "imap") if config.tls.mode != "off" else _place(config, "imap")
         secure = name == "imaps"
-        maker = aioimaplib.IMAP4_SSL if secure else aioimaplib.IMAP4
-        extra = {"ssl_context": _context()} if secure else {}
-        client = maker(host=host, port=port, timeout=30, **extra)
+        client: Any
+        if secure:
+            client = aioimaplib.IMAP4_SSL(host=host, port=port, timeout=30, ssl_context=_context())
+        else:
+            client = aioimaplib.IMAP4(host=host, port=port, timeout=30)
         await client.wait_hello_from_server()
         await _ok(await client.login(address, password))
         clock.step("IMAP login")

@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         self.from_loopback = _is_loopback(self.peer)
         self.last_heard = asyncio.get_running_loop().time()
         if not self.server.admit(self):
-            transport.write(b"* BYE Too many connections from your address\r\n")  # type: ignore[attr-defined]
+            self.transport.write(b"* BYE Too many connections from your address\r\n")
             transport.close()
             self.closing = True
             return

@@ -137,11 +137,11 @@ class Session:
             self.flush_updates(handler.may_expunge, command)
             self.tagged(tag, b"BAD", problem.reason)
         except StoreProblem as problem:
-            refused = answer_to(problem)
-            if refused.code == "SERVERBUG":
+            answer = answer_to(problem)
+            if answer.code == "SERVERBUG":
                 log.error("imap.store_failed", session=self.id, command=name, problem=problem.detail)
             self.flush_updates(handler.may_expunge, command)
-            self.tagged(tag, refused.kind, refused.text, refused.code)
+            self.tagged(tag, answer.kind, answer.text, answer.code)
         except ConnectionError:
             raise
         except Exception:

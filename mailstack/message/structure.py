@@ -87,7 +87,7 @@ def _pairs(chunk: bytes) -> list[tuple[str, str]]:
     if not text.strip():
         return []
     try:
-        return getaddresses([text], strict=False)  # type: ignore[call-arg]
+        return getaddresses([text], strict=False)
     except TypeError:
         return getaddresses([text])
     except (ValueError, IndexError, AttributeError, RecursionError):

@@ -24,9 +24,13 @@ class SmtpServer:
         """Serve on sockets; with `tls` from the first byte on."""
         loop = asyncio.get_running_loop()
         for one in sockets:
-            extra = {"ssl": tls, "ssl_handshake_timeout": 30} if tls is not None else {}
+            handshake = 30.0 if tls is not None else None
             server = await loop.create_server(
-                lambda: SmtpConnection(self.services, self, secure=tls is not None), sock=one, backlog=512, **extra
+                lambda: SmtpConnection(self.services, self, secure=tls is not None),
+                sock=one,
+                backlog=512,
+                ssl=tls,
+                ssl_handshake_timeout=handshake,
             )
             self._servers.append(server)
 

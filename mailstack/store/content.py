@@ -1,5 +1,6 @@
 """A message's bytes on their way: in memory while small, in a spool file when not."""
 
+import builtins
 import contextlib
 import os
 import tempfile
@@ -80,7 +81,7 @@ class Content:
             return self._parts[0] if self._parts else b""
         return b"".join(self.chunks())
 
-    def chunks(self, size: int = BLOCK, start: int = 0) -> Iterator[bytes]:
+    def chunks(self, size: int = BLOCK, start: int = 0) -> "Iterator[builtins.bytes]":
         """Blocks from `start` on. From a thread when it is a file."""
         if self._descriptor is None:
             data = self.bytes()

@@ -42,7 +42,7 @@ async def fetch(session: Session, command: c.Fetch) -> str:
             stored = await mailbox.store(unseen, How.ADD, Flags.SEEN, origin=selected)
             selected.note_changed(stored.changed)
     simple = [item for item in items if isinstance(item, Attribute)]
-    heavy = [item for item in items if not isinstance(item, Attribute)]
+    heavy: list[Item] = [item for item in items if not isinstance(item, Attribute)]
     if not heavy:
         for first in range(0, len(uids), CHUNK):
             await _attributes(session, selected, uids[first : first + CHUNK], simple)
@@ -63,7 +63,7 @@ async def _attributes(session: Session, selected: Selected, uids: Sequence[int],
         ]
     else:
         lines = [
-            b"* %d FETCH (%b)\r\n" % (number, b" ".join(row))  # type: ignore[arg-type]
+            b"* %d FETCH (%b)\r\n" % (number, b" ".join(row))
             for number, row in zip(numbers, zip(*columns, strict=True), strict=True)
             if number and None not in row
         ]

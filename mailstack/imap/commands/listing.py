@@ -42,15 +42,15 @@ async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
             kinds = " ".join(f'"{kind}"' for kind in ("SUBSCRIBED",) if kind in command.select)
             lines.append((info, f' ("CHILDINFO" ({kinds}))' if recursive and inside and kinds else ""))
     for info, more in lines:
-        name = shown_name(info.name, utf8=session.utf8)
-        session.write(b'* LIST (%b) "/" %b%b\r\n' % (_attributes(info, command).encode(), name, more.encode()))
+        shown = shown_name(info.name, utf8=session.utf8)
+        session.write(b'* LIST (%b) "/" %b%b\r\n' % (_attributes(info, command).encode(), shown, more.encode()))
         if command.status and info.selectable:
             try:
                 found = await session.mail.status(info.name)
             except NoSuchMailbox:
                 continue
-            shown = status_items(found, command.status, session.services.message_size)
-            session.write(b"* STATUS %b (%b)\r\n" % (name, shown.encode()))
+            values = status_items(found, command.status, session.services.message_size)
+            session.write(b"* STATUS %b (%b)\r\n" % (shown, values.encode()))
         await session.connection.drain()
     return "LIST done"
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from mailstack.store.disk import Disk
 from mailstack.store.errors import DataTooNew
@@ -45,11 +45,11 @@ def _locked(method: Callable[Concatenate["Index", P], R]) -> Callable[Concatenat
     """One thread at a time on the connection."""
 
     @functools.wraps(method)
-    def locked(self: "Index", *arguments: P.args, **named: P.kwargs) -> R:
+    def locked(self: "Index", /, *arguments: P.args, **named: P.kwargs) -> R:
         with self._lock:
             return method(self, *arguments, **named)
 
-    return locked
+    return cast(Callable[Concatenate["Index", P], R], locked)
 
 
 class Index:

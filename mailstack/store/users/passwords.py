@@ -97,7 +97,9 @@ def _crypt(password: str, hashed: str) -> bool:
     for sign, name in (("$6$", "sha512_crypt"), ("$5$", "sha256_crypt"), ("$1$", "md5_crypt"), ("$2", "bcrypt")):
         if hashed.startswith(sign):
             return bool(getattr(schemes, name).verify(password, hashed))
-    return _argon(password, hashed) if hashed.startswith("$argon2") else bool(schemes.des_crypt.verify(password, hashed))
+    if hashed.startswith("$argon2"):
+        return _argon(password, hashed)
+    return bool(getattr(schemes, "des_crypt").verify(password, hashed))  # noqa: B009 - made at run time by the library
 
 
 _CHECKS: dict[str, Callable[[str, str], bool]] = {

@@ -116,7 +116,7 @@ class Framer:
                 event = self._take_literal()
                 if event is not None:
                     return event
-                if self._literal is not None:
+                if self._starved:
                     return None
                 continue
             end = self._buffer.find(b"\n")
@@ -127,6 +127,11 @@ class Framer:
             event = self._line(line[:-1] if line.endswith(b"\r") else line)
             if event is not None:
                 return event
+
+    @property
+    def _starved(self) -> bool:
+        """Whether a literal waits for more octets."""
+        return self._literal is not None
 
     def _unfinished(self) -> Event | None:
         if self._skip_line:

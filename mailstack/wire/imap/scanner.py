@@ -41,7 +41,7 @@ class Scanner:
             self._literals: tuple[Literal, ...] = ()
             return
         pieces = []
-        literals = []
+        literals: list[Literal] = []
         for part in line.parts:
             if isinstance(part, Literal):
                 pieces.append(b"\0%d\0" % len(literals))
