@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.harness import Ledger, Load, Server, verify
+from tests.support.server import Ledger, Load, Server, verify
 from tests.support.sink import CountingSink
 
 ROUNDS = int(os.environ.get("MAILSTACK_CRASH_ROUNDS", "6"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.harness import Ledger, Load, Server, verify
+from tests.support.server import Ledger, Load, Server, verify
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2

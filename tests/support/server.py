@@ -41,19 +41,24 @@ class Server:
         *,
         users: tuple[str, ...] = ("alice", "bob"),
         smarthost: int | None = None,
+        domain: str = DOMAIN,
+        settings: str = "",
+        relay: str = "",
+        ports: dict[str, int] | None = None,
         environment: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.data = data or folder / "data"
         names = ("smtp", "submission", "submissions", "imap", "imaps", "http")
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True)) | (ports or {})
         listeners = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in self.ports.items())
-        relay = f'smarthost = "smtp://127.0.0.1:{smarthost}"' if smarthost else ""
+        self.domain = domain
+        relay = relay or (f'smarthost = "smtp://127.0.0.1:{smarthost}"' if smarthost else "")
         self.configuration = folder / "mailstack.toml"
         self.configuration.write_text(
-            f'hostname = "mail.{DOMAIN}"\ndata_dir = "{self.data}"\npostmaster = "alice@{DOMAIN}"\n[listen]\n{listeners}\n'
+            f'hostname = "mail.{domain}"\ndata_dir = "{self.data}"\npostmaster = "alice@{domain}"\n[listen]\n{listeners}\n'
             '[tls]\nmode = "self-signed"\n[auth]\nallow_plaintext = true\n'
-            f'[relay]\n{relay}\nretry = ["1s"]\n[log]\nformat = "json"\nlevel = "info"\n'
+            f'[relay]\n{relay}\nretry = ["1s"]\n[log]\nformat = "json"\nlevel = "info"\n{settings}'
         )
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self.command = [sys.executable, "-m", "mailstack", "-c", str(self.configuration)]
@@ -64,9 +69,11 @@ class Server:
     def provision(self) -> None:
         """Make the domain and the accounts, with no server running."""
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*self.command, "domain", "add", DOMAIN], check=True, env=self.environment, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*self.command, "domain", "add", self.domain], check=True, env=self.environment, stdout=subprocess.DEVNULL
+        )
         listing = self.folder / "users.csv"
-        rows = "".join(f"{user}@{DOMAIN},{PASSWORD},,\n" for user in self.users)
+        rows = "".join(f"{user}@{self.domain},{PASSWORD},,\n" for user in self.users)
         listing.write_text(f"address,password,hash,quota\n{rows}")
         subprocess.run(
             [*self.command, "user", "import", str(listing)], check=True, env=self.environment, stdout=subprocess.DEVNULL
@@ -115,9 +122,23 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def run(self, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """A command, as an admin types it."""
+        return subprocess.run(
+            [*self.command, *arguments], env=self.environment, capture_output=True, text=True, input=stdin, check=check
+        )
+
+    def smtp(self) -> smtplib.SMTP:
+        return smtplib.SMTP("127.0.0.1", self.ports["smtp"], timeout=20)
+
+    def submission(self, user: str) -> smtplib.SMTP:
+        client = smtplib.SMTP("127.0.0.1", self.ports["submission"], timeout=20)
+        client.login(f"{user}@{self.domain}", PASSWORD)
+        return client
+
     def imap(self, user: str) -> imaplib.IMAP4:
         connection = imaplib.IMAP4("127.0.0.1", self.ports["imap"], timeout=20)
-        connection.login(f"{user}@{DOMAIN}", PASSWORD)
+        connection.login(f"{user}@{self.domain}", PASSWORD)
         return connection
 
 

@@ -1,0 +1,1 @@
+"""The appliance as its users meet it."""

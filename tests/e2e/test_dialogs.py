@@ -1,0 +1,18 @@
+"""Every dialog file against a running appliance."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from tests.support.dialog import Dialog
+from tests.support.server import PASSWORD, Server
+
+DIALOGS = Path(__file__).parents[1] / "dialogs"
+
+
+@pytest.mark.parametrize("path", sorted(DIALOGS.glob("*/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_dialog(server: Server, account: str, path: Path) -> None:
+    address = f"{account}@{server.domain}"
+    plain = base64.b64encode(f"\0{address}\0{PASSWORD}".encode()).decode()
+    Dialog(path, server.ports[path.parent.name], {"account": address, "password": PASSWORD, "plain": plain}).run()

@@ -1,0 +1,83 @@
+"""A small real DNS server on loopback, UDP and TCP, in a thread."""
+
+import asyncio
+import threading
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+
+class DnsServer:
+    """Records as {"b.test": {"MX": ["10 mx.b.test."]}, ...}; names in `broken` get SERVFAIL, names in `silent` no answer."""
+
+    def __init__(self, records: dict[str, dict[str, list[str]]]) -> None:
+        self.records = {dns.name.from_text(name): kinds for name, kinds in records.items()}
+        self.broken: set[str] = set()
+        self.silent: set[str] = set()
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "DnsServer":
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _start(self) -> None:
+        server = self
+
+        class Datagrams(asyncio.DatagramProtocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = transport
+
+            def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+                answer = server.answer(data)
+                if answer is not None:
+                    self.transport.sendto(answer, address)  # type: ignore[attr-defined]
+
+        transport, _ = await self._loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", 0))
+        self.port = transport.get_extra_info("sockname")[1]
+        await asyncio.start_server(self._tcp, "127.0.0.1", self.port)
+
+    async def _tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = int.from_bytes(await reader.readexactly(2), "big")
+        answer = self.answer(await reader.readexactly(length))
+        if answer is not None:
+            writer.write(len(answer).to_bytes(2, "big") + answer)
+            await writer.drain()
+        writer.close()
+
+    def answer(self, data: bytes) -> bytes | None:
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name = question.name.to_text().rstrip(".").lower()
+        if name in self.silent:
+            return None
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.AA | dns.flags.RA
+        if name in self.broken:
+            response.set_rcode(dns.rcode.SERVFAIL)
+            return response.to_wire()
+        kinds = self.records.get(dns.name.from_text(name))
+        if kinds is None:
+            response.set_rcode(dns.rcode.NXDOMAIN)
+            return response.to_wire()
+        kind = dns.rdatatype.to_text(question.rdtype)
+        chosen = kind if kind in kinds else "CNAME" if "CNAME" in kinds else None
+        if chosen is not None:
+            response.answer.append(dns.rrset.from_text_list(question.name, 5, "IN", chosen, kinds[chosen]))
+            if chosen == "CNAME" and kind != "CNAME":
+                target = dns.name.from_text(kinds["CNAME"][0])
+                more = self.records.get(target, {}).get(kind)
+                if more:
+                    response.answer.append(dns.rrset.from_text_list(target, 5, "IN", kind, more))
+        return response.to_wire()
