@@ -37,7 +37,7 @@ class LocalDelivery:
             for place, route in enumerate(places):
                 account = await self._mailboxes.account(self._directory.folder(route.account))
                 unique = f"{queued.id}.{number}" if place == 0 else f"{queued.id}.{number}-{place}"
-                message = NewMessage(content, return_path(queued.envelope.sender), unique=unique, fresh=True)
+                message = NewMessage(content, return_path(queued.envelope.sender), unique=unique, fresh=True, once=True)
                 prepared = await account.prepare("INBOX", message)
                 await account.commit([prepared])
         except StoreProblem as problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from mailstack.imap.answers import no
 from mailstack.imap.commands.sections import UnknownEncoding, binary, pick, span
@@ -53,6 +54,14 @@ async def fetch(session: Session, command: c.Fetch) -> str:
 
 async def _attributes(session: Session, selected: Selected, uids: Sequence[int], items: list[Attribute]) -> None:
     """Items that the store has ready, many messages in one write."""
+    quick = _flags_only(selected, uids, items)
+    if quick is not None:
+        selected.told(tuple(uids))
+        session.write(quick)
+        await session.connection.drain()
+        if len(uids) == CHUNK:
+            await asyncio.sleep(0)
+        return
     columns = await _columns(selected, uids, items)
     numbers = _numbers(selected, uids)
     if len(columns) == 1:
@@ -73,6 +82,28 @@ async def _attributes(session: Session, selected: Selected, uids: Sequence[int],
     await session.connection.drain()
     if len(uids) == CHUNK:
         await asyncio.sleep(0)
+
+
+def _flags_only(selected: Selected, uids: Sequence[int], items: list[Attribute]) -> bytes | None:
+    """UID and FLAGS of neighbours: what every client asks for whole mailboxes. None where it is something else."""
+    if items != [Attribute.UID, Attribute.FLAGS] or not uids:
+        return None
+    mailbox = selected.mailbox
+    start, number = mailbox.position(uids[0]), selected.number(uids[0])
+    end, last = mailbox.position(uids[-1]), selected.number(uids[-1])
+    if start is None or end is None or number is None or last is None or end - start + 1 != len(uids):
+        return None
+    if last - number + 1 != len(uids) or selected.recent(uids[0]) != selected.recent(uids[-1]):
+        return None
+    flags = mailbox.flags[start : end + 1]
+    recent = selected.recent(uids[0])
+    names = {bits: selected.flag_names(bits, recent) for bits in set(flags)}
+    return b"".join(
+        [
+            b"* %d FETCH (UID %d FLAGS %b)\r\n" % (place, uid, names[bits])
+            for place, uid, bits in zip(count(number), uids, flags, strict=False)
+        ]
+    )
 
 
 def _numbers(selected: Selected, uids: Sequence[int]) -> Sequence[int]:

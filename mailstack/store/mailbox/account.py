@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from msgspec import structs
+
 from mailstack.log import get_logger
 from mailstack.message.flag import SYSTEM, Flags
 from mailstack.store.disk import Disk
@@ -102,6 +104,7 @@ class Write:
     renames: list[tuple[bytes, bytes]] = field(default_factory=list)
     sync_first: list[bytes] = field(default_factory=list)  # paths whose folders must be durable before the commit
     deliveries: list[tuple[str, int, int]] = field(default_factory=list)
+    flush: bool = True  # the row itself; False where the files say the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,8 @@ class Account:
         self.maildir.make_folder("")
         for folder in ["", *sorted(entry.name for entry in os.scandir(self.maildir.root) if entry.is_dir())]:
             self._take_folder(folder)
+        if self.index.unclean:
+            self._go_on_at_marks()
         self._subscribed = subscriptions.read(self.maildir.root)
         if is_new:
             for name, use in PROVISIONED:
@@ -201,6 +206,20 @@ class Account:
             self._subscribed = {INBOX, *(name for name, _ in PROVISIONED)}
             subscriptions.write(disk, self.maildir.root, self._subscribed)
         self._clean_temporary()
+
+    def _go_on_at_marks(self) -> None:
+        """After a crash rows may be missing whose files are there: what may have been given is never given again."""
+        heads = []
+        for mailbox in self._mailboxes.values():
+            head = self._heads.get(mailbox.id)
+            if head is not None:
+                uid_next = max(head.uid_next, mailbox.marks.uid_mark)
+                modseq = max(head.highest_modseq, mailbox.marks.modseq_mark)
+                # Both times zero: the folder is looked at when the mailbox is opened.
+                head = structs.replace(head, uid_next=uid_next, highest_modseq=modseq, folder_times=(0, 0))
+                self._heads[mailbox.id] = head
+                heads.append(Snapshot(mailbox.id, head, {}))
+        self.index.snapshot(heads, 0, 0)
 
     def _take_folder(self, folder: str) -> None:
         """A folder with a cur/ is a mailbox, whoever made it."""
@@ -246,9 +265,11 @@ class Account:
             await self._settled()
             if self._keeper is not None:
                 await self._keeper
+            clean = False
             with contextlib.suppress(StoreProblem):
                 await self._snapshot(final=True)
-            await self.hop(self.index.close)
+                clean = not self._suspicious
+            await self.hop(self.index.close, clean=clean)
 
     # Loading and snapshots ------------------------------------------------------------------------------------------
 
@@ -316,7 +337,7 @@ class Account:
             self.maildir.sync_parents(write.sync_first)
         self.maildir.rename_all(write.renames)
         try:
-            return self.index.commit(write.entry, closed, write.deliveries)
+            return self.index.commit(write.entry, closed, write.deliveries, flush=write.flush)
         except BaseException:
             for source, target in reversed(write.renames):
                 with contextlib.suppress(OSError):
@@ -637,7 +658,7 @@ class Account:
             future.exception()  # the caller may be gone
 
     async def _append_group(self, batch: list[tuple[list[Prepared], asyncio.Future[Appended]]]) -> None:
-        names = [one.unique for prepared, _ in batch for one in prepared if one.fresh]
+        names = [one.unique for prepared, _ in batch for one in prepared if one.once]
         done = await self.hop(self.index.delivered, names) if names else {}
         room = None
         if self.quota is not None:
@@ -661,7 +682,7 @@ class Account:
             self._take_keywords(mailbox, wanted, write)
             given = []
             for one in prepared:
-                if one.fresh and one.unique in done:
+                if one.once and one.unique in done:
                     self.discard([one])
                     given.append(done[one.unique])
                     continue
@@ -677,7 +698,7 @@ class Account:
                 else:
                     write.renames.append((one.temporary, target))
                 groups.setdefault((mailbox.id, fresh), []).append((uid, flags, one, base))
-                if one.fresh:
+                if one.once:
                     done[one.unique] = uid
                     write.deliveries.append((one.unique, uid, int(self._with.clock())))
                 given.append(uid)
@@ -689,6 +710,8 @@ class Account:
                 modseqs[key] += 1
                 changes.append(MailboxFacts(key, [_added(modseqs[key], rows, fresh)]))
             write.entry = Entry(changes, operations)
+            # Each file is in its folder with its UID, flushed: the row only says so again.
+            write.flush = bool(operations or write.deliveries)
             await self._commit(write, list(touched.values()))
         for future, appended in answers_to:
             if not future.done():

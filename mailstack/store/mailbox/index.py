@@ -16,6 +16,7 @@ from mailstack.store.mailbox.facts import Entry, Head, dump, dump_head, load, lo
 P = ParamSpec("P")
 R = TypeVar("R")
 VERSION = 1
+IN_USE = 0x6D61696C  # the application_id while commits may be unflushed
 SCHEMA = """
 CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL, open INTEGER NOT NULL);
 CREATE TABLE head (mailbox TEXT PRIMARY KEY, head BLOB NOT NULL) WITHOUT ROWID;
@@ -60,7 +61,15 @@ class Index:
         self._disk = disk
         self._lock = threading.Lock()  # caches are read beside the account's turn
         self.fresh = False  # the file was not there, or could not be read
-        self._connection = self._open()
+        self.unclean = False  # its last user did not close it: commits that were not flushed may be lost
+        self._marked = False
+        self._open_connection: sqlite3.Connection | None = self._open()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._open_connection is None:
+            self._open_connection = self._connect()
+        return self._open_connection
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -87,14 +96,24 @@ class Index:
         if version == 0:
             self.fresh = True
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+        elif not self._marked:
+            self.unclean = connection.execute("PRAGMA application_id").fetchone()[0] == IN_USE
         return connection
 
     @_locked
     def reopen(self) -> None:
         """After an error: a new connection sees what was really committed."""
         with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
-        self._connection = self._open()
+            if self._open_connection is not None:
+                self._open_connection.close()
+        self._open_connection = self._open()
+
+    @_locked
+    def rest(self) -> None:
+        """Close the connection until it is needed again: an account that only waits costs no memory for it."""
+        if self._open_connection is not None:
+            self._open_connection.close()
+            self._open_connection = None
 
     @_locked
     def last(self) -> int:
@@ -109,8 +128,15 @@ class Index:
         self._disk.commit(self._connection)
 
     @_locked
-    def close(self) -> None:
-        self._connection.close()
+    def close(self, *, clean: bool) -> None:
+        """`clean`: a snapshot says all; nothing of ours can be lost."""
+        if clean and self._marked:
+            connection = self._connection
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA application_id=0")
+        if self._open_connection is not None:
+            self._open_connection.close()
+            self._open_connection = None
 
     @_locked
     def journal(self) -> list[JournalRow]:
@@ -127,11 +153,19 @@ class Index:
         return [row[0] for row in self._connection.execute(query, (mailbox,))]
 
     @_locked
-    def commit(self, entry: Entry, closed: int, deliveries: Iterable[tuple[str, int, int]] = ()) -> int:
-        """One durable commit: the entry, the highest row whose operations are done, names of deliveries. The row's number."""
+    def commit(self, entry: Entry, closed: int, deliveries: Iterable[tuple[str, int, int]] = (), *, flush: bool = True) -> int:
+        """One commit: the entry, the highest row whose operations are done, names of deliveries. The row's number.
+
+        Without `flush` a power cut may take it back: only for what the Maildir itself tells (a file with its UID, durable
+        in its folder). The first commit is always flushed, with the mark that says that some may be lost.
+        """
         connection = self._connection
+        flush = flush or not self._marked
+        connection.execute(f"PRAGMA synchronous={'FULL' if flush else 'NORMAL'}")
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if not self._marked:
+                connection.execute(f"PRAGMA application_id={IN_USE}")
             if closed:
                 connection.execute("UPDATE journal SET open=0 WHERE open=1 AND seq<=?", (closed,))
             connection.executemany("INSERT OR IGNORE INTO delivered VALUES (?,?,?)", deliveries)
@@ -140,6 +174,7 @@ class Index:
         except BaseException:
             connection.rollback()
             raise
+        self._marked = True
         return int(cursor.lastrowid or 0)
 
     @_locked
@@ -156,6 +191,7 @@ class Index:
     def snapshot(self, snapshots: list[Snapshot], closed: int, forget_before: int) -> None:
         """Write heads and segments, and drop the journal up to `closed`, all in one commit."""
         connection = self._connection
+        connection.execute("PRAGMA synchronous=FULL")
         try:
             connection.execute("BEGIN IMMEDIATE")
             for snapshot in snapshots:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from mailstack.store.mailbox.filename import safe_host
 from mailstack.store.mailbox.values import AccountFolder
 
 OPEN_ACCOUNTS = 256
+OPEN_INDEXES = 64
 THREADS = 8
 
 
@@ -37,6 +39,7 @@ class Mailboxes:
             answers=AnswerCache(),
         )
         self._limit = limit
+        self._awake: OrderedDict[str, Account] = OrderedDict()
         self._accounts: dict[str, asyncio.Task[Account]] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
 
@@ -57,7 +60,16 @@ class Mailboxes:
             raise
         account.quota = folder.quota
         account.used()
+        self._rest(key, account)
         return account
+
+    def _rest(self, key: str, account: Account) -> None:
+        """Few indexes are open at once; those of accounts that only wait are closed until they are needed."""
+        self._awake[key] = account
+        self._awake.move_to_end(key)
+        while len(self._awake) > OPEN_INDEXES:
+            _, idle = self._awake.popitem(last=False)
+            self._executor.submit(idle.index.rest)
 
     async def _open(self, folder: AccountFolder) -> Account:
         account = Account(folder, self._surroundings)
@@ -74,6 +86,7 @@ class Mailboxes:
         ]
         for _, key in sorted(idle)[: max(1, self._limit // 16)]:
             if time.monotonic() - self._accounts[key].result().last_used > 1.0:
+                self._awake.pop(key, None)
                 self._closing[key] = asyncio.create_task(self._close(key, self._accounts.pop(key).result()))
 
     async def _close(self, key: str, account: Account) -> None:

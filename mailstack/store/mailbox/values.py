@@ -83,7 +83,8 @@ class NewMessage:
     keywords: frozenset[str] = frozenset()
     internal_date: float | None = None  # seconds since the epoch; None is now
     unique: str | None = None  # EMAILID; a delivery's is <id>.<recipient number>
-    fresh: bool = False  # a delivery: goes to new/, is let in over quota, and only once by its unique name
+    fresh: bool = False  # a delivery: goes to new/, and is let in over quota
+    once: bool = False  # a delivery that may be tried again: the unique name makes no second copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Prepared:
     flags: Flags
     keywords: frozenset[str]
     fresh: bool
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
