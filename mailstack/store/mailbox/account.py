@@ -604,7 +604,17 @@ class Account:
         except OSError as problem:
             raise from_os_error(problem) from problem
         date = int(self._with.clock() if message.internal_date is None else message.internal_date)
-        return Prepared(mailbox.name, temporary, size, date, unique, message.flags & SYSTEM, message.keywords, message.fresh)
+        return Prepared(
+            mailbox.name,
+            temporary,
+            size,
+            date,
+            unique,
+            message.flags & SYSTEM,
+            message.keywords,
+            message.fresh,
+            message.once,
+        )
 
     def new_unique(self) -> str:
         """An EMAILID: sorts by time, never given twice."""
@@ -636,10 +646,12 @@ class Account:
                         await self._append_one_by_one(batch)
                     else:
                         self._refuse(batch[0], problem)
-                except Exception as problem:
-                    log.exception("store.append_failed", folder=str(self.folder.path))
+                except BaseException as problem:
                     for item in batch:
                         self._refuse(item, StoreFailed(type(problem).__name__))
+                    if not isinstance(problem, Exception):
+                        raise
+                    log.exception("store.append_failed", folder=str(self.folder.path))
                 await self._after_turn()
 
     async def _append_one_by_one(self, batch: list[tuple[list[Prepared], asyncio.Future[Appended]]]) -> None:
