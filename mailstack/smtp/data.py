@@ -9,11 +9,11 @@ END = b"\r\n.\r\n"
 class DataReader:
     """Feed it what comes after DATA. Only CRLF.CRLF ends a message; dots are unstuffed on the way (RFC 5321 4.5.2)."""
 
-    __slots__ = ("_carry", "_first", "finished", "rest")
+    __slots__ = ("_carry", "_virtual", "finished", "rest")
 
     def __init__(self) -> None:
         self._carry = b"\r\n"  # a virtual line end before the first line
-        self._first = True
+        self._virtual = 2  # octets of it that are still to be taken out again
         self.finished = False
         self.rest = b""  # what came behind the end
 
@@ -35,9 +35,10 @@ class DataReader:
                 out, self._carry = out[:-1], b"\r" + self._carry
         if b"\r\n." in out:
             out = out.replace(b"\r\n.", b"\r\n")
-        if self._first and out:
-            self._first = False
-            out = out[2:]
+        if self._virtual:
+            gone = min(self._virtual, len(out))
+            self._virtual -= gone
+            out = out[gone:]
         return out
 
 

@@ -1,0 +1,1 @@
+"""Real mail programs from Debian packages."""

@@ -1,0 +1,187 @@
+"""Each program sends to, or synchronises with, a running appliance: make test-clients."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import PASSWORD, Server
+
+pytestmark = pytest.mark.clients
+
+
+def run(program: str, *arguments: str, stdin: str = "", home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed (make test-clients installs it)")
+    environment = {**os.environ, **({"HOME": str(home)} if home else {})}
+    done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, timeout=90, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def subjects(server: Server, account: str, mailbox: str = "INBOX") -> list[str]:
+    connection = server.imap(account)
+    connection.select(mailbox, readonly=True)
+    _, data = connection.uid("FETCH", "1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+    connection.logout()
+    return [piece[1].decode().strip().removeprefix("Subject: ") for piece in data if isinstance(piece, tuple)]
+
+
+def fill(server: Server, account: str, count: int) -> None:
+    connection = server.imap(account)
+    for number in range(count):
+        text = f"From: a@far.test\r\nSubject: mail {number}\r\nMessage-ID: <{number}@far.test>\r\n\r\nbody {number}\r\n"
+        connection.append("INBOX", None, None, text.encode())
+    connection.logout()
+
+
+def test_swaks_delivers_and_submits_over_tls(server: Server, account: str) -> None:
+    address = f"{account}@a.test"
+    common = ("--to", address, "--server", "127.0.0.1", "--h-Subject")
+    run("swaks", "--from", "x@far.test", *common, "plain", "--port", str(server.ports["smtp"]))
+    run("swaks", "--from", "x@far.test", *common, "tls", "--port", str(server.ports["smtp"]), "-tls")
+    login = ("--auth", "PLAIN", "--auth-user", address, "--auth-password", PASSWORD)
+    run("swaks", "--from", address, *common, "submitted", "--port", str(server.ports["submission"]), "-tls", *login)
+    run("swaks", "--from", address, *common, "implicit", "--port", str(server.ports["submissions"]), "--tls-on-connect", *login)
+    assert subjects(server, account) == ["plain", "tls", "submitted", "implicit"]
+
+
+def test_curl_sends_and_fetches(server: Server, account: str, tmp_path: Path) -> None:
+    address = f"{account}@a.test"
+    mail = tmp_path / "mail"
+    mail.write_text(f"From: {address}\r\nSubject: by curl\r\n\r\nhello\r\n")
+    run("curl", "-sS", "-k", f"smtps://127.0.0.1:{server.ports['submissions']}", "--mail-from", address, "--mail-rcpt", address,
+        "--user", f"{address}:{PASSWORD}", "--upload-file", str(mail))  # fmt: skip
+    shown = run(
+        "curl", "-sS", "-k", f"imaps://127.0.0.1:{server.ports['imaps']}/INBOX;UID=1", "--user", f"{address}:{PASSWORD}"
+    )
+    assert "Subject: by curl" in shown.stdout
+
+
+def test_msmtp_submits(server: Server, account: str) -> None:
+    address = f"{account}@a.test"
+    run("msmtp", "--host=127.0.0.1", f"--port={server.ports['submission']}", "--auth=on", f"--user={address}", "--tls=on",
+        "--tls-starttls=on", "--tls-certcheck=off", f"--passwordeval=echo '{PASSWORD}'", f"--from={address}", address,
+        stdin=f"From: {address}\nSubject: by msmtp\n\nbare line ends\n")  # fmt: skip
+    assert subjects(server, account) == ["by msmtp"]
+
+
+def test_mbsync_both_ways(server: Server, account: str, tmp_path: Path) -> None:
+    fill(server, account, 20)
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "mbsyncrc").write_text(
+        f"""
+IMAPAccount one
+Host 127.0.0.1
+Port {server.ports["imap"]}
+User {account}@a.test
+Pass "{PASSWORD}"
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account one
+
+MaildirStore near
+Path {tmp_path}/mail/
+Inbox {tmp_path}/mail/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+"""
+    )
+    run("mbsync", "-c", str(tmp_path / "mbsyncrc"), "-a")
+    near = sorted((tmp_path / "mail" / "INBOX").glob("*/*"))
+    mails = [path for path in near if path.is_file() and path.parent.name in ("new", "cur")]
+    assert len(mails) == 20
+    mails[0].unlink()
+    (tmp_path / "mail" / "INBOX" / "cur" / "1700000000.mine.host:2,S").write_text("Subject: from near\n\nx\n")
+    run("mbsync", "-c", str(tmp_path / "mbsyncrc"), "-a")
+    found = subjects(server, account)
+    assert len(found) == 20
+    assert "from near" in found
+
+
+def test_offlineimap_synchronises(server: Server, account: str, tmp_path: Path) -> None:
+    fill(server, account, 5)
+    (tmp_path / "rc").write_text(
+        f"""
+[general]
+accounts = one
+metadata = {tmp_path}/meta
+[Account one]
+localrepository = near
+remoterepository = far
+[Repository near]
+type = Maildir
+localfolders = {tmp_path}/mail
+[Repository far]
+type = IMAP
+remotehost = 127.0.0.1
+remoteport = {server.ports["imap"]}
+remoteuser = {account}@a.test
+remotepass = {PASSWORD}
+ssl = no
+starttls = no
+auth_mechanisms = LOGIN
+"""
+    )
+    run("offlineimap", "-o", "-c", str(tmp_path / "rc"), "-u", "basic", home=tmp_path)
+    mails = [path for part in ("new", "cur") for path in (tmp_path / "mail" / "INBOX" / part).iterdir()]
+    assert len(mails) == 5
+
+
+@pytest.mark.parametrize("way", ["imap", "maildir"])
+def test_mutt_reads(server: Server, account: str, tmp_path: Path, way: str) -> None:
+    """By IMAP, and the Maildir itself: all messages are copied to an mbox by keys that are pushed."""
+    fill(server, account, 3)
+    if shutil.which("script") is None:
+        pytest.skip("script (a terminal for mutt) is not installed")
+    target = tmp_path / "copied"
+    (tmp_path / "muttrc").write_text(
+        f'set imap_user="{account}@a.test"\nset imap_pass="{PASSWORD}"\nset ssl_starttls=no\nset ssl_force_tls=no\n'
+        f'set folder="{tmp_path}"\nset mbox_type=mbox\nset confirmappend=no\nset confirmcreate=no\nset auto_tag=yes\n'
+        'set quit=yes\nset wait_key=no\nset tunnel=""\n'
+        f'push "<tag-pattern>~A<enter><copy-message><kill-line>{target}<enter><quit>"\n'
+    )
+    maildir = server.data / "mail" / "a.test" / account / "Maildir"
+    source = f"imap://127.0.0.1:{server.ports['imap']}/INBOX" if way == "imap" else str(maildir)
+    command = f"TERM=xterm mutt -n -R -F {tmp_path}/muttrc -f {source}"
+    run("script", "-qec", command, "/dev/null", home=tmp_path)
+    assert target.read_text().count("Subject: mail ") == 3
+
+
+def test_fetchmail_collects(server: Server, account: str, tmp_path: Path) -> None:
+    fill(server, account, 4)
+    out = tmp_path / "out"
+    rc = tmp_path / "fetchmailrc"
+    rc.write_text(
+        f"poll 127.0.0.1 protocol imap service {server.ports['imap']} auth password\n"
+        f'  user "{account}@a.test" password "{PASSWORD}" sslproto "" mda "cat >> {out}"\n'
+    )
+    rc.chmod(0o700)
+    run(
+        "fetchmail", "-f", str(rc), "--nosyslog", "--pidfile", str(tmp_path / "pid"), "-i", str(tmp_path / "ids"), home=tmp_path
+    )
+    assert out.read_text().count("Subject: mail ") == 4
+    assert subjects(server, account) == []
+
+
+def test_notmuch_indexes_our_maildir(server: Server, account: str, tmp_path: Path) -> None:
+    fill(server, account, 3)
+    maildir = server.data / "mail" / "a.test" / account / "Maildir"
+    (tmp_path / ".notmuch-config").write_text(
+        f"[database]\npath={tmp_path}/database\nmail_root={maildir}\n[user]\nname=x\nprimary_email=x@a.test\n[new]\ntags=inbox\n"
+        "ignore=.mailstack;dovecot-keywords;subscriptions;maildirfolder\n"
+    )
+    (tmp_path / "database").mkdir()
+    run("notmuch", "new", home=tmp_path)
+    assert run("notmuch", "count", "subject:mail", home=tmp_path).stdout.strip() == "3"
