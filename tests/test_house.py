@@ -1,6 +1,7 @@
 """The house: floors, owners, and what may never be committed."""
 
 import ast
+import gc
 import re
 from pathlib import Path
 
@@ -25,7 +26,13 @@ NEIGHBOURS = {("store", "net"), ("net", "store"), ("message", "wire"), ("smtp", 
 
 def imports(path: Path) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    # Python before 3.12 fails a parse during which the collector runs another one (a traceback that is logged).
+    gc.disable()
+    try:
+        tree = ast.parse(path.read_text())
+    finally:
+        gc.enable()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

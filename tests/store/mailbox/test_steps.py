@@ -1,5 +1,6 @@
 """Stopped after any single step: what was answered is there, what was not is there whole or not at all."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -95,11 +96,11 @@ async def test_stopped_after_each_step(tmp_path: Path, operation: Callable[[Acco
         except StoreFailed as problem:
             if problem.detail != "Stopped":
                 raise
-        if answered and account._trailer is not None:
-            try:
-                await account._trailer
-            except Stopped:
-                pass
+        for task in (account._trailer, account._committer):
+            if task is not None:
+                await asyncio.wait((task,))
+                if not task.cancelled() and not isinstance(task.exception(), Stopped | None):
+                    raise AssertionError from task.exception()
         finished = disk.left > 0
         again = Mailboxes("mail.a.test")
         account = await again.account(place(folder))
