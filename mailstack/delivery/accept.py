@@ -15,7 +15,7 @@ from mailstack.message.trace import return_path
 from mailstack.policy.routing import Local, Remote, Router
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
-from mailstack.store.errors import NoSpace, StoreProblem
+from mailstack.store.errors import NoSpace, StoreFailed, StoreProblem
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import NewMessage, Prepared
@@ -163,15 +163,12 @@ class Acceptor:
         queued: list[PreparedQueued],
     ) -> Reply:
         """The queue first, then the mailboxes; what fails after the first commit is owed by the queue."""
-        committed = 0
+        committed = len(queued)
         trouble: StoreProblem | None = None
-        for number, waiting in enumerate(queued):
+        if queued:
             try:
-                await self._queue.commit(waiting)
-                committed += 1
+                await self._queue.commit(*queued)
             except StoreProblem as problem:
-                for later in queued[number + 1 :]:
-                    self._queue.discard(later)
                 for _, account, item in prepared:
                     account.discard([item])
                 return _no(problem)
@@ -180,6 +177,10 @@ class Acceptor:
         for (place, _, _), result in zip(prepared, results, strict=True):
             if isinstance(result, StoreProblem):
                 trouble = result
+                failed.append(place)
+            elif isinstance(result, Exception):
+                log.error("delivery.broken", id=envelope.id, account=place.account.address, exc_info=result)
+                trouble = StoreFailed(type(result).__name__)
                 failed.append(place)
             elif isinstance(result, BaseException):
                 raise result
@@ -197,10 +198,14 @@ class Acceptor:
                 return _no(problem)
         self._tell(envelope, content, [place for place, _, _ in prepared if place not in failed], len(queued))
         if self.bouncer is not None and envelope.sender is not None:
-            confirmed = [place.recipient for place, _, _ in prepared if place.recipient.notify is not None]
+            confirmed = [place.recipient for place, _, _ in prepared if place.recipient.notify and place not in failed]
             if confirmed:
                 header, _ = split_header(content.head(65536))
-                await self.bouncer.confirm_local(envelope, header, confirmed, self._clock())
+                try:
+                    await self.bouncer.confirm_local(envelope, header, list(dict.fromkeys(confirmed)), self._clock())
+                except StoreProblem as problem:
+                    # The message is here: to say otherwise would bring it a second time.
+                    log.error("delivery.not_confirmed", id=envelope.id, problem=problem.detail)
         return Reply(250, "2.0.0", f"Ok: queued as {envelope.id}")
 
     def _tell(self, envelope: Envelope, content: Content, delivered: list[_Place], queued: int) -> None:

@@ -8,22 +8,37 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from mailstack.delivery.outcome import Delivered, Failed, Outcome
-from mailstack.message.address import Address
 from mailstack.message.envelope import Envelope, Notify, Recipient
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.smtp import Reply, ReplyParser, encode_xtext, parse_ehlo
 
-CONNECT, GREETING, COMMAND, DATA_START, DATA_BLOCK, DATA_END = 30.0, 120.0, 120.0, 120.0, 180.0, 600.0
 LINE_LIMIT = 65536
 
 
-class ClientProblem(Exception):
-    """The connection is of no more use: what the other host said, or what went wrong."""
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for another host (RFC 5321 4.5.3.2)."""
 
-    def __init__(self, reply: Reply, *, tls: bool = False) -> None:
+    connect: float = 30.0
+    greeting: float = 120.0
+    command: float = 120.0
+    data_start: float = 120.0
+    data_block: float = 180.0
+    data_end: float = 600.0
+    quit: float = 5.0
+
+
+class ClientProblem(Exception):
+    """The connection is of no more use: what the other host said, or what went wrong.
+
+    `sent`: the whole message went out, so that the other host may have it.
+    """
+
+    def __init__(self, reply: Reply, *, tls: bool = False, sent: bool = False) -> None:
         super().__init__(str(reply))
         self.reply = reply
         self.tls = tls
+        self.sent = sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +50,20 @@ class Credentials:
 class SmtpClient:
     """Connect, then deliver() any number of times, then quit()."""
 
-    def __init__(self, host: str, helo: str) -> None:
+    def __init__(self, host: str, helo: str, timeouts: Timeouts | None = None) -> None:
         self.host = host
         self.helo = helo
+        self._timeouts = timeouts or Timeouts()
         self.extensions: dict[str, str] = {}
         self.secure = False
         self.used = 0
         self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
+        self._writer: asyncio.StreamWriter | None = None
         self._parser = ReplyParser()
 
     @property
     def alive(self) -> bool:
-        return not self._writer.is_closing() and not self._reader.at_eof()
+        return self._writer is not None and not self._writer.is_closing() and not self._reader.at_eof()
 
     async def connect(
         self,
@@ -60,7 +76,7 @@ class SmtpClient:
         """Connect and read the greeting. Raises ClientProblem."""
         local = (source, 0) if source else None
         try:
-            async with asyncio.timeout(CONNECT):
+            async with asyncio.timeout(self._timeouts.connect):
                 self._reader, self._writer = await asyncio.open_connection(
                     address,
                     port,
@@ -75,11 +91,14 @@ class SmtpClient:
             reason = "timed out" if isinstance(problem, TimeoutError) else (problem.strerror or "failed")
             raise ClientProblem(Reply(451, "4.4.1", f"connection to {self.host} [{address}] {reason}")) from problem
         self.secure = implicit_tls is not None
-        greeting = await self._reply(GREETING)
-        if not greeting.positive:
+        try:
+            greeting = await self._reply(self._timeouts.greeting)
+            if not greeting.positive:
+                raise ClientProblem(greeting)
+            await self._ehlo()
+        except ClientProblem:
             await self.quit()
-            raise ClientProblem(greeting)
-        await self._ehlo()
+            raise
 
     async def _ehlo(self) -> None:
         reply = await self.command(f"EHLO {self.helo}")
@@ -93,15 +112,24 @@ class SmtpClient:
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Raises ClientProblem with `tls` set when there is no TLS to be had."""
-        reply = await self.command("STARTTLS")
+        try:
+            reply = await self.command("STARTTLS")
+        except ClientProblem as problem:
+            raise ClientProblem(problem.reply, tls=True) from problem
         if not reply.positive:
+            await self.quit()
             raise ClientProblem(reply, tls=True)
         try:
-            async with asyncio.timeout(CONNECT):
+            if self._reader._buffer:  # type: ignore[attr-defined]
+                # Said before the handshake: nobody knows by whom.
+                raise ssl.SSLError("words before the handshake")
+            assert self._writer is not None
+            async with asyncio.timeout(self._timeouts.connect):
                 await self._writer.start_tls(context, server_hostname=self.host)
-        except (ssl.SSLError, OSError, TimeoutError) as problem:
+        except (ssl.SSLError, OSError, TimeoutError, ValueError) as problem:
             self.abort()
-            raise ClientProblem(Reply(451, "4.7.5", f"TLS with {self.host} failed: {problem}"), tls=True) from problem
+            words = str(problem) or "timed out"
+            raise ClientProblem(Reply(451, "4.7.5", f"TLS with {self.host} failed: {words}"), tls=True) from problem
         self.secure = True
         await self._ehlo()
 
@@ -131,7 +159,7 @@ class SmtpClient:
                         raise ConnectionResetError
                     reply = self._parser.line(line)
                     if reply is not None:
-                        return reply
+                        break
         except TimeoutError as problem:
             self.abort()
             raise ClientProblem(Reply(451, "4.4.2", f"{self.host} did not answer in time")) from problem
@@ -139,13 +167,19 @@ class SmtpClient:
             self.abort()
             words = "said what is no SMTP" if isinstance(problem, SyntaxProblem) else "closed the connection"
             raise ClientProblem(Reply(451, "4.4.2", f"{self.host} {words}")) from problem
+        if reply.code == 421:
+            # RFC 5321 3.8: the host closes the connection, whatever it was asked.
+            self.abort()
+            raise ClientProblem(reply)
+        return reply
 
     def _send(self, data: bytes) -> None:
+        assert self._writer is not None
         self._writer.write(data)
 
-    async def command(self, line: str, seconds: float = COMMAND) -> Reply:
+    async def command(self, line: str) -> Reply:
         self._send(line.encode() + b"\r\n")
-        return await self._reply(seconds)
+        return await self._reply(self._timeouts.command)
 
     # Messages -------------------------------------------------------------------------------------------------------
 
@@ -204,20 +238,26 @@ class SmtpClient:
         pipelined = "PIPELINING" in self.extensions
         if pipelined:
             self._send("".join(f"{line}\r\n" for line in (mail, *rcpts, "DATA")).encode())
-            sender = await self._reply(COMMAND)
-            replies = [await self._reply(COMMAND) for _ in rcpts]
-            data = await self._reply(DATA_START)
+            sender = await self._reply(self._timeouts.command)
+            try:
+                replies = [await self._reply(self._timeouts.command) for _ in rcpts]
+                data = await self._reply(self._timeouts.data_start)
+            except ClientProblem:
+                if sender.positive:
+                    raise
+                replies, data = [sender] * len(rcpts), sender  # it said no and hung up
         else:
             sender = await self.command(mail)
             replies = [await self.command(line) for line in rcpts] if sender.positive else [sender] * len(rcpts)
             data = Reply(503, "5.5.1", "no recipients")
             if sender.positive and any(reply.positive for reply in replies):
-                data = await self.command("DATA", DATA_START)
+                self._send(b"DATA\r\n")
+                data = await self._reply(self._timeouts.data_start)
         accepted = sender.positive and any(reply.positive for reply in replies)
         if data.code == 354 and not accepted:
             # RFC 2920 3.1: an empty message ends what the host should not have begun.
             self._send(b".\r\n")
-            await self._reply(DATA_END)
+            await self._reply(self._timeouts.data_end)
         if not accepted or data.code != 354:
             if not sender.positive:
                 replies = [sender] * len(recipients)
@@ -235,6 +275,7 @@ class SmtpClient:
 
     async def _data(self, blocks: AsyncIterator[bytes]) -> Reply:
         last = b"\r\n"
+        assert self._writer is not None
         try:
             async for block in blocks:
                 stuffed = block.replace(b"\n.", b"\n..")
@@ -242,34 +283,38 @@ class SmtpClient:
                     stuffed = b"." + stuffed
                 self._send(stuffed)
                 last = (last + block)[-2:]
-                async with asyncio.timeout(DATA_BLOCK):
+                async with asyncio.timeout(self._timeouts.data_block):
                     await self._writer.drain()
         except (OSError, TimeoutError) as problem:
             self.abort()
             raise ClientProblem(Reply(451, "4.4.2", f"{self.host} went away while it was sent the message")) from problem
         self._send(b".\r\n" if last == b"\r\n" else b"\r\n.\r\n")
-        return await self._reply(DATA_END)
+        try:
+            return await self._reply(self._timeouts.data_end)
+        except ClientProblem as problem:
+            # RFC 5321 4.5.3.2.6: silence after the final dot does not say whether the message was taken. 421 says it was not.
+            problem.sent = problem.reply.code != 421
+            raise
 
     async def _reset(self) -> None:
-        if self.alive:
-            await self.command("RSET")
+        """What was said of the message stays said when the connection ends here."""
+        with contextlib.suppress(ClientProblem):
+            if self.alive:
+                await self.command("RSET")
 
     async def quit(self) -> None:
         """Part politely, without waiting long."""
         with contextlib.suppress(ClientProblem, OSError):
             self._send(b"QUIT\r\n")
-            await self._reply(5.0)
+            await self._reply(self._timeouts.quit)
         self.abort()
 
     def abort(self) -> None:
-        with contextlib.suppress(OSError, RuntimeError):
-            self._writer.close()
+        if self._writer is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._writer.close()
 
 
 def _failure(reply: Reply) -> Reply:
     """A positive or strange reply where a failure was said to be."""
     return reply if reply.code >= 400 else Reply(451, "4.5.0", reply.text)
-
-
-def path_of(address: Address | None) -> str:
-    return f"<{address if address is not None else ''}>"

@@ -4,10 +4,10 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from mailstack.delivery.client import ClientProblem, Credentials, SmtpClient
+from mailstack.delivery.client import ClientProblem, Credentials, SmtpClient, Timeouts
 from mailstack.delivery.outcome import Failed, Outcome, later, never
 from mailstack.delivery.signing import Signer
 from mailstack.log import get_logger
@@ -21,6 +21,7 @@ log = get_logger()
 AT_ONCE = 1 << 20  # octets of a message that is worked on in memory
 ADDRESSES = 8  # tried for one message
 REUSE = 200  # messages on one connection
+IPV6_PROVED, IPV6_DENIED = 3600.0, 600.0  # seconds until the PTR is asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class RemoteSettings:
     smarthost: Smarthost | None
     source: tuple[str, ...]
     ipv6: str
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 class RemoteDelivery:
@@ -76,7 +78,8 @@ class RemoteDelivery:
         self._opportunistic = tls_opportunistic
         self._verified = tls_verified
         self._clock = clock
-        self._ipv6: bool | None = None
+        self._ipv6 = False
+        self._ipv6_until = 0.0
 
     def lane(self, domain: str) -> str:
         """Recipients that share a lane share connections."""
@@ -129,9 +132,7 @@ class RemoteDelivery:
                 if isinstance(found, SmtpClient):
                     return found
                 last = found
-                if isinstance(found, Failed) and found.permanent and found.reply.code in (521, 556):
-                    return [found]
-        if isinstance(last, Failed) and last.permanent:
+        if isinstance(last, Failed) and last.permanent and last.reply.code not in (521, 556):
             # A host that turns us away before it knows the message: another attempt may find it in better temper.
             last = Failed(Reply(451, "4.4.1", last.reply.text), last.host)
         return [last]
@@ -139,9 +140,11 @@ class RemoteDelivery:
     async def _uses_ipv6(self) -> bool:
         if self.settings.ipv6 != "auto":
             return self.settings.ipv6 == "on"
-        if self._ipv6 is None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._ipv6_until:
             sources = [address for address in self.settings.source if ":" in address]
             self._ipv6 = bool(sources) and await self._resolver.confirmed_name(sources[0]) is not None
+            self._ipv6_until = now + (IPV6_PROVED if self._ipv6 else IPV6_DENIED)
         return self._ipv6
 
     def _source(self, address: str) -> str | None:
@@ -150,7 +153,7 @@ class RemoteDelivery:
     async def _connect_one(self, host: str, address: str, port: int) -> SmtpClient | Outcome:
         """To one address, with TLS if the host offers it; a host whose TLS is broken is asked again without."""
         for with_tls in (True, False):
-            client = SmtpClient(host, self.settings.helo)
+            client = SmtpClient(host, self.settings.helo, self.settings.timeouts)
             try:
                 await client.connect(address, port, source=self._source(address))
                 if with_tls and "STARTTLS" in client.extensions:
@@ -164,7 +167,6 @@ class RemoteDelivery:
         raise AssertionError("not reached")
 
     async def _connect_smarthost(self, smarthost: Smarthost) -> SmtpClient | list[Outcome]:
-        client = SmtpClient(smarthost.host, self.settings.helo)
         try:
             addresses = await self._resolver.addresses(smarthost.host)
         except NoSuchDomain:
@@ -175,6 +177,7 @@ class RemoteDelivery:
             return [later(f"the DNS gives no answer for {smarthost.host}: {problem}", "4.4.3")]
         last: Outcome = later(f"the smarthost {smarthost.host} has no address", "4.4.3")
         for address in addresses:
+            client = SmtpClient(smarthost.host, self.settings.helo, self.settings.timeouts)
             try:
                 implicit = self._verified if smarthost.implicit_tls else None
                 await client.connect(address, smarthost.port, implicit_tls=implicit)
@@ -185,7 +188,7 @@ class RemoteDelivery:
                     await client.log_in(smarthost.credentials)
                 return client
             except ClientProblem as problem:
-                client.abort() if hasattr(client, "_writer") else None
+                client.abort()
                 last = Failed(Reply(451, problem.reply.enhanced or "4.4.1", problem.reply.text), smarthost.host)
         return [last]
 

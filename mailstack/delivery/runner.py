@@ -12,16 +12,19 @@ from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.client import ClientProblem, SmtpClient
 from mailstack.delivery.outcome import Delivered, Failed, Outcome, later
 from mailstack.delivery.remote import REUSE, RemoteDelivery
-from mailstack.delivery.schedule import next_attempt
+from mailstack.delivery.schedule import next_attempt, rounds
 from mailstack.log import get_logger
 from mailstack.message.address import Address
 from mailstack.message.envelope import Recipient
+from mailstack.store.errors import StoreProblem
 from mailstack.store.queue.queue import Queue, Queued
 from mailstack.store.trace import Trace
 
 log = get_logger()
 WORKERS_A_LANE = 10
-WORKERS = 100
+WORKERS = 200
+CROWDED = 100  # with this many at work, a lane that has a worker gets no other
+LANES = 1000  # more are looked through for those that nobody needs
 RECIPIENTS = 100  # in one transaction
 DELAY_NOTICE = 4 * 3600.0
 DOWN_SECONDS = 30.0
@@ -86,11 +89,15 @@ class QueueRunner:
         self._wakeup = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self._stopping = False
+        self._working = 0
+        self._longest = max(schedule.retry) * 1.1
+        self._rounds = rounds(schedule.retry, schedule.expire)
+        self._seen = 0.0  # the wall clock when it was last looked at
 
     async def start(self) -> None:
         self._queue.on_queued = self._take
-        for queued in self._queue.messages.values():
-            self._plan(queued)
+        self._seen = self._clock()
+        self._replan()
         self._main = asyncio.create_task(self._run())
 
     async def stop(self, seconds: float = 8.0) -> None:
@@ -113,6 +120,8 @@ class QueueRunner:
 
     def kick(self, queued: Queued) -> None:
         """Try now."""
+        for lane in self._lanes.values():
+            lane.down = None
         queued.next_attempt = 0.0
         self._plan(queued)
 
@@ -125,10 +134,21 @@ class QueueRunner:
         if not self._stopping:
             self._begin(queued)
 
+    def _replan(self) -> None:
+        """Plan everything anew; no message waits longer than the schedule says, whatever the clock was before."""
+        latest = self._seen + self._longest
+        for queued in self._queue.messages.values():
+            queued.next_attempt = min(queued.next_attempt, latest)
+        self._heap = [(queued.next_attempt, queued.id) for queued in self._queue.messages.values()]
+        heapq.heapify(self._heap)
+
     async def _run(self) -> None:
         while True:
             self._wakeup.clear()
-            now = self._clock()
+            now, before = self._clock(), self._seen
+            self._seen = now
+            if now < before - 1.0:  # the wall clock was put back
+                self._replan()
             while self._heap and self._heap[0][0] <= now:
                 _, id = heapq.heappop(self._heap)
                 queued = self._queue.messages.get(id)
@@ -151,8 +171,9 @@ class QueueRunner:
     # One message ----------------------------------------------------------------------------------------------------
 
     async def _attempt(self, queued: Queued) -> None:
+        outcomes: dict[int, Outcome] = {}
         try:
-            outcomes = await self._deliver(queued)
+            await self._deliver(queued, outcomes)
         except asyncio.CancelledError:
             queued.busy = False
             if not self._stopping:
@@ -160,7 +181,8 @@ class QueueRunner:
             return
         except Exception:
             log.exception("queue.attempt_failed", id=queued.id)
-            outcomes = {number: later("an error on this server", "4.3.0") for number in queued.pending()}
+            for number in queued.pending():
+                outcomes.setdefault(number, later("an error on this server", "4.3.0"))
         try:
             await self._settle(queued, outcomes)
         except Exception:
@@ -170,10 +192,10 @@ class QueueRunner:
         finally:
             queued.busy = False
 
-    async def _deliver(self, queued: Queued) -> dict[int, Outcome]:
+    async def _deliver(self, queued: Queued, outcomes: dict[int, Outcome]) -> None:
+        """Fill in what came of the pending recipients."""
         pending = queued.pending()
         groups: dict[tuple[str, str], list[int]] = {}
-        outcomes: dict[int, Outcome] = {}
         for number in pending:
             recipient = queued.envelope.recipients[number]
             if await self._is_local(recipient.address):
@@ -189,16 +211,35 @@ class QueueRunner:
                 done: asyncio.Future[dict[int, Outcome]] = asyncio.get_running_loop().create_future()
                 self._enqueue(name, Job(queued, numbers[first : first + RECIPIENTS], domain, done))
                 waits.append(done)
-        for done in waits:
-            outcomes |= await done
-        return outcomes
+        if len(waits) == 1:
+            outcomes |= await waits[0]
+            return
+        for left, next_done in zip(range(len(waits) - 1, -1, -1), asyncio.as_completed(waits), strict=True):
+            found = await next_done
+            outcomes |= found
+            if left:
+                await self._keep(queued, found)
+
+    async def _keep(self, queued: Queued, outcomes: dict[int, Outcome]) -> None:
+        """Other hosts are still under way, and that may take long: who has the message by now gets it only once."""
+        arrived = [number for number, outcome in outcomes.items() if isinstance(outcome, Delivered)]
+        for number in arrived:
+            queued.states[number].done = True
+            queued.states[number].reply = str(outcomes[number].reply)
+        if arrived:
+            try:
+                await self._queue.save(queued)
+            except StoreProblem as problem:
+                log.error("queue.save_failed", id=queued.id, problem=problem.detail)
 
     async def _settle(self, queued: Queued, outcomes: dict[int, Outcome]) -> None:
         """Write down what came of it, tell the sender what must be told, and plan what is left."""
         now = self._clock()
         envelope = queued.envelope
-        expired = now - envelope.received > self._schedule.expire
+        # A clock that jumped ahead says nothing: the attempts must have been made, too.
+        expired = now - envelope.received > self._schedule.expire and queued.attempts >= self._rounds
         told: list[tuple[Recipient, Outcome]] = []
+        final: list[int] = []
         for number, outcome in outcomes.items():
             recipient = envelope.recipients[number]
             state = queued.states[number]
@@ -221,16 +262,21 @@ class QueueRunner:
             if isinstance(outcome, Failed) and not outcome.permanent and expired:
                 words = f"given up after several attempts; the last: {outcome.reply}"
                 outcome = Failed(outcome.reply.__class__(554, "5.4.7", words), outcome.host)
-            if delivered or (isinstance(outcome, Failed) and outcome.permanent):
+            if delivered:
                 state.done = True
+            if delivered or outcome.reply.permanent:
                 told.append((recipient, outcome))
+                final.append(number)
+        # Failures are done once their notice is kept: if it can't be, all of this comes again.
+        await self._bouncer.tell(queued, told, now)
+        for number in final:
+            queued.states[number].done = True
         left = queued.pending()
         late = [
             number
             for number in left
             if not queued.states[number].delay_told and now - envelope.received > min(DELAY_NOTICE, self._schedule.expire / 2)
         ]
-        await self._bouncer.tell(queued, told, self._clock())
         if late:
             await self._bouncer.tell_delay(
                 queued, [(envelope.recipients[number], outcomes[number]) for number in late if number in outcomes],
@@ -250,11 +296,19 @@ class QueueRunner:
     # Lanes ----------------------------------------------------------------------------------------------------------
 
     def _enqueue(self, name: str, job: Job) -> None:
+        if len(self._lanes) > LANES:
+            now = asyncio.get_running_loop().time()
+            for old in [
+                old for old, lane in self._lanes.items() if not lane.workers and not lane.jobs and lane.down_until <= now
+            ]:
+                del self._lanes[old]
         lane = self._lanes.setdefault(name, Lane())
         lane.jobs.append(job)
         lane.wakeup.set()
-        if lane.workers < WORKERS_A_LANE and lane.workers < len(lane.jobs):
+        most = WORKERS_A_LANE if self._working < CROWDED else 1
+        if lane.workers < most and lane.workers < len(lane.jobs):
             lane.workers += 1
+            self._working += 1
             task = asyncio.create_task(self._work(name, lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -288,6 +342,7 @@ class QueueRunner:
                         job.done.set_result(outcomes)
         finally:
             lane.workers -= 1
+            self._working -= 1
             if client is not None:
                 await client.quit()
             if not lane.workers and not lane.jobs and self._lanes.get(name) is lane and not lane.down:
@@ -316,8 +371,9 @@ class QueueRunner:
                 return client, await self._remote.send(client, job.queued, job.numbers)
             except ClientProblem as problem:
                 client.abort()
-                # A connection that was idle may have been closed meanwhile: that says nothing about the message.
-                if not reused or (client.used > 0 and problem.reply.enhanced != "4.4.2"):
+                # A connection that was idle may have been closed meanwhile: that says nothing about the message,
+                # unless all of it went out, so that another attempt may be a second copy.
+                if not reused or problem.sent:
                     return None, {number: Failed(problem.reply, client.host) for number in job.numbers}
                 client = None
         return None, {number: later("the connection broke", "4.4.2") for number in job.numbers}

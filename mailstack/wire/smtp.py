@@ -147,7 +147,8 @@ class Reply:
 
     @property
     def positive(self) -> bool:
-        return self.code < 400
+        """Done. 3xx asks for more and is not it."""
+        return 200 <= self.code < 300
 
     def __str__(self) -> str:
         return f"{self.code} {self.enhanced + ' ' if self.enhanced else ''}{self.text}"

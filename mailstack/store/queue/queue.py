@@ -21,10 +21,11 @@ from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return
 from mailstack.store.content import BLOCK, Content
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
-from mailstack.store.errors import StoreProblem, from_os_error
+from mailstack.store.errors import StoreFailed, StoreProblem, from_os_error
 
 log = get_logger()
 MAGIC = b"mailstack-queue-1"
+DAMAGED = ".damaged"  # what a file that can't be read is set aside with
 KEEP_SMALL = 64 * 1024  # messages up to this size are kept in memory for their first attempt
 KEEP_ALL = 32 << 20
 
@@ -83,9 +84,9 @@ class Queue:
         self.messages: dict[str, Queued] = {}
         self.on_queued: Callable[[Queued], None] | None = None
         self._kept = 0
-        self._waiting: list[tuple[PreparedQueued, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[tuple[PreparedQueued, ...], asyncio.Future[None]]] = []
         self._committer: asyncio.Task[None] | None = None
-        self._finished: list[tuple[str, bool, asyncio.Future[None]]] = []
+        self._finished: list[tuple[Queued, asyncio.Future[None]]] = []
         self._finisher: asyncio.Task[None] | None = None
 
     async def _hop(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -100,7 +101,10 @@ class Queue:
         for queued in found:
             row = rows.pop(queued.id, None)
             if row is not None:
-                _restore(queued, row)
+                try:
+                    _restore(queued, row)
+                except (ValueError, TypeError, KeyError) as problem:
+                    log.error("queue.row_unreadable", id=queued.id, problem=str(problem))
             self.messages[queued.id] = queued
         if rows:
             log.warning("queue.rows_without_file", ids=sorted(rows))
@@ -114,12 +118,18 @@ class Queue:
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
                 continue
+            if entry.name.endswith(DAMAGED):
+                continue
             try:
                 envelope, offset = read_envelope(Path(entry.path))
-            except (ValueError, KeyError, OSError) as problem:
-                log.error("queue.unreadable", file=entry.name, problem=str(problem))
+                if envelope.id != entry.name:
+                    raise ValueError(f"the envelope is that of {envelope.id}")
+                size = entry.stat().st_size - offset
+            except (ValueError, TypeError, KeyError, AttributeError, OSError) as problem:
+                log.error("queue.damaged", file=entry.name, kept_as=entry.name + DAMAGED, problem=str(problem))
+                with contextlib.suppress(OSError):
+                    self._disk.rename(entry.path, entry.path + DAMAGED)
                 continue
-            size = entry.stat().st_size - offset
             found.append(Queued(envelope, size, offset, [RecipientState() for _ in envelope.recipients]))
         return found
 
@@ -166,8 +176,8 @@ class Queue:
     def discard(self, prepared: PreparedQueued) -> None:
         self._executor.submit(_unlink, prepared.temporary)
 
-    async def commit(self, prepared: PreparedQueued) -> None:
-        """Durably queued when it returns; goes on if the caller is cancelled. Those that wait together share a flush."""
+    async def commit(self, *prepared: PreparedQueued) -> None:
+        """Durably queued when it returns, all or none; goes on if the caller is cancelled. Those that wait share a flush."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((prepared, future))
         if self._committer is None or self._committer.done():
@@ -178,17 +188,21 @@ class Queue:
         while self._waiting:
             group, self._waiting = self._waiting, []
             try:
-                await self._hop(self._name, [prepared for prepared, _ in group])
-            except OSError as problem:
-                cause = from_os_error(problem)
+                await self._hop(self._name, [one for prepared, _ in group for one in prepared])
+            except BaseException as problem:
+                cause = from_os_error(problem) if isinstance(problem, OSError) else StoreFailed(type(problem).__name__)
                 for prepared, future in group:
-                    self.discard(prepared)
+                    for one in prepared:
+                        self.discard(one)
                     if not future.done():
                         future.set_exception(cause)
                         future.exception()
+                if not isinstance(problem, OSError):
+                    raise
                 continue
             for prepared, future in group:
-                self._add(prepared)
+                for one in prepared:
+                    self._add(one)
                 if not future.done():
                     future.set_result(None)
 
@@ -256,7 +270,7 @@ class Queue:
         self.messages.pop(queued.id, None)
         self.forget_data(queued)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._finished.append((queued.id, queued.has_row, future))
+        self._finished.append((queued, future))
         if self._finisher is None or self._finisher.done():
             self._finisher = asyncio.create_task(self._finish_waiting())
         await future
@@ -265,16 +279,25 @@ class Queue:
         while self._finished:
             group, self._finished = self._finished, []
             try:
-                await self._hop(self._remove, [id for id, _, _ in group])
-                rows = [id for id, has_row, _ in group if has_row]
+                await self._hop(self._remove, [queued.id for queued, _ in group])
+                rows = [queued.id for queued, _ in group if queued.has_row]
                 if rows:
                     await self._database.run(_delete_rows, rows)
             except (OSError, StoreProblem) as problem:
-                # The file is found at the next start, and its row says what was done.
-                log.error("queue.remove_failed", problem=str(problem))
-            for _, _, future in group:
-                if not future.done():
-                    future.set_result(None)
+                log.error("queue.remove_failed", ids=[queued.id for queued, _ in group], problem=str(problem))
+                await self._remember_done([queued for queued, _ in group])
+            finally:
+                for _, future in group:
+                    if not future.done():
+                        future.set_result(None)
+
+    async def _remember_done(self, left: list[Queued]) -> None:
+        """A file that could not be removed is found at the next start: its row says that nothing is owed."""
+        for queued in left:
+            for state in queued.states:
+                state.done = True
+            with contextlib.suppress(StoreProblem):
+                await self.save(queued)
 
     def _remove(self, ids: list[str]) -> None:
         for id in ids:
