@@ -1,7 +1,9 @@
 """The composition root: everything is built here, floor by floor, and nowhere else."""
 
 import asyncio
+import contextlib
 import datetime
+import functools
 import os
 import random
 import resource
@@ -11,13 +13,15 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
 from mailstack import __version__
-from mailstack.config import Config, ConfigProblem, duration, load, size
+from mailstack.config import SERVICES, Config, ConfigProblem, changed, duration, keep_fixed, load, size
 from mailstack.control.operations import Operation, QueueOperations, UserOperations
 from mailstack.control.server import ControlServer
 from mailstack.delivery.accept import Acceptor
@@ -32,7 +36,7 @@ from mailstack.log import configure, get_logger
 from mailstack.mailauth.dkim import dns_record
 from mailstack.net.dns import Resolver
 from mailstack.net.listen import ListenProblem, from_systemd, listen
-from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
+from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed, try_pair
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits, default_gateways
 from mailstack.policy.routing import Router
@@ -42,7 +46,7 @@ from mailstack.smtp.server import SmtpServer
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
 from mailstack.store.errors import StoreProblem
-from mailstack.store.lock import DataLock
+from mailstack.store.lock import DataLock, become_owner
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
@@ -52,7 +56,7 @@ from mailstack.store.users.passwords import PasswordChecker
 from mailstack.web.health import HealthServer
 
 log = get_logger()
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "http")
+CONTROL_THREADS = 2
 
 
 class StartProblem(Exception):
@@ -66,6 +70,59 @@ class Surroundings:
     disk: Disk
     clock: Callable[[], float] = time.time
     randomness: random.Random = field(default_factory=random.SystemRandom)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may change while the server runs, read whole before anything is touched: a bad file changes nothing."""
+
+    message_size: int
+    allow_plaintext: bool
+    recipients: int
+    connections_per_address: int
+    connections: int
+    postmaster: str
+    nameservers: tuple[str, ...]
+    remote: RemoteSettings
+    schedule: Schedule
+    pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
+
+    @classmethod
+    def of(cls, config: Config) -> "Settings":
+        """Read the files that a configuration names too. Raises StartProblem with key and reason."""
+        pair = None
+        if config.tls.mode == "files":
+            pair = Path(config.tls.certificate), Path(config.tls.key)
+            try:
+                try_pair(*pair)
+            except TlsProblem as problem:
+                raise StartProblem(f"tls.{'key' if problem.is_key else 'certificate'}: {problem}") from problem
+        return cls(
+            message_size=size(config.limits.message_size),
+            allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
+            recipients=config.limits.recipients,
+            connections_per_address=config.limits.connections_per_address,
+            connections=config.limits.connections,
+            postmaster=config.postmaster,
+            nameservers=tuple(config.dns.nameservers),
+            remote=_remote_settings(config),
+            schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
+            pair=pair,
+        )
+
+
+def _remote_settings(config: Config) -> RemoteSettings:
+    relay = config.relay
+    password = None
+    if relay.smarthost_password_file:
+        path = relay.smarthost_password_file
+        try:
+            password = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
+            raise StartProblem(f"relay.smarthost_password_file: {path}: can't be read: {reason}") from problem
+    smarthost = parse_smarthost(relay.smarthost, password)
+    return RemoteSettings(config.hostname, relay.mx_port, smarthost, tuple(relay.source), relay.ipv6)
 
 
 class Data:
@@ -85,25 +142,46 @@ class Data:
         )
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock)
+        self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
 
     async def open(self) -> None:
         """Take the lock, bring the database up to date, read the queue."""
         os.umask(0o077)
+        await self._hop(self._prepare)
+        await self.queue.start()
+
+    def _prepare(self) -> None:
+        _make(self.path, "data_dir")
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name in ("mail", "queue", "spool", "tls", "dkim"):
-                (self.path / name).mkdir(mode=0o700, exist_ok=True)
+            self.lock.acquire()
         except OSError as problem:
             raise StartProblem(f"data_dir: {problem.filename}: {problem.strerror}") from problem
-        self.lock.acquire()
+        for name in ("mail", "queue", "spool", "tls", "dkim"):
+            _make(self.path / name, "data_dir")
+        self._look("data_dir", self.path)
+        if self.config.store.index_dir:
+            folder = Path(self.config.store.index_dir)
+            _make(folder, "store.index_dir")
+            self._look("store.index_dir", folder)
         self.database.start()
-        await self.queue.start()
+
+    def _look(self, key: str, folder: Path) -> None:
+        """Whether the mount can carry what is kept there."""
+        for finding in probe(folder):
+            if finding.fatal:
+                raise StartProblem(f"{key}: {folder}: {finding.text}")
+            log.warning("data.probe", key=key, finding=finding.text)
+
+    async def _hop(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What takes milliseconds of one processor: hashes of passwords, keys."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, functools.partial(function, *arguments))
 
     async def close(self) -> None:
         await self.queue.close()
         await self.mailboxes.close()
         await self.trace.close()
         self.database.close()
+        self._executor.shutdown()
         self.lock.release()
 
     def make_keys(self, domain: str) -> list[tuple[str, str]]:
@@ -115,9 +193,16 @@ class Data:
     def operations(self, runner: QueueRunner | None = None) -> dict[str, Operation]:
         kick = runner.kick if runner is not None else None
         return {
-            **UserOperations(self.directory, self.mailboxes, self.make_keys).table(),
+            **UserOperations(self.directory, self.mailboxes, self.make_keys, self._hop, self.surroundings.clock).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
         }
+
+
+def _make(folder: Path, key: str) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StartProblem(f"{key}: {problem.filename}: {problem.strerror}") from problem
 
 
 class Appliance:
@@ -136,30 +221,30 @@ class Appliance:
 
     async def start(self) -> None:
         """Open everything, or raise one problem and leave nothing half-started."""
-        try:
-            await self._start()
-        except BaseException:
-            for sockets in self._sockets.values():
-                for one in sockets:
-                    one.close()
-            raise
+        async with contextlib.AsyncExitStack() as undo:
+            await self._start(undo)
+            undo.pop_all()
 
-    async def _start(self) -> None:
+    async def _start(self, undo: contextlib.AsyncExitStack) -> None:
         config, data = self.config, self.data
         clock, randomness = data.surroundings.clock, data.surroundings.randomness
-        self._sockets = self._open_sockets()
+        settings = Settings.of(config)
+        self._sockets = _open_sockets(config, undo)
         self.ports = {name: [one.getsockname()[1] for one in sockets] for name, sockets in self._sockets.items()}
+        # The ports are open and the files are read: root is of no more use.
+        become_owner(data.path)
+        undo.push_async_callback(data.close)
         await data.open()
-        for finding in probe(data.path):
-            if finding.fatal:
-                raise StartProblem(f"data_dir: {data.path}: {finding.text}")
-            log.warning("data.probe", finding=finding.text)
-        tls = self._certificates()
+        tls = self._certificates(settings)
         self.passwords = PasswordChecker(data.directory)
-        resolver = Resolver(list(config.dns.nameservers), randomness)
-        limits = Limits(config.limits.connections_per_address, default_gateways(_route_table()))
-        router = Router(data.directory, config.postmaster, await data.directory.setting("srs-secret"), clock)
-        recipients = Recipients(router, data.directory, data.mailboxes, config.limits.recipients)
+        undo.callback(self.passwords.close)
+        resolver = self._resolver = Resolver(list(settings.nameservers), randomness)
+        limits = self._limits = Limits(
+            settings.connections_per_address, default_gateways(_route_table()), connections=settings.connections
+        )
+        secret = await data.directory.setting("srs-secret")
+        router = self._router = Router(data.directory, settings.postmaster, secret, clock)
+        recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
         inbound = InboundPolicy(recipients)
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
 
@@ -167,14 +252,13 @@ class Appliance:
         acceptor = Acceptor(router, data.directory, data.mailboxes, data.queue, data.trace, config.hostname, clock, randomness)
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness)
         acceptor.bouncer = bouncer
-        remote = RemoteDelivery(
-            self._remote_settings(), resolver, data.queue, self.signer,
+        remote = self._remote = RemoteDelivery(
+            settings.remote, resolver, data.queue, self.signer,
             client_context(verify=False), client_context(verify=True), clock,
         )  # fmt: skip
         local = LocalDelivery(router, data.directory, data.mailboxes, data.queue)
-        schedule = Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire))
         self.runner = QueueRunner(
-            data.queue, remote, local.deliver, router.is_local, bouncer, data.trace, schedule, randomness, clock
+            data.queue, remote, local.deliver, router.is_local, bouncer, data.trace, settings.schedule, randomness, clock
         )
 
         def smtp(policy: InboundPolicy | SubmissionPolicy, login: bool, with_tls: bool) -> SmtpServer:
@@ -186,10 +270,10 @@ class Appliance:
                     limits=limits,
                     trace=data.trace,
                     spool=data.path / "spool",
-                    message_size=size(config.limits.message_size),
+                    message_size=settings.message_size,
                     tls=tls if with_tls else None,
                     passwords=self.passwords if login else None,
-                    allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
+                    allow_plaintext=settings.allow_plaintext,
                     randomness=randomness,
                     clock=clock,
                 )
@@ -204,8 +288,8 @@ class Appliance:
                 limits=limits,
                 trace=data.trace,
                 spool=data.path / "spool",
-                message_size=size(config.limits.message_size),
-                allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
+                message_size=settings.message_size,
+                allow_plaintext=settings.allow_plaintext,
                 tls=tls,
                 randomness=randomness,
                 clock=clock,
@@ -222,6 +306,7 @@ class Appliance:
         data.directory.on_revoked.append(self.imap.end_sessions)
         for server in self._smtp:
             data.directory.on_revoked.append(server.end_sessions)
+        undo.push_async_callback(self.runner.stop)
         await self.runner.start()
         for name, server in doors.items():
             await server.listen(self._sockets[name], tls if name == "submissions" else None)
@@ -229,83 +314,96 @@ class Appliance:
         if tls is not None:
             await self.imap.listen(self._sockets["imaps"], tls)
         await self.health.listen(self._sockets["http"])
-        await self.control.start()
+        try:
+            await self.control.start()
+        except OSError as problem:
+            raise StartProblem(f"data_dir: control.sock: {problem.strerror or problem}") from problem
         self.ready = True
-        log.info("ready", version=__version__, hostname=config.hostname, ports=self.ports, queued=len(data.queue.messages))
 
-    def _open_sockets(self) -> dict[str, list[socket.socket]]:
-        found: dict[str, list[socket.socket]] = {name: [] for name in SERVICES}
-        given = from_systemd()
-        try:
-            for name in SERVICES:
-                if name in given:
-                    found[name] = given[name]
-                    continue
-                if self.config.tls.mode == "off" and name in ("submissions", "imaps"):
-                    continue
-                for text in getattr(self.config.listen, name):
-                    found[name].append(listen(text))
-        except ListenProblem as problem:
-            for sockets in found.values():
-                for one in sockets:
-                    one.close()
-            raise StartProblem(f"listen.{name}: {problem}") from problem
-        return found
-
-    def _certificates(self) -> ssl.SSLContext | None:
-        mode = self.config.tls.mode
-        if mode == "off":
+    def _certificates(self, settings: Settings) -> ssl.SSLContext | None:
+        if self.config.tls.mode == "off":
             return None
-        if mode == "files":
-            paths = Path(self.config.tls.certificate), Path(self.config.tls.key)
-        else:
-            now = datetime.datetime.fromtimestamp(self.data.surroundings.clock(), datetime.UTC)
-            paths = make_self_signed(self.data.path / "tls", self.config.hostname, now)
         try:
-            self.certificates = Certificates(*paths)
+            certificate, key = settings.pair or self._self_signed()
+            self.certificates = Certificates(certificate, key)
         except TlsProblem as problem:
-            raise StartProblem(f"tls: {problem}") from problem
+            raise StartProblem(f"tls.mode: {problem}") from problem
+        except OSError as problem:
+            raise StartProblem(f"data_dir: {problem.filename}: {problem.strerror}") from problem
         return self.certificates.context
 
-    def _remote_settings(self) -> RemoteSettings:
-        relay = self.config.relay
-        password = None
-        if relay.smarthost_password_file:
-            try:
-                password = Path(relay.smarthost_password_file).read_text().strip()
-            except OSError as problem:
-                raise StartProblem(
-                    f"relay.smarthost_password_file: {relay.smarthost_password_file}: {problem.strerror}"
-                ) from problem
-        try:
-            smarthost = parse_smarthost(relay.smarthost, password)
-        except ValueError as problem:
-            raise StartProblem(f"relay.smarthost: {problem}") from problem
-        return RemoteSettings(self.config.hostname, relay.mx_port, smarthost, tuple(relay.source), relay.ipv6)
+    def _self_signed(self) -> tuple[Path, Path]:
+        now = datetime.datetime.fromtimestamp(self.data.surroundings.clock(), datetime.UTC)
+        return make_self_signed(self.data.path / "tls", self.config.hostname, now)
 
-    def reload(self, config: Config | None = None) -> None:
-        """SIGHUP: certificates and keys from their files, the log's level. Listeners and limits need a restart."""
-        if self.certificates is not None:
-            try:
-                self.certificates.reload()
-            except TlsProblem as problem:
-                log.error("reload.certificate_kept", problem=str(problem))
+    # While it runs --------------------------------------------------------------------------------------------------
+
+    async def reload(self, path: str | None) -> None:
+        """SIGHUP: settings, certificates and DKIM keys from their files. What is wrong changes nothing."""
+        try:
+            asked = await asyncio.to_thread(load, path)
+            config = keep_fixed(self.config, asked)
+            settings = await asyncio.to_thread(Settings.of, config)
+            if self.certificates is not None:
+                pair = settings.pair if settings.pair is not None else await asyncio.to_thread(self._self_signed)
+                self.certificates.use(*pair)
+        except (ConfigProblem, StartProblem, TlsProblem, OSError) as problem:
+            log.error("reload.refused", file=path, problem=str(problem))
+            return
+        differs, done = changed(self.config, asked), changed(self.config, config)
+        self.config = config
+        self._use(settings)
         self.signer.forget()
-        if config is not None:
-            configure(config.log.format, config.log.level)
-        log.info("reloaded")
+        configure(config.log.format, config.log.level)
+        log.info("reloaded", changed=done, needs_restart=[key for key in differs if key not in done])
+
+    def _use(self, settings: Settings) -> None:
+        """Put settings to use. A connection keeps those it was greeted with: they are what it was told."""
+        for server in self._smtp:
+            server.services = replace(
+                server.services, message_size=settings.message_size, allow_plaintext=settings.allow_plaintext
+            )
+        self.imap.services = replace(
+            self.imap.services, message_size=settings.message_size, allow_plaintext=settings.allow_plaintext
+        )
+        self._limits.per_address = settings.connections_per_address
+        self._limits.connections = settings.connections
+        self._recipients.limit = settings.recipients
+        self._router.postmaster = settings.postmaster
+        self._resolver.use(list(settings.nameservers))
+        self._remote.use(settings.remote)
+        self.runner.schedule = settings.schedule
 
     async def stop(self) -> None:
         """Answer what is under way, then close everything. At most some ten seconds."""
         self.ready = False
         log.info("stopping")
-        await asyncio.gather(self.imap.stop(), *(server.stop(4.0) for server in self._smtp))
+        await asyncio.gather(self.imap.stop(), self.control.stop(4.0), *(server.stop(4.0) for server in self._smtp))
         self.health.stop()
-        await self.control.stop()
         await self.runner.stop(3.0)
         self.passwords.close()
         await self.data.close()
-        log.info("stopped")
+
+
+def _open_sockets(config: Config, undo: contextlib.AsyncExitStack) -> dict[str, list[socket.socket]]:
+    """What systemd gave, and the configured listeners of every other service."""
+    found = from_systemd()
+    for one in (one for sockets in found.values() for one in sockets):
+        undo.callback(one.close)
+    given = set(found)
+    unknown = sorted(given.difference(SERVICES))
+    if unknown:
+        raise StartProblem(
+            f"systemd gave a socket named {unknown[0]!r}; FileDescriptorName= must be one of {', '.join(SERVICES)}"
+        )
+    for name, text in config.listeners():
+        if name not in given:
+            try:
+                found.setdefault(name, []).append(one := listen(text))
+            except ListenProblem as problem:
+                raise StartProblem(f"listen.{name}: {problem}") from problem
+            undo.callback(one.close)
+    return {name: found.get(name, []) for name in SERVICES}
 
 
 def _route_table() -> str:
@@ -320,30 +418,34 @@ def _notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
-        one.connect("\0" + address[1:] if address.startswith("@") else address)
-        one.sendall(state.encode())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+            one.connect("\0" + address[1:] if address.startswith("@") else address)
+            one.sendall(state.encode())
+    except OSError as problem:
+        log.warning("notify.failed", state=state, problem=str(problem))
 
 
 async def _serve(config: Config, path: str | None, surroundings: Surroundings | None) -> None:
     appliance = Appliance(config, surroundings)
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
-    def reload() -> None:
-        try:
-            appliance.reload(load(path))
-        except ConfigProblem as problem:
-            log.error("reload.refused", problem=str(problem))
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, signals.put_nowait, number)
     await appliance.start()
     _notify("READY=1")
-    await stop.wait()
+    log.info(
+        "ready",
+        version=__version__,
+        hostname=config.hostname,
+        ports=appliance.ports,
+        queued=len(appliance.data.queue.messages),
+    )
+    while await signals.get() is signal.SIGHUP:
+        await appliance.reload(path)
     _notify("STOPPING=1")
     await appliance.stop()
+    log.info("stopped")
 
 
 def serve(config: Config, path: str | None = None, surroundings: Surroundings | None = None) -> int:
@@ -355,10 +457,8 @@ def serve(config: Config, path: str | None = None, surroundings: Surroundings | 
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 1 << 20)), hard))
     try:
         uvloop.run(_serve(config, path, surroundings))
-    except (StartProblem, StoreProblem, ConfigProblem) as problem:
-        text = str(problem) or type(problem).__name__
-        where = path or "environment"
-        reason = "another server runs on this data folder: " if type(problem).__name__ == "DataLocked" else ""
-        print(f"mailstack: {where}: {reason}{text}", file=sys.stderr)
+    except (StartProblem, StoreProblem) as problem:
+        key = "data_dir: " if isinstance(problem, StoreProblem) else ""
+        print(f"mailstack: {path or 'environment'}: {key}{problem}", file=sys.stderr)
         return 2
     return 0

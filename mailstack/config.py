@@ -1,19 +1,31 @@
-"""Every setting: TOML file, environment, defaults. Only app.py and the commands read it."""
+"""Every setting: TOML file, environment, defaults. Only app.py and the commands read it.
 
+What would fail later is refused here, with file, key and reason, so that a server that starts has settings that make sense.
+"""
+
+import ipaddress
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
+
+from mailstack.message.address import parse_address
+from mailstack.message.errors import SyntaxProblem
 
 _SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB|TiB)?")
 _DURATION = re.compile(r"([0-9]+)\s*(s|m|h|d)")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
+SOCKET_NAME_LIMIT = 107  # octets of a path that the system takes for a socket
 DEFAULT_PATH = "/etc/mailstack/mailstack.toml"
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "http")
+TLS_SERVICES = ("submissions", "imaps")
 
 
 class ConfigProblem(Exception):
@@ -107,6 +119,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def data(self) -> Path:
         return Path(self.data_dir)
 
+    def listeners(self) -> list[tuple[str, str]]:
+        """(service, "address:port") of every door that is to be opened."""
+        services = [name for name in SERVICES if self.tls.mode != "off" or name not in TLS_SERVICES]
+        return [(name, text) for name in services for text in getattr(self.listen, name)]
+
 
 # What each setting means: the commented default file is made from this.
 MEANINGS: dict[str, str] = {
@@ -157,31 +174,41 @@ def load(path: str | Path | None, environment: dict[str, str] | None = None) -> 
             raise ConfigProblem(f"{path}: can't be read: {problem.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
             raise ConfigProblem(f"{path}: not TOML: {problem}") from None
+    overridden: dict[str, str] = {}  # key -> the variable that set it
     for name, text in environment.items():
-        if name.startswith("MAILSTACK_") and name not in ("MAILSTACK_CONFIG",):
-            _override(values, name, text)
+        if name.startswith("MAILSTACK_") and name != "MAILSTACK_CONFIG":
+            key = _override(values, name, text)
+            if key is not None:
+                overridden[key] = name
+
+    def refuse(key: str, reason: str) -> NoReturn:
+        variable = overridden.get(key.partition("[")[0])
+        raise ConfigProblem(f"environment: {variable}: {reason}" if variable else f"{where}: {key}: {reason}")
+
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as problem:
-        raise ConfigProblem(f"{where}: {_words(str(problem))}") from None
-    check(config, where)
+        refuse(*_words(str(problem)))
+    check(config, refuse)
     return config
 
 
-def _override(values: dict[str, Any], name: str, text: str) -> None:
+def _override(values: dict[str, Any], name: str, text: str) -> str | None:
+    """Set what a variable says; the key that it set. Variables without a section that name no setting are others' business."""
     section, found, key = name.removeprefix("MAILSTACK_").lower().partition("__")
     fields = get_type_hints(Config)
     if not found:
         if section in fields and not hasattr(fields[section], "__struct_fields__"):
             values[section] = text
-        return
+            return section
+        return None
     kind = fields.get(section)
     if kind is None or not hasattr(kind, "__struct_fields__") or key not in kind.__struct_fields__:
         raise ConfigProblem(f"environment: {name}: there is no such setting")
     wanted = get_type_hints(kind)[key]
     value: Any = text
     if wanted is int:
-        if not text.isdigit():
+        if not re.fullmatch("-?[0-9]{1,18}", text):
             raise ConfigProblem(f"environment: {name}: a number is needed, not {text!r}")
         value = int(text)
     elif wanted is bool:
@@ -190,54 +217,145 @@ def _override(values: dict[str, Any], name: str, text: str) -> None:
         value = text.lower() in ("true", "1")
     elif wanted == list[str]:
         value = [piece.strip() for piece in text.split(",") if piece.strip()]
-    values.setdefault(section, {})[key] = value
+    table = values.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ConfigProblem(f"environment: {name}: the file has {section} as something else than a table")
+    table[key] = value
+    return f"{section}.{key}"
 
 
-def _words(text: str) -> str:
+def _words(text: str) -> tuple[str, str]:
+    """Key and reason of what the converter says."""
     found = re.fullmatch(r"Object contains unknown field `(.+?)`(?: - at `\$\.?(.*)`)?", text)
     if found:
-        return f"{found[2] + '.' if found[2] else ''}{found[1]}: there is no such setting"
+        return f"{found[2] + '.' if found[2] else ''}{found[1]}", "there is no such setting"
     reason, _, place = text.partition(" - at ")
-    return f"{place.strip('`').removeprefix('$.') or 'file'}: {reason}"
+    return place.strip("`").removeprefix("$.") or "file", reason
 
 
-def check(config: Config, where: str) -> None:
-    """What types can't say. Raises ConfigProblem."""
-
-    def refuse(key: str, reason: str) -> None:
-        raise ConfigProblem(f"{where}: {key}: {reason}")
-
-    for name in Listen.__struct_fields__:
+def check(config: Config, refuse: Callable[[str, str], NoReturn]) -> None:
+    """What types can't say. `refuse` raises with the key and the reason."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", config.hostname) or len(config.hostname) > 253:
+        refuse("hostname", f"{config.hostname!r} is not a host name")
+    if not config.data_dir or "\0" in config.data_dir:
+        refuse("data_dir", "a folder is needed")
+    if len(os.fsencode(config.data / "control.sock")) > SOCKET_NAME_LIMIT:
+        refuse(
+            "data_dir",
+            f"longer than {SOCKET_NAME_LIMIT - len('/control.sock')} octets: there is no room for the control socket",
+        )
+    if config.postmaster:
+        try:
+            parse_address(config.postmaster)
+        except SyntaxProblem as problem:
+            refuse("postmaster", f"{config.postmaster!r} is not an address: {problem.reason}")
+    for name in SERVICES:
         for text in getattr(config.listen, name):
             found = _LISTENER.fullmatch(text)
             if found is None or int(found[2]) > 65535:
                 refuse(f"listen.{name}", f'{text!r} is not "address:port"')
-    if config.tls.mode not in ("files", "self-signed", "off"):
-        refuse("tls.mode", f'{config.tls.mode!r} is not one of "files", "self-signed", "off"')
-    if config.tls.mode == "files" and not (config.tls.certificate and config.tls.key):
-        refuse("tls.mode", '"files" needs tls.certificate and tls.key')
-    if config.database.url and not config.database.url.startswith("sqlite:"):
-        refuse("database.url", "only SQLite is built; leave it empty")
-    if config.relay.ipv6 not in ("auto", "on", "off"):
-        refuse("relay.ipv6", f'{config.relay.ipv6!r} is not one of "auto", "on", "off"')
-    if config.log.format not in ("auto", "json", "console"):
-        refuse("log.format", f'{config.log.format!r} is not one of "auto", "json", "console"')
-    if config.log.level not in ("debug", "info", "warning", "error"):
-        refuse("log.level", f'{config.log.level!r} is not one of "debug", "info", "warning", "error"')
-    if not config.relay.retry:
+    _one_of(config.tls.mode, ("files", "self-signed", "off"), "tls.mode", refuse)
+    if config.tls.mode == "files":
+        for name in ("certificate", "key"):
+            if not getattr(config.tls, name):
+                refuse(f"tls.{name}", 'tls.mode = "files" needs it')
+    if config.database.url:
+        refuse("database.url", "only SQLite in data_dir is built; leave it empty")
+    for text in config.dns.nameservers:
+        if not _nameserver(text):
+            refuse("dns.nameservers", f'{text!r} is not "address" or "address:port"')
+    _check_relay(config.relay, refuse)
+    _one_of(config.log.format, ("auto", "json", "console"), "log.format", refuse)
+    _one_of(config.log.level, ("debug", "info", "warning", "error"), "log.level", refuse)
+    _positive("limits.message_size", [config.limits.message_size], size, refuse)
+    for name in ("connections_per_address", "recipients", "connections"):
+        if getattr(config.limits, name) < 1:
+            refuse(f"limits.{name}", "must be at least 1")
+
+
+def _check_relay(relay: Relay, refuse: Callable[[str, str], NoReturn]) -> None:
+    if relay.smarthost:
+        _check_smarthost(relay, refuse)
+    if not 0 < relay.mx_port < 65536:
+        refuse("relay.mx_port", f"{relay.mx_port} is not a port")
+    if not relay.retry:
         refuse("relay.retry", "at least one duration is needed")
-    for key, reader, texts in (
-        ("limits.message_size", size, [config.limits.message_size]),
-        ("relay.expire", duration, [config.relay.expire]),
-        ("relay.retry", duration, config.relay.retry),
-    ):
-        for text in texts:
-            try:
-                reader(text)
-            except ValueError as problem:
-                refuse(key, str(problem))
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", config.hostname):
-        refuse("hostname", f"{config.hostname!r} is not a host name")
+    _positive("relay.retry", relay.retry, duration, refuse)
+    _positive("relay.expire", [relay.expire], duration, refuse)
+    for text in relay.source:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            refuse("relay.source", f"{text!r} is not an address of this host, like 192.0.2.1")
+    _one_of(relay.ipv6, ("auto", "on", "off"), "relay.ipv6", refuse)
+
+
+def _check_smarthost(relay: Relay, refuse: Callable[[str, str], NoReturn]) -> None:
+    """The URL holds a password: it is never shown."""
+    try:
+        parts = urlsplit(relay.smarthost)
+        good = parts.scheme in ("smtp", "smtps") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+        parts = urlsplit("")
+    if not good or parts.path.strip("/") or parts.query or parts.fragment:
+        refuse("relay.smarthost", "not smtp://[user:password@]host[:port] or smtps://...; write odd characters as %XX")
+    if parts.username and not parts.password and not relay.smarthost_password_file:
+        refuse("relay.smarthost", "a user without a password: put it in the URL or in relay.smarthost_password_file")
+
+
+def _one_of(value: str, allowed: tuple[str, ...], key: str, refuse: Callable[[str, str], NoReturn]) -> None:
+    if value not in allowed:
+        refuse(key, f"{value!r} is not one of " + ", ".join(f'"{one}"' for one in allowed))
+
+
+def _positive(key: str, texts: list[str], reader: Callable[[str], float], refuse: Callable[[str, str], NoReturn]) -> None:
+    for text in texts:
+        try:
+            value = reader(text)
+        except ValueError as problem:
+            refuse(key, str(problem))
+        if value <= 0:
+            refuse(key, f"{text!r}: more than nothing is needed")
+
+
+def _nameserver(text: str) -> bool:
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    try:
+        ipaddress.ip_address(host)
+        return not port or 0 < int(port) < 65536
+    except ValueError:
+        return False
+
+
+def changed(old: Config, new: Config) -> list[str]:
+    """The keys that differ: "relay.expire", and "listen.smtp"."""
+    found = []
+    for name in Config.__struct_fields__:
+        before, after = getattr(old, name), getattr(new, name)
+        if hasattr(before, "__struct_fields__"):
+            found += [f"{name}.{key}" for key in before.__struct_fields__ if getattr(before, key) != getattr(after, key)]
+        elif before != after:
+            found.append(name)
+    return found
+
+
+def keep_fixed(old: Config, new: Config) -> Config:
+    """`new`, with what only a restart can change as it is in `old`: sockets, and where and whose the data is."""
+    return msgspec.structs.replace(
+        new,
+        hostname=old.hostname,
+        data_dir=old.data_dir,
+        listen=old.listen,
+        tls=new.tls if new.tls.mode == old.tls.mode else old.tls,
+        database=old.database,
+        store=old.store,
+    )
 
 
 def render(config: Config | None = None) -> str:

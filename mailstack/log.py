@@ -13,6 +13,14 @@ def get_logger() -> Any:
     return structlog.get_logger()
 
 
+class _Forward(logging.Handler):
+    """What libraries say, as events, so that every line of the log has one form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        get_logger().log(max(record.levelno, logging.DEBUG), "library", logger=record.name, text=text, exc_info=record.exc_info)
+
+
 def _dump(event: Any, **_: Any) -> bytes:
     return orjson.dumps(event, default=str)
 
@@ -27,7 +35,9 @@ def configure(format: str = "auto", level: str = "info") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if console:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        # A plain traceback: the library's own one shows local variables, and those hold passwords and mail.
+        plain = structlog.dev.plain_traceback
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain))
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
     else:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dump)]
@@ -38,6 +48,7 @@ def configure(format: str = "auto", level: str = "info") -> None:
         logger_factory=factory,
         cache_logger_on_first_use=False,
     )
-    # aiosmtpd and asyncio log through the standard library, a line a command.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    # aiosmtpd and asyncio log through the standard library: the latter becomes events, the former says a line a command.
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+    logging.captureWarnings(True)
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)

@@ -1,6 +1,9 @@
 """Fixtures for all tests."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,3 +26,12 @@ def account(server: Server) -> str:
     number = getattr(server, "used_accounts", 0)
     server.used_accounts = number + 1  # type: ignore[attr-defined]
     return f"user{number}"
+
+
+@pytest.fixture
+def world_folder() -> Iterator[Path]:
+    """A folder that other users can enter, unlike tmp_path."""
+    folder = Path(tempfile.mkdtemp(prefix="mailstack-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.config import Config, ConfigProblem, duration, load, render, size
+from mailstack.config import Config, ConfigProblem, Limits, Tls, changed, duration, keep_fixed, load, render, size
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,6 +44,34 @@ def test_the_environment_overrides() -> None:
         ('[relay]\nexpire = "soon"', "relay.expire"),
         ('[limits]\nmessage_size = "big"', "limits.message_size"),
         ("not toml", "TOML"),
+        ("hostname = 5", "hostname"),
+        ('hostname = "a b"', "hostname"),
+        ('data_dir = ""', "data_dir"),
+        (f'data_dir = "/{"x" * 200}"', "data_dir"),
+        ('postmaster = "nobody"', "postmaster"),
+        ('[tls]\nmode = "files"\ncertificate = "/x"', "tls.key"),
+        ('[tls]\nmode = "acme"', "tls.mode"),
+        ('[auth]\nallow_plaintext = "yes"', "auth.allow_plaintext"),
+        ('[listen]\nimap = ["127.0.0.1:65536"]', "listen.imap"),
+        ("[listen]\nhttp = [80]", "listen.http"),
+        ('[database]\nurl = "sqlite:///elsewhere"', "database.url"),
+        ('[dns]\nnameservers = ["ns.example.org"]', "dns.nameservers"),
+        ('[dns]\nnameservers = ["127.0.0.1:0"]', "dns.nameservers"),
+        ('[relay]\nsmarthost = "http://relay.test"', "relay.smarthost"),
+        ('[relay]\nsmarthost = "smtp://relay.test:99999"', "relay.smarthost"),
+        ('[relay]\nsmarthost = "smtp://user@relay.test"', "relay.smarthost"),
+        ("[relay]\nmx_port = 0", "relay.mx_port"),
+        ("[relay]\nretry = []", "relay.retry"),
+        ('[relay]\nretry = ["0s"]', "relay.retry"),
+        ('[relay]\nexpire = "-5d"', "relay.expire"),
+        ('[relay]\nsource = ["eth0"]', "relay.source"),
+        ('[relay]\nipv6 = "maybe"', "relay.ipv6"),
+        ('[limits]\nmessage_size = "0"', "limits.message_size"),
+        ("[limits]\nrecipients = 0", "limits.recipients"),
+        ("[limits]\nconnections = -1", "limits.connections"),
+        ("[limits]\nconnections_per_address = 0", "limits.connections_per_address"),
+        ('[log]\nlevel = "loud"', "log.level"),
+        ('[log]\nformat = "xml"', "log.format"),
     ],
 )
 def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, key: str) -> None:
@@ -54,6 +82,53 @@ def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, key: str) -> No
     assert str(path) in str(problem.value)
     assert key in str(problem.value)
     assert "\n" not in str(problem.value)
+
+
+def test_a_password_in_a_refused_url_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text('[relay]\nsmarthost = "smtp://user:sesame@relay.test:0"')
+    with pytest.raises(ConfigProblem) as problem:
+        load(tmp_path / "m.toml", {})
+    assert "sesame" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("MAILSTACK_LIMITS__RECIPIENTS", "many", "a number is needed"),
+        ("MAILSTACK_LIMITS__RECIPIENTS", "-1", "at least 1"),
+        ("MAILSTACK_AUTH__ALLOW_PLAINTEXT", "maybe", "true or false"),
+        ("MAILSTACK_TLS__MODE", "loud", "not one of"),
+        ("MAILSTACK_LISTEN__SMTP", "25", "address:port"),
+        ("MAILSTACK_POSTMASTER", "nobody", "not an address"),
+        ("MAILSTACK_LISTEN__POP3", "127.0.0.1:110", "no such setting"),
+        ("MAILSTACK_SIEVE__PATH", "x", "no such setting"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path, name: str, value: str, reason: str) -> None:
+    (tmp_path / "m.toml").write_text('hostname = "mail.a.test"')
+    with pytest.raises(ConfigProblem) as problem:
+        load(tmp_path / "m.toml", {name: value})
+    assert str(problem.value).startswith(f"environment: {name}: ")
+    assert reason in str(problem.value)
+
+
+def test_a_file_that_is_not_there_or_cant_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblem, match=r"none\.toml: there is no such file.*quickstart"):
+        load(tmp_path / "none.toml", {})
+    with pytest.raises(ConfigProblem, match="can't be read: Is a directory"):
+        load(tmp_path, {})
+    (tmp_path / "latin.toml").write_bytes(b'hostname = "\xe9"')
+    with pytest.raises(ConfigProblem, match=r"latin\.toml: not TOML"):
+        load(tmp_path / "latin.toml", {})
+
+
+def test_what_a_running_server_keeps() -> None:
+    old = Config(hostname="a", tls=Tls(mode="files", certificate="/one", key="/one.key"))
+    new = Config(hostname="b", tls=Tls(mode="files", certificate="/two", key="/two.key"), limits=Limits(recipients=5))
+    assert changed(old, new) == ["hostname", "tls.certificate", "tls.key", "limits.recipients"]
+    kept = keep_fixed(old, new)
+    assert (kept.hostname, kept.tls.certificate, kept.limits.recipients) == ("a", "/two", 5)
+    assert keep_fixed(old, Config(hostname="a")) == old
 
 
 def test_sizes_and_durations() -> None:

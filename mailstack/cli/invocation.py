@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
@@ -12,6 +11,7 @@ import typer
 
 from mailstack.config import DEFAULT_PATH, Config, ConfigProblem, load
 from mailstack.control.client import ask
+from mailstack.store.lock import become_owner
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
@@ -42,11 +42,13 @@ class Invocation:
     def run(self, name: str, **arguments: Any) -> Any:
         """An operation through the running server, or on the data when no server runs."""
         config = self.config()
-        become_owner(config.data)
         try:
+            become_owner(config.data)
             answer = ask(config.data / "control.sock", name, arguments)
         except PermissionError:
-            fail(f"{config.data}: not yours; run this as its owner or as root", 1)
+            fail(f"{config.data}: not yours; run this as its owner or as root")
+        except (OSError, ValueError) as problem:
+            fail(f"{config.data}/control.sock: {problem}")
         if answer is None:
             answer = asyncio.run(_directly(config, name, arguments))
         if "error" in answer:
@@ -66,23 +68,14 @@ async def _directly(config: Config, name: str, arguments: dict[str, Any]) -> dic
         await data.open()
     except DataLocked:
         return {"error": f"{config.data}: a server that is starting or stopping holds the data; try again", "code": 1}
-    except (StartProblem, StoreProblem) as problem:
+    except StartProblem as problem:
         return {"error": str(problem), "code": 2}
-    try:
+    except StoreProblem as problem:
+        return {"error": f"data_dir: {problem}", "code": 2}
+    else:
         return await run(data.operations(), name, arguments)
     finally:
         await data.close()
-
-
-def become_owner(data: Path) -> None:
-    """Started as root, become who owns the data, so that no file of it ends up root's."""
-    if os.geteuid() != 0 or not data.exists():
-        return
-    status = data.stat()
-    if status.st_uid != 0:
-        os.setgroups([])
-        os.setgid(status.st_gid)
-        os.setuid(status.st_uid)
 
 
 def show(rows: list[dict[str, Any]], as_json: bool, columns: list[str]) -> None:

@@ -1,7 +1,8 @@
 """What commands do: named operations with plain arguments. The running server and the command line call the same ones."""
 
-import time
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from mailstack.config import size as parse_size
@@ -14,6 +15,8 @@ from mailstack.store.trace import Trace
 from mailstack.store.users.directory import Directory, DirectoryProblem
 from mailstack.store.users.passwords import hash_password, known_scheme, make_app_password, make_password
 
+HASHES_AT_ONCE = 16
+ROWS_AT_ONCE = 500  # built between two looks at the event loop
 Arguments = dict[str, Any]
 Operation = Callable[[Arguments], Awaitable[Any]]
 
@@ -45,18 +48,64 @@ def _quota(text: str | None) -> int | None:
         raise OperationProblem(str(problem)) from None
 
 
-class UserOperations:
-    """domain.*, user.*, alias.*"""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of an import."""
 
-    def __init__(self, directory: Directory, mailboxes: Mailboxes, make_keys: Callable[[str], list[tuple[str, str]]]) -> None:
+    line: int
+    address: Address
+    password: str
+    hashed: str
+    quota: int | None
+
+
+def _read_rows(rows: list[dict[str, str | None]]) -> tuple[list[_Row], dict[int, str]]:
+    """Rows that make sense, and what is wrong with the others, by line. The first line of the file names the columns."""
+    good: list[_Row] = []
+    problems: dict[int, str] = {}
+    seen: set[str] = set()
+    for line, row in enumerate(rows, 2):
+        try:
+            address = _address((row.get("address") or "").strip())
+            hashed = (row.get("hash") or "").strip()
+            if hashed and not hashed.startswith("{"):
+                hashed = "{CRYPT}" + hashed
+            if hashed and not known_scheme(hashed):
+                raise OperationProblem("the hash's scheme is not known")
+            if not hashed and not row.get("password"):
+                raise OperationProblem("a password or a hash is needed")
+            if address.key in seen:
+                raise OperationProblem(f"{address.key} is there twice")
+            seen.add(address.key)
+            quota = _quota((row.get("quota") or "").strip() or None)
+            good.append(_Row(line, address, row.get("password") or "", hashed, quota))
+        except OperationProblem as problem:
+            problems[line] = str(problem)
+    return good, problems
+
+
+class UserOperations:
+    """domain.*, user.*, alias.*, repair. `hop` runs what takes a processor's time in a thread, a few at once."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        mailboxes: Mailboxes,
+        make_keys: Callable[[str], list[tuple[str, str]]],
+        hop: Callable[..., Awaitable[Any]],
+        clock: Callable[[], float],
+    ) -> None:
         self._directory = directory
         self._mailboxes = mailboxes
         self._make_keys = make_keys
+        self._hop = hop
+        self._clock = clock
 
     def table(self) -> dict[str, Operation]:
         return {
             "domain.add": self.domain_add,
             "domain.list": self.domain_list,
+            "domain.records": self.domain_records,
             "domain.remove": self.domain_remove,
             "user.add": self.user_add,
             "user.list": self.user_list,
@@ -79,7 +128,17 @@ class UserOperations:
         """Adds it, and makes DKIM keys; the DNS records that publish them."""
         name = _domain(arguments["domain"])
         await self._directory.add_domain(name)
-        return {"domain": name, "dkim": [{"name": key, "value": value} for key, value in self._make_keys(name)]}
+        return {"domain": name, "dkim": await self._records(name)}
+
+    async def domain_records(self, arguments: Arguments) -> Any:
+        """The DKIM records of a domain that is here."""
+        name = _domain(arguments["domain"])
+        if not await self._directory.is_local_domain(name):
+            raise OperationProblem(f"there is no domain {name}")
+        return {"domain": name, "dkim": await self._records(name)}
+
+    async def _records(self, name: str) -> list[dict[str, str]]:
+        return [{"name": key, "value": value} for key, value in await self._hop(self._make_keys, name)]
 
     async def domain_list(self, _: Arguments) -> Any:
         return [{"domain": name} for name in sorted(await self._directory.domains())]
@@ -91,42 +150,39 @@ class UserOperations:
         address = _address(arguments["address"])
         password = arguments.get("password") or make_password()
         quota = _quota(arguments.get("quota"))
-        added = await self._directory.add_accounts([(address, hash_password(password), quota)], time.time())
+        hashed = await self._hop(hash_password, password)
+        added = await self._directory.add_accounts([(address, hashed, quota)], self._clock())
         await self._mailboxes.account(self._directory.folder(added[0]))
         return {"address": added[0].address, "password": None if arguments.get("password") else password}
 
     async def user_import(self, arguments: Arguments) -> Any:
         """All or nothing: every bad line is named."""
-        rows, problems = [], []
-        seen: set[str] = set()
-        for number, row in enumerate(arguments["rows"], 2):
-            try:
-                address = _address(row.get("address", "").strip())
-                quota = _quota((row.get("quota") or "").strip() or None)
-                hashed = (row.get("hash") or "").strip()
-                if hashed and not hashed.startswith("{"):
-                    hashed = "{CRYPT}" + hashed
-                if hashed and not known_scheme(hashed):
-                    raise OperationProblem("the hash's scheme is not known")
-                if not hashed and not row.get("password"):
-                    raise OperationProblem("a password or a hash is needed")
-                if address.key in seen:
-                    raise OperationProblem(f"{address.key} is there twice")
-                seen.add(address.key)
-                rows.append((address, hashed, row.get("password") or "", quota))
-            except OperationProblem as problem:
-                problems.append(f"line {number}: {problem}")
+        rows, problems = await self._hop(_read_rows, arguments["rows"])
+        domains = await self._directory.domains()
+        taken = {row["address"] for row in await self._directory.accounts()}
+        taken |= {row["source"] for row in await self._directory.aliases()}
+        for row in rows:
+            if row.address.domain not in domains:
+                problems[row.line] = f"domain {row.address.domain} is not here; add it first: mailstack domain add"
+            elif row.address.key in taken:
+                problems[row.line] = f"{row.address.key} is there already"
         if problems:
-            raise OperationProblem("\n".join([*problems, "nothing was imported"]))
-        once: dict[str, str] = {}
-        ready = []
-        for address, hashed, password, quota in rows:
-            if not hashed:
-                # The same password in many rows (a benchmark, a class room) is hashed once.
-                hashed = once.get(password) or once.setdefault(password, hash_password(password))
-            ready.append((address, hashed, quota))
-        added = await self._directory.add_accounts(ready, time.time())
+            lines = [f"line {line}: {problem}" for line, problem in sorted(problems.items())]
+            raise OperationProblem("\n".join([*lines, "nothing was imported"]))
+        # The same password in many rows (a class room) is hashed once; a few threads hash at a time.
+        passwords = list(dict.fromkeys(row.password for row in rows if not row.hashed))
+        hashes = dict(zip(passwords, await self._hash_all(passwords), strict=True))
+        ready = [(row.address, row.hashed or hashes[row.password], row.quota) for row in rows]
+        added = await self._directory.add_accounts(ready, self._clock())
         return {"imported": len(added)}
+
+    async def _hash_all(self, passwords: list[str]) -> list[str]:
+        """In pieces, so that other commands get their turn in the threads."""
+        hashes: list[str] = []
+        for first in range(0, len(passwords), HASHES_AT_ONCE):
+            piece = passwords[first : first + HASHES_AT_ONCE]
+            hashes += await asyncio.gather(*(self._hop(hash_password, password) for password in piece))
+        return hashes
 
     async def user_list(self, _: Arguments) -> Any:
         return await self._directory.accounts()
@@ -134,7 +190,7 @@ class UserOperations:
     async def user_passwd(self, arguments: Arguments) -> Any:
         address = _address(arguments["address"])
         password = arguments.get("password") or make_password()
-        await self._directory.set_password(address.key, hash_password(password))
+        await self._directory.set_password(address.key, await self._hop(hash_password, password))
         return {"address": address.key, "password": None if arguments.get("password") else password}
 
     async def user_quota(self, arguments: Arguments) -> Any:
@@ -149,12 +205,13 @@ class UserOperations:
     async def user_remove(self, arguments: Arguments) -> Any:
         record = await self._directory.remove_account(_address(arguments["address"]).key)
         await self._mailboxes.forget(self._directory.folder(record))
-        return {"folder": str(self._directory.folder(record).path)}
+        folder = self._directory.folder(record)
+        return {"folder": str(folder.path), "index": str(folder.index)}
 
     async def app_add(self, arguments: Arguments) -> Any:
         password, digest = make_app_password()
         key = _address(arguments["address"]).key
-        await self._directory.add_app_password(key, arguments["label"], digest, time.time())
+        await self._directory.add_app_password(key, arguments["label"], digest, self._clock())
         return {"address": key, "label": arguments["label"], "password": password}
 
     async def app_list(self, arguments: Arguments) -> Any:
@@ -167,22 +224,24 @@ class UserOperations:
         return "@" + _domain(text[1:]) if text.startswith("@") else _address(text).key
 
     async def alias_add(self, arguments: Arguments) -> Any:
-        targets = [str(_address(target)) for target in arguments["targets"]]
-        keys = []
-        for target in targets:
-            address = _address(target)
-            keys.append(address.key if await self._directory.is_local_domain(address.domain) else str(address))
-        await self._directory.add_alias(self._source(arguments["address"]), keys)
+        targets = [await self._target(target) for target in arguments["targets"]]
+        await self._directory.add_alias(self._source(arguments["address"]), targets)
+
+    async def _target(self, text: str) -> str:
+        """As the table keeps it: here by its key, elsewhere as it was written."""
+        address = _address(text)
+        return address.key if await self._directory.is_local_domain(address.domain) else str(address)
 
     async def alias_list(self, _: Arguments) -> Any:
         return await self._directory.aliases()
 
     async def alias_remove(self, arguments: Arguments) -> Any:
-        await self._directory.remove_alias(self._source(arguments["address"]), arguments.get("target"))
+        target = arguments.get("target")
+        await self._directory.remove_alias(self._source(arguments["address"]), await self._target(target) if target else None)
 
     async def repair(self, arguments: Arguments) -> Any:
         report = {}
-        wanted = arguments.get("account")
+        wanted = _address(arguments["account"]).key if arguments.get("account") else None
         for row in await self._directory.accounts():
             if wanted in (None, row["address"]):
                 record = await self._directory.account(row["address"])
@@ -236,7 +295,14 @@ class QueueOperations:
         }
 
     async def list_(self, _: Arguments) -> Any:
-        return [self._row(queued) for queued in sorted(self._queue.messages.values(), key=lambda one: one.id)]
+        rows = []
+        for number, id in enumerate(sorted(self._queue.messages), 1):
+            queued = self._queue.messages.get(id)
+            if queued is not None:
+                rows.append(self._row(queued))
+            if number % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return rows
 
     async def show(self, arguments: Arguments) -> Any:
         queued = self._find(arguments)
@@ -244,7 +310,12 @@ class QueueOperations:
         return {**self._row(queued), "header": header.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")}
 
     async def retry(self, arguments: Arguments) -> Any:
-        chosen = [self._find(arguments)] if arguments.get("id") else list(self._queue.messages.values())
+        if arguments.get("id"):
+            chosen = [self._find(arguments)]
+            if chosen[0].held:
+                raise OperationProblem(f"{chosen[0].id} is held; let it go: mailstack queue release {chosen[0].id}")
+        else:
+            chosen = [queued for queued in self._queue.messages.values() if not queued.held]
         for queued in chosen:
             queued.next_attempt = 0.0
             if self._kick is not None:
@@ -269,7 +340,7 @@ class QueueOperations:
     async def drop(self, arguments: Arguments) -> Any:
         queued = self._find(arguments)
         if queued.busy:
-            raise OperationProblem(f"{queued.id} is being delivered now; hold it first")
+            raise OperationProblem(f"{queued.id} is being delivered now; try again in a moment")
         self._trace.record(queued.id, "dropped")
         await self._queue.finish(queued)
 

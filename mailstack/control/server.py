@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -19,6 +20,7 @@ class ControlServer:
         self._path = path
         self._table = table
         self._server: asyncio.Server | None = None
+        self._busy: set[asyncio.Task[dict[str, Any]]] = set()
 
     async def start(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -38,11 +40,7 @@ class ControlServer:
                 except (ValueError, KeyError, AttributeError):
                     answer = {"error": "not a request", "code": 2}
                 else:
-                    try:
-                        answer = await run(self._table, name, request)
-                    except Exception:
-                        log.exception("control.failed", do=name)
-                        answer = {"error": "something went wrong; the log says what", "code": 1}
+                    answer = await self._run(name, request)
                 writer.write(orjson.dumps(answer) + b"\n")
                 await writer.drain()
         except (ConnectionError, ValueError):
@@ -50,8 +48,22 @@ class ControlServer:
         finally:
             writer.close()
 
-    async def stop(self) -> None:
+    async def _run(self, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        """An operation is finished even if the one who asked is gone."""
+        task = asyncio.create_task(run(self._table, name, request))
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            log.exception("control.failed", do=name)
+            return {"error": "something went wrong; the log says what", "code": 1}
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more; what is under way may end."""
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=seconds)

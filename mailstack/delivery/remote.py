@@ -81,6 +81,11 @@ class RemoteDelivery:
         self._ipv6 = False
         self._ipv6_until = 0.0
 
+    def use(self, settings: RemoteSettings) -> None:
+        """Go this way from now on."""
+        self.settings = settings
+        self._ipv6 = None
+
     def lane(self, domain: str) -> str:
         """Recipients that share a lane share connections."""
         return "" if self.settings.smarthost is not None else domain
@@ -92,6 +97,8 @@ class RemoteDelivery:
         smarthost = self.settings.smarthost
         if smarthost is not None:
             return await self._connect_smarthost(smarthost)
+        if not domain:
+            return [later("the smarthost was taken out of the settings meanwhile", "4.4.5")]
         try:
             hosts = await self._resolver.mx(domain)
         except NullMx:

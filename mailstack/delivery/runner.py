@@ -79,7 +79,7 @@ class QueueRunner:
         self._is_local = is_local
         self._bouncer = bouncer
         self._trace = trace
-        self._schedule = schedule
+        self.schedule = schedule
         self._random = randomness
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
@@ -91,7 +91,6 @@ class QueueRunner:
         self._stopping = False
         self._working = 0
         self._longest = max(schedule.retry) * 1.1
-        self._rounds = rounds(schedule.retry, schedule.expire)
         self._seen = 0.0  # the wall clock when it was last looked at
 
     async def start(self) -> None:
@@ -237,7 +236,8 @@ class QueueRunner:
         now = self._clock()
         envelope = queued.envelope
         # A clock that jumped ahead says nothing: the attempts must have been made, too.
-        expired = now - envelope.received > self._schedule.expire and queued.attempts >= self._rounds
+        enough = rounds(self.schedule.retry, self.schedule.expire)
+        expired = now - envelope.received > self.schedule.expire and queued.attempts >= enough
         told: list[tuple[Recipient, Outcome]] = []
         final: list[int] = []
         for number, outcome in outcomes.items():
@@ -275,12 +275,12 @@ class QueueRunner:
         late = [
             number
             for number in left
-            if not queued.states[number].delay_told and now - envelope.received > min(DELAY_NOTICE, self._schedule.expire / 2)
+            if not queued.states[number].delay_told and now - envelope.received > min(DELAY_NOTICE, self.schedule.expire / 2)
         ]
         if late:
             await self._bouncer.tell_delay(
                 queued, [(envelope.recipients[number], outcomes[number]) for number in late if number in outcomes],
-                now, envelope.received + self._schedule.expire,
+                now, envelope.received + self.schedule.expire,
             )  # fmt: skip
             for number in late:
                 queued.states[number].delay_told = True
@@ -288,7 +288,7 @@ class QueueRunner:
             await self._queue.finish(queued)
             return
         queued.attempts += 1
-        queued.next_attempt = next_attempt(queued.attempts, now, self._schedule.retry, self._random)
+        queued.next_attempt = next_attempt(queued.attempts, now, self.schedule.retry, self._random)
         self._queue.forget_data(queued)
         await self._queue.save(queued)
         self._plan(queued)
@@ -379,4 +379,4 @@ class QueueRunner:
         return None, {number: later("the connection broke", "4.4.2") for number in job.numbers}
 
     def _down_seconds(self) -> float:
-        return min(DOWN_SECONDS, self._schedule.retry[0] / 2)
+        return min(DOWN_SECONDS, self.schedule.retry[0] / 2)

@@ -54,7 +54,9 @@ class ImapServer:
         self._of_account.setdefault(account, set()).add(connection)
 
     def left(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self.services.limits.closed()
         if connection.account is None:
             self.services.limits.disconnected(connection.peer)
             return

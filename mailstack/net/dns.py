@@ -37,6 +37,10 @@ class Resolver:
 
     def __init__(self, nameservers: list[str], randomness: random.Random | None = None) -> None:
         self._random = randomness or random.SystemRandom()
+        self.use(nameservers)
+
+    def use(self, nameservers: list[str]) -> None:
+        """Ask these from now on; what was kept from others is forgotten."""
         if nameservers:
             self._resolver = dns.asyncresolver.Resolver(configure=False)
             servers = [_split(text) for text in nameservers]

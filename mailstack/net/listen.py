@@ -1,5 +1,6 @@
 """Listening sockets: from settings, or from systemd."""
 
+import errno
 import os
 import socket
 
@@ -22,7 +23,7 @@ def listen(text: str, backlog: int = 1024) -> socket.socket:
     try:
         one = _open(family, host, port, backlog, both)
     except OSError as problem:
-        if not both or problem.errno not in (97, 99):  # no IPv6 here
+        if not both or problem.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):  # no IPv6 here
             raise ListenProblem(f"{text}: {problem.strerror}") from problem
         try:
             one = _open(socket.AF_INET, "0.0.0.0", port, backlog, False)
@@ -55,6 +56,7 @@ def from_systemd(environment: dict[str, str] | None = None) -> dict[str, list[so
     found: dict[str, list[socket.socket]] = {}
     for number in range(int(environment.get("LISTEN_FDS", "0"))):
         one = socket.socket(fileno=3 + number)
+        one.set_inheritable(False)
         one.setblocking(False)
         found.setdefault(names[number] if number < len(names) else "", []).append(one)
     return found

@@ -15,7 +15,11 @@ DAYS = 825
 
 
 class TlsProblem(Exception):
-    """A certificate or key that can't be used: the file and the reason."""
+    """A certificate or key that can't be used: the file and the reason. `is_key`: it is the key's file."""
+
+    def __init__(self, path: Path, reason: str, *, is_key: bool = False) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.is_key = is_key
 
 
 def make_self_signed(folder: Path, hostname: str, now: datetime.datetime) -> tuple[Path, Path]:
@@ -71,30 +75,42 @@ def _write(path: Path, data: bytes) -> None:
 
 
 class Certificates:
-    """The one server context; reload() swaps the chain while connections live on."""
+    """The one server context; use() swaps the chain while connections live on."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        self.certificate = certificate
-        self.key = key
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._load(self.context)
+        self.use(certificate, key)
 
-    def _load(self, context: ssl.SSLContext) -> None:
-        for path in (self.certificate, self.key):
-            try:
-                path.read_bytes()
-            except OSError as problem:
-                raise TlsProblem(f"{path}: can't be read: {problem.strerror}") from problem
+    def use(self, certificate: Path, key: Path) -> None:
+        """Serve what these files hold now. Raises TlsProblem, and then the old ones are served on."""
+        try_pair(certificate, key)
+        _load(self.context, certificate, key)
+
+
+def try_pair(certificate: Path, key: Path) -> None:
+    """Raise TlsProblem when these are no certificate and its key."""
+    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    for path in (certificate, key):
         try:
-            context.load_cert_chain(self.certificate, self.key)
-        except ssl.SSLError as problem:
-            raise TlsProblem(f"{self.certificate}: not a certificate with its key in {self.key}: {problem.reason}") from problem
-
-    def reload(self) -> None:
-        """Serve what the files hold now. Raises TlsProblem, and then the old one is served on."""
-        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-        self._load(self.context)
+            data = path.read_bytes()
+        except OSError as problem:
+            raise TlsProblem(path, f"can't be read: {problem.strerror}", is_key=path is key) from problem
+        if path is key:
+            if b"PRIVATE KEY-----" not in data:
+                raise TlsProblem(path, "no private key in PEM form", is_key=True)
+        elif b"-----BEGIN CERTIFICATE-----" not in data:
+            raise TlsProblem(path, "no certificate in PEM form")
+    try:
+        # Without a password here an encrypted key would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except ssl.SSLError as problem:
+        if problem.reason == "KEY_VALUES_MISMATCH":
+            raise TlsProblem(certificate, f"does not belong to the key in {key}") from problem
+        raise TlsProblem(key, f"can't be used with {certificate}: {problem.reason or problem}", is_key=True) from problem
 
 
 def client_context(*, verify: bool) -> ssl.SSLContext:

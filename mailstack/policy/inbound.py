@@ -22,11 +22,11 @@ class Recipients:
         self._router = router
         self._directory = directory
         self._mailboxes = mailboxes
-        self._limit = limit
+        self.limit = limit
 
     async def judge(self, transaction: Transaction, address: Address) -> tuple[Verdict, tuple[Route, ...]]:
         """The verdict, and where the address leads."""
-        if len(transaction.recipients) >= self._limit:
+        if len(transaction.recipients) >= self.limit:
             return defer(452, "4.5.3", "Too many recipients; send the rest in another transaction", "recipients"), ()
         if transaction.account is None and not await self._router.is_local(address):
             # There is no list of trusted networks: relaying needs a login.

@@ -33,9 +33,15 @@ class Limits:
     """Only connections that have not logged in are counted; a pair of address and account is slowed, never an address."""
 
     def __init__(
-        self, per_address: int, exempt: frozenset[str] = frozenset(), clock: Callable[[], float] = time.monotonic
+        self,
+        per_address: int,
+        exempt: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+        connections: int = 10_000,
     ) -> None:
         self.per_address = per_address
+        self.connections = connections
+        self.open = 0
         self._exempt = exempt
         self._clock = clock
         self._connections: dict[str, int] = {}
@@ -51,12 +57,19 @@ class Limits:
         return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
     def connected(self, peer: str) -> bool:
-        """Count a connection that has not logged in; False if there are too many from its address."""
+        """Count a connection that has not logged in; False if there are too many from its address, or at all."""
+        if self.open >= self.connections:
+            return False
         have = self._connections.get(peer, 0)
         if have >= self.per_address and not self.exempt(peer):
             return False
         self._connections[peer] = have + 1
+        self.open += 1
         return True
+
+    def closed(self) -> None:
+        """One of those that were let in is gone."""
+        self.open -= 1
 
     def disconnected(self, peer: str) -> None:
         """It logged in, or left."""

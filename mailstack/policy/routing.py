@@ -45,7 +45,7 @@ class Router:
 
     def __init__(self, directory: Directory, postmaster: str, srs_secret: str, clock: Callable[[], float]) -> None:
         self._directory = directory
-        self._postmaster = postmaster
+        self.postmaster = postmaster
         self._secret = srs_secret
         self._clock = clock
 
@@ -110,8 +110,8 @@ class Router:
 
     async def _postmaster_routes(self, key: str, found: dict[object, Route], seen: set[str], depth: int) -> None:
         """RFC 5321 4.5.1: postmaster is always answered."""
-        if self._postmaster:
-            await self._collect(parse_address(self._postmaster), found, seen, depth + 1)
+        if self.postmaster:
+            await self._collect(parse_address(self.postmaster), found, seen, depth + 1)
             if any(isinstance(route, Local | Remote) for route in found.values()):
                 return
         for row in await self._directory.accounts():

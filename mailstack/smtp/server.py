@@ -45,7 +45,9 @@ class SmtpServer:
         self._accounts[connection] = account
 
     def left(self, connection: SmtpConnection) -> None:
-        self.connections.discard(connection)
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self.services.limits.closed()
         self._accounts.pop(connection, None)
 
     def end_sessions(self, account: str) -> None:

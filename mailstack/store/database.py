@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from mailstack.store.errors import DataTooNew, NoSpace, StoreFailed
 
@@ -43,8 +43,8 @@ class Database:
                 if current != script.get_current_head():
                     config.attributes["connection"] = connection
                     command.upgrade(config, "head")
-        except OperationalError as problem:
-            raise StoreFailed(str(problem.orig)) from problem
+        except DatabaseError as problem:
+            raise StoreFailed(f"{self.path}: {problem.orig}") from problem
         self.path.chmod(0o600)
 
     def run_blocking(self, function: Callable[Concatenate[Connection, P], R], *arguments: P.args, **named: P.kwargs) -> R:

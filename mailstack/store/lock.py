@@ -2,9 +2,25 @@
 
 import fcntl
 import os
+import pwd
 from pathlib import Path
 
 from mailstack.store.errors import DataLocked
+
+
+def become_owner(data: Path) -> None:
+    """Started as root, become who owns the data, so that no file of it ends up root's."""
+    if os.geteuid() != 0 or not data.exists():
+        return
+    status = data.stat()
+    if status.st_uid == 0:
+        return
+    try:
+        os.initgroups(pwd.getpwuid(status.st_uid).pw_name, status.st_gid)
+    except KeyError:
+        os.setgroups([])
+    os.setgid(status.st_gid)
+    os.setuid(status.st_uid)
 
 
 class DataLock:
@@ -21,7 +37,7 @@ class DataLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
             os.close(descriptor)
-            raise DataLocked(str(self._path)) from problem
+            raise DataLocked(f"another server runs on {self._path.parent}") from problem
         self._descriptor = descriptor
 
     def release(self) -> None:

@@ -94,7 +94,8 @@ class Trace:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         events, self._events = self._events, []
-        await self._flush(events)
+        if events:
+            await self._flush(events)
         self._executor.shutdown()
         if self._connection is not None:
             self._connection.close()

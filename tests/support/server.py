@@ -3,6 +3,7 @@
 import contextlib
 import imaplib
 import itertools
+import json
 import os
 import random
 import re
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 DOMAIN = "a.test"
 PASSWORD = "correct horse battery staple"
@@ -106,6 +108,23 @@ class Server:
 
     def log_tail(self) -> str:
         return (self.folder / "log").read_text(errors="replace")[-3000:]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Events of the log whose names begin so."""
+        lines = (self.folder / "log").read_bytes().splitlines(keepends=True)
+        found = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
+        return [event for event in found if event["event"].startswith(name)]
+
+    def wait_for_event(self, name: str, seen: int = 0, seconds: float = 20.0) -> dict[str, Any]:
+        """The event after `seen` of its kind, as soon as it is there."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.events(name)
+            if len(found) > seen:
+                return found[seen]
+            if time.monotonic() > end:
+                raise TimeoutError(f"no event {name}: {self.log_tail()}")
+            threading.Event().wait(0.01)
 
     def kill(self) -> None:
         """kill -9, as a proper way to stop."""

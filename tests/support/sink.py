@@ -21,8 +21,17 @@ class CountingSink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+        self.loop.close()
+
+    async def _end(self) -> None:
+        """Connections that are still open end with their tasks."""
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def wait_for(self, tokens: set[str], seconds: float) -> set[str]:
         """All tokens that arrived, when these have or the time is over."""
