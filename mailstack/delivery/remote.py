@@ -84,7 +84,7 @@ class RemoteDelivery:
     def use(self, settings: RemoteSettings) -> None:
         """Go this way from now on."""
         self.settings = settings
-        self._ipv6 = None
+        self._ipv6_until = 0.0
 
     def lane(self, domain: str) -> str:
         """Recipients that share a lane share connections."""
