@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailstack.imap.answers import Refused, answer_to, bad
+from mailstack.imap.answers import Refused, answer_to, bad, no
 from mailstack.imap.selected import Selected
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
@@ -185,7 +185,14 @@ class Session:
 
     async def log_in(self, record: AccountRecord) -> None:
         """After the password was proved."""
-        self.account = await self.services.mailboxes.account(self.services.directory.folder(record))
+        directory = self.services.directory
+        revocations = directory.revocations(record.address)
+        account = await self.services.mailboxes.account(directory.folder(record))
+        if self.state is State.LOGOUT or directory.revocations(record.address) != revocations:
+            # The password was changed while the account was being opened: end_sessions() did not know this session yet.
+            raise no("Log in again", "AUTHENTICATIONFAILED")
+        account.hold()
+        self.account = account
         self.record = record
         self.state = State.AUTHENTICATED
         self.connection.logged_in(record.address)
@@ -195,5 +202,7 @@ class Session:
         """The connection is gone."""
         self.deselect()
         self.forget_contents()
+        if self.account is not None and self.state is not State.LOGOUT:
+            self.account.let_go()
         self.state = State.LOGOUT
         self.idling = None

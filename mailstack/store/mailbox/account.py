@@ -130,6 +130,7 @@ class Account:
         self.index: Index
         self.quota = folder.quota
         self.last_used = time.monotonic()
+        self._holders = 0
         self._mailboxes: dict[str, Mailbox] = {}
         self._subscribed: set[str] = set()
         self._heads: dict[str, Head] = {}
@@ -156,11 +157,20 @@ class Account:
     def used(self) -> None:
         self.last_used = time.monotonic()
 
+    def hold(self) -> None:
+        """Keep it open: a session goes on with it between its calls. let_go() once for each hold()."""
+        self._holders += 1
+
+    def let_go(self) -> None:
+        self._holders -= 1
+        self.used()
+
     @property
     def busy(self) -> bool:
         """Whether anything is open or under way."""
         return (
-            any(mailbox.users for mailbox in self._mailboxes.values())
+            bool(self._holders)
+            or any(mailbox.users for mailbox in self._mailboxes.values())
             or self._turn.locked()
             or bool(self._waiting or self._trailing or self._to_keep)
         )

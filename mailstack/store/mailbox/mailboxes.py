@@ -97,9 +97,12 @@ class Mailboxes:
 
     async def forget(self, folder: AccountFolder) -> None:
         """Close an account that is being removed."""
-        task = self._accounts.pop(str(folder.path), None)
+        key = str(folder.path)
+        task = self._accounts.pop(key, None)
+        self._awake.pop(key, None)
         if task is not None:
-            await (await task).close()
+            account = await task
+            await asyncio.shield(self._closing.setdefault(key, asyncio.create_task(self._close(key, account))))
 
     async def close(self) -> None:
         """Finish and close all accounts."""

@@ -1,6 +1,5 @@
 """Who is here: look-ups behind a cache, and the changes that commands make."""
 
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,6 +66,7 @@ class Directory:
         self._cache: dict[str, Entry] = {}
         self._domains: frozenset[str] | None = None
         self.generation = 0
+        self._revocations: dict[str, int] = {}
         self.on_revoked: list[Callable[[str], None]] = []
 
     def folder(self, record: AccountRecord) -> AccountFolder:
@@ -120,7 +120,8 @@ class Directory:
         """Whether an account may send as an address: its own, its +tags, aliases that end in it alone."""
         key = address.key
         local, _, domain = key.rpartition("@")
-        for candidate in dict.fromkeys((key, f"{local.partition('+')[0]}@{domain}")):
+        base = local.partition("+")[0]
+        for candidate in dict.fromkeys((key, f"{base}@{domain}") if base else (key,)):
             if candidate == account.address:
                 return True
             seen = set()
@@ -146,7 +147,12 @@ class Directory:
             self._cache.clear()
             self._domains = None
 
+    def revocations(self, key: str) -> int:
+        """How often what was proved for an account became void: the same number twice means that it still holds."""
+        return self._revocations.get(key, 0)
+
     def _revoke(self, key: str) -> None:
+        self._revocations[key] = self.revocations(key) + 1
         for callback in self.on_revoked:
             callback(key)
 
@@ -168,10 +174,13 @@ class Directory:
     async def accounts(self) -> list[dict[str, Any]]:
         return await self._database.run(_list_accounts)
 
-    async def set_password(self, key: str, hashed: str, *, revoke: bool = True) -> None:
+    async def set_password(self, key: str, hashed: str) -> None:
         await self._update(key, {"password": hashed})
-        if revoke:
-            self._revoke(key)
+        self._revoke(key)
+
+    async def improve_password(self, key: str, old: str, better: str) -> None:
+        """Another hash of the same password, unless it was changed meanwhile."""
+        await self._change(_improve_password, key, old, better)
 
     async def set_disabled(self, key: str, disabled: bool) -> None:
         await self._update(key, {"disabled": disabled})
@@ -220,7 +229,6 @@ class Directory:
 def folder_name(address: Address, taken: set[str]) -> str:
     """Where a new account's mail goes: percent-encoded, and never a folder that another account had."""
     local = quote(address.key.rpartition("@")[0], safe="+_=-").replace("~", "%7E")
-    local = re.sub(r"[A-Z]", lambda found: f"%{ord(found[0]):02X}", local) if not local.startswith("%") else local
     local = local.replace(".", "%2E") if local.startswith(".") or local.endswith(".") else local
     name = f"{address.domain}/{local}"
     number = 1
@@ -296,6 +304,11 @@ def _list_accounts(connection: Connection) -> list[dict[str, Any]]:
 
 def _update_account(connection: Connection, key: str, values: dict[str, Any]) -> int:
     return connection.execute(update(account_table).where(account_table.c.address == key).values(**values)).rowcount
+
+
+def _improve_password(connection: Connection, key: str, old: str, better: str) -> None:
+    where = (account_table.c.address == key, account_table.c.password == old)
+    connection.execute(update(account_table).where(*where).values(password=better))
 
 
 def _remove_account(connection: Connection, key: str) -> None:

@@ -1,6 +1,7 @@
 """Proving passwords: Argon2id in two threads, imported hashes once, app passwords first, and a short memory of proofs."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import re
@@ -9,20 +10,26 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import argon2
+import bcrypt
 from argon2.exceptions import Argon2Error, InvalidHashError
 from passlib import hash as schemes
+from passlib.exc import PasslibSecurityError
 
+from mailstack.message.address import parse_address
 from mailstack.store.users.directory import AccountRecord, Directory
 
 THREADS = 2
 WAITING = 200  # proofs that may wait; more are told to come again
+WAITING_EACH = 20  # for one address, so that guesses at one account keep nobody else out
 PROOF_SECONDS = 300.0
 PROOFS = 20_000
 LONGEST = 1000
+PBKDF2_ROUNDS = 1_000_000
+BCRYPT_OCTETS = 72  # what bcrypt reads of a password; the rest never counted
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # What an unknown user's password is compared with, so that it costs the same.
 _NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Gpz1ZcWmY0BqXK1VJcvwfYNkvQyTiQ4FTMwS0MzUGt0"
@@ -35,12 +42,18 @@ class Refusal(Enum):
     BUSY = "busy"  # too many wait; come again
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Proof:
     digest: bytes
-    generation: int
     until: float
-    account: str
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One proof at a time for an address."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
 
 
 def hash_password(password: str) -> str:
@@ -71,7 +84,7 @@ def app_digest(text: str) -> str:
 def known_scheme(hashed: str) -> bool:
     """Whether an imported hash can be checked."""
     found = _SCHEME.fullmatch(hashed)
-    return found is not None and found[1].upper().partition(".")[0] in _CHECKS
+    return found is not None and found[1].upper() in _CHECKS
 
 
 def _argon(password: str, hashed: str) -> bool:
@@ -88,15 +101,37 @@ def _passlib(name: str, ident: str = "") -> Callable[[str, str], bool]:
     return check
 
 
+def _bcrypt(password: str, hashed: str) -> bool:
+    # The library refuses longer ones; Dovecot and all who made such hashes cut them.
+    return bcrypt.checkpw(password.encode()[:BCRYPT_OCTETS], hashed.encode("ascii"))
+
+
+def _digest_of(name: str) -> Callable[[str, str], bool]:
+    def check(password: str, hashed: str) -> bool:
+        return hmac.compare_digest(base64.b64encode(hashlib.new(name, password.encode()).digest()), hashed.encode())
+
+    return check
+
+
+def _pbkdf2(password: str, hashed: str) -> bool:
+    """`$1$salt$rounds$hex`."""
+    _, version, salt, rounds, made = hashed.split("$")
+    if version != "1" or not 0 < int(rounds) <= PBKDF2_ROUNDS:
+        return False
+    return hmac.compare_digest(hashlib.pbkdf2_hmac("sha1", password.encode(), salt.encode(), int(rounds)).hex(), made)
+
+
 def _plain(password: str, hashed: str) -> bool:
     return hmac.compare_digest(password.encode(), hashed.encode())
 
 
 def _crypt(password: str, hashed: str) -> bool:
     """A hash as the system writes it: the sign tells the scheme."""
-    for sign, name in (("$6$", "sha512_crypt"), ("$5$", "sha256_crypt"), ("$1$", "md5_crypt"), ("$2", "bcrypt")):
+    for sign, name in (("$6$", "sha512_crypt"), ("$5$", "sha256_crypt"), ("$1$", "md5_crypt")):
         if hashed.startswith(sign):
             return bool(getattr(schemes, name).verify(password, hashed))
+    if hashed.startswith("$2"):
+        return _bcrypt(password, hashed)
     if hashed.startswith("$argon2"):
         return _argon(password, hashed)
     return bool(getattr(schemes, "des_crypt").verify(password, hashed))  # noqa: B009 - made at run time by the library
@@ -111,11 +146,16 @@ _CHECKS: dict[str, Callable[[str, str], bool]] = {
     "SHA512-CRYPT": _passlib("sha512_crypt"),
     "SHA256-CRYPT": _passlib("sha256_crypt"),
     "MD5-CRYPT": _passlib("md5_crypt"),
-    "BLF-CRYPT": _passlib("bcrypt"),
+    "BLF-CRYPT": _bcrypt,
     "SSHA": _passlib("ldap_salted_sha1", "{SSHA}"),
     "SSHA256": _passlib("ldap_salted_sha256", "{SSHA256}"),
     "SSHA512": _passlib("ldap_salted_sha512", "{SSHA512}"),
     "SMD5": _passlib("ldap_salted_md5", "{SMD5}"),
+    "DES-CRYPT": _passlib("des_crypt"),
+    "MD5": _passlib("md5_crypt"),
+    "PBKDF2": _pbkdf2,
+    "SHA256": _digest_of("sha256"),
+    "SHA512": _digest_of("sha512"),
     "SHA": _passlib("ldap_sha1", "{SHA}"),
     "SHA1": _passlib("ldap_sha1", "{SHA}"),
     "LDAP-MD5": _passlib("ldap_md5", "{MD5}"),
@@ -128,10 +168,10 @@ def check_hash(password: str, hashed: str) -> bool:
     found = _SCHEME.fullmatch(hashed)
     if found is None:
         return False
-    check = _CHECKS.get(found[1].upper().partition(".")[0])
+    check = _CHECKS.get(found[1].upper())
     try:
         return check is not None and check(password, found[2])
-    except (ValueError, TypeError, UnicodeError):
+    except (ValueError, TypeError, UnicodeError, PasslibSecurityError):
         return False
 
 
@@ -144,75 +184,77 @@ class PasswordChecker:
         self._key = secrets.token_bytes(32)
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="password")
         self._waiting = 0
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, _Turn] = {}
         self._proofs: OrderedDict[str, _Proof] = OrderedDict()
         directory.on_revoked.append(self.forget)
 
     def forget(self, account: str) -> None:
         """Void what was proved for an account."""
-        for login in [login for login, proof in self._proofs.items() if proof.account == account]:
-            del self._proofs[login]
+        self._proofs.pop(account, None)
 
     def _digest(self, password: str) -> bytes:
         return hmac.digest(self._key, password.encode("utf-8", "surrogateescape"), "sha256")
 
     async def verify(self, login: str, password: str) -> AccountRecord | Refusal:
-        """The account whose password this is, or why not."""
+        """The account whose password this is, or why not. Nothing was revoked between the proof and the return."""
         if len(password) > LONGEST or len(login) > 320 or "\0" in password:
             return Refusal.WRONG
-        login = login.lower()
-        digest = self._digest(password)
-        proved = await self._remembered(login, digest)
+        try:
+            # One form for all spellings of an address, so that they share one turn.
+            key = parse_address(login).key
+            digest = self._digest(password)
+        except ValueError:
+            key, digest = "", b""  # nobody's; it costs the same
+        proved = await self._remembered(key, digest)
         if proved is not None:
             return proved
-        if self._waiting >= WAITING:
+        turn = self._turns.setdefault(key, _Turn())
+        if self._waiting >= WAITING or turn.waiting >= WAITING_EACH:
             return Refusal.BUSY
         self._waiting += 1
-        lock = self._locks.setdefault(login, asyncio.Lock())
+        turn.waiting += 1
         try:
-            async with lock:
-                proved = await self._remembered(login, digest)
-                return proved if proved is not None else await self._prove(login, password, digest)
+            async with turn.lock:
+                proved = await self._remembered(key, digest)
+                return proved if proved is not None else await self._prove(key, password, digest)
         finally:
             self._waiting -= 1
-            if not lock.locked():
-                self._locks.pop(login, None)
+            turn.waiting -= 1
+            if not turn.waiting:
+                self._turns.pop(key, None)
 
-    async def _remembered(self, login: str, digest: bytes) -> AccountRecord | None:
-        proof = self._proofs.get(login)
+    async def _remembered(self, key: str, digest: bytes) -> AccountRecord | None:
+        record = (await self._directory.entry(key)).account
+        proof = self._proofs.get(key)
         if proof is None:
             return None
         if proof.until < self._clock():
-            del self._proofs[login]
+            del self._proofs[key]
             return None
         if not hmac.compare_digest(proof.digest, digest):
             return None
-        record = await self._directory.account(login)
         return record if record is not None and not record.disabled else None
 
-    async def _prove(self, login: str, password: str, digest: bytes) -> AccountRecord | Refusal:
-        record = await self._directory.account(login)
-        looks_like_app = len(password.replace("-", "").replace(" ", "")) == 28
-        if record is not None and not record.disabled and looks_like_app:
-            owner = await self._directory.app_password(app_digest(password))
-            if owner == record.address:
-                self._remember(login, digest, record)
-                return record
-        loop = asyncio.get_running_loop()
-        hashed = record.password if record is not None else "{ARGON2ID}" + _NOBODY
-        right = await loop.run_in_executor(self._executor, check_hash, password, hashed)
-        if not right or record is None or record.disabled:
+    async def _prove(self, key: str, password: str, digest: bytes) -> AccountRecord | Refusal:
+        revocations = self._directory.revocations(key)
+        record = (await self._directory.entry(key)).account
+        right = False
+        if record is not None and not record.disabled and len(password.replace("-", "").replace(" ", "")) == 28:
+            right = await self._directory.app_password(app_digest(password)) == record.address
+        if not right:
+            loop = asyncio.get_running_loop()
+            hashed = record.password if record is not None else "{ARGON2ID}" + _NOBODY
+            right = await loop.run_in_executor(self._executor, check_hash, password, hashed)
+            if right and record is not None and not record.disabled and not hashed.startswith("{ARGON2ID}"):
+                better = await loop.run_in_executor(self._executor, hash_password, password)
+                await self._directory.improve_password(key, hashed, better)
+        # Hashing takes its time: the password may have been changed, the account switched off or removed meanwhile.
+        if not right or record is None or record.disabled or self._directory.revocations(key) != revocations:
             return Refusal.WRONG
-        if not record.password.startswith("{ARGON2ID}"):
-            better = await loop.run_in_executor(self._executor, hash_password, password)
-            await self._directory.set_password(record.address, better, revoke=False)
-        self._remember(login, digest, record)
-        return record
-
-    def _remember(self, login: str, digest: bytes, record: AccountRecord) -> None:
-        self._proofs[login] = _Proof(digest, self._directory.generation, self._clock() + PROOF_SECONDS, record.address)
+        self._proofs[key] = _Proof(digest, self._clock() + PROOF_SECONDS)
         while len(self._proofs) > PROOFS:
             self._proofs.popitem(last=False)
+        return record
 
     def close(self) -> None:
         self._executor.shutdown(cancel_futures=True)
