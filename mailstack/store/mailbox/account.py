@@ -16,13 +16,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from msgspec import structs
 
 from mailstack.log import get_logger
 from mailstack.message.flag import SYSTEM, Flags
+from mailstack.store.batching import Batcher
 from mailstack.store.disk import Disk
 from mailstack.store.errors import (
     MailboxExists,
@@ -57,7 +57,7 @@ from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, no
 from mailstack.store.mailbox.index import Index, Snapshot
 from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
-from mailstack.store.mailbox.maildir import Maildir
+from mailstack.store.mailbox.maildir import Draft, Maildir, Naming, give_names, write_drafts
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.scan import Known, folder_times, rename_adopted, scan
 from mailstack.store.mailbox.values import (
@@ -81,6 +81,7 @@ R = TypeVar("R")
 log = get_logger()
 
 SNAPSHOT_ROWS = 300
+ROWS_SECONDS = 1.0  # how long rows that the files repeat may wait
 TRAILING_MANY = 20_000
 RESCAN_SECONDS = 30.0
 STALE_TEMPORARY = 36 * 3600
@@ -96,15 +97,13 @@ PROVISIONED = (
 
 @dataclass(slots=True)
 class Write:
-    """What one hop to a thread makes durable, in this order."""
+    """What is made durable, in this order: names, folders, the row that answers stand on."""
 
-    entry: Entry
-    marks: list[tuple[Path, Marks]] = field(default_factory=list)
-    keywords: list[tuple[Path, list[str | None]]] = field(default_factory=list)
-    renames: list[tuple[bytes, bytes]] = field(default_factory=list)
+    naming: Naming
+    entry: Entry = field(default_factory=lambda: Entry([]))
     sync_first: list[bytes] = field(default_factory=list)  # paths whose folders must be durable before the commit
     deliveries: list[tuple[str, int, int]] = field(default_factory=list)
-    flush: bool = True  # the row itself; False where the files say the same
+    told_by_files: bool = False  # the row says only what the files say: it may follow later
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +116,8 @@ class Surroundings:
     randomness: random.Random
     host: str
     answers: answers.AnswerCache
+    drafts: Batcher[Draft, int]
+    namings: Batcher[Naming, None]
 
 
 class Account:
@@ -137,6 +138,9 @@ class Account:
         self._pending: dict[str, list[Fact]] = {}
         self._turn = asyncio.Lock()
         self._rows = 0
+        self._unwritten: list[Entry] = []  # rows that follow soon: the files say the same
+        self._rows_timer: asyncio.TimerHandle | None = None
+        self._rows_task: asyncio.Task[None] | None = None
         self._last_row = 0
         self._closed_row = 0
         self._suspicious = False
@@ -191,7 +195,9 @@ class Account:
         is_new = not self.maildir.root.exists()
         for path in (*reversed(self.folder.path.parents), self.folder.path, self.folder.index.parent):
             if not path.exists():
-                disk.mkdir(path)
+                # Another account of the same domain may make it at the same moment.
+                with contextlib.suppress(FileExistsError):
+                    disk.mkdir(path)
                 disk.sync_folder(path.parent)
         self.index = Index(self.folder.index, disk)
         self._heads = self.index.heads()
@@ -271,6 +277,11 @@ class Account:
 
     async def close(self) -> None:
         """Finish what is promised, write snapshots."""
+        if self._rows_timer is not None:
+            self._rows_timer.cancel()
+            self._rows_timer = None
+        if self._rows_task is not None:
+            await self._rows_task
         async with self._turn:
             await self._settled()
             if self._keeper is not None:
@@ -313,6 +324,7 @@ class Account:
             self._heads[snapshot.mailbox] = snapshot.head
             state.dirty.difference_update(snapshot.segments)
         self._rows = 0
+        self._unwritten.clear()
 
     async def _durably(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """A hop that writes. After a failure, the index is opened anew and rows that were not answered are taken back."""
@@ -337,25 +349,22 @@ class Account:
 
     # Commits --------------------------------------------------------------------------------------------------------
 
-    def _write(self, write: Write, closed: int) -> int:
-        """In a thread: names first, then files, then the row that answers stand on."""
-        for path, new_marks in write.marks:
-            marks.write(self._with.disk, path, new_marks)
-        for path, names in write.keywords:
-            keywords.write(self._with.disk, path, names)
+    def _write(self, write: Write, entries: list[Entry], closed: int) -> int:
+        """In a thread."""
         if write.sync_first:
             self.maildir.sync_parents(write.sync_first)
-        self.maildir.rename_all(write.renames)
+        problem = give_names([write.naming])[0]
+        if problem is not None:
+            raise problem
         try:
-            return self.index.commit(write.entry, closed, write.deliveries, flush=write.flush)
+            return self.index.commit(entries, closed, write.deliveries)
         except BaseException:
-            for source, target in reversed(write.renames):
-                with contextlib.suppress(OSError):
-                    os.rename(self.maildir.path(target), self.maildir.path(source))
+            self.maildir.take_back(write.naming.renames)
             raise
 
     async def _commit(self, write: Write, touched: list[Mailbox], origin: object = None) -> None:
         """In the turn: make it durable, apply it, tell the sessions."""
+        new_marks: list[tuple[Mailbox, Marks]] = []
         for mailbox in touched:
             path = self.maildir.folder_path(mailbox.folder)
             uid_next, modseq = mailbox.loaded.uid_next, mailbox.loaded.highest_modseq
@@ -367,10 +376,22 @@ class Account:
                             uid_next = max(uid_next, max(unpack("I", fact.uids)) + 1)
             raised = mailbox.marks.raised(uid_next, modseq)
             if raised is not None:
-                write.marks.append((path, raised))
-                mailbox.marks = raised
-        self._last_row = await self._durably(self._write, write, self._closed_row)
+                write.naming.marks.append((path, raised))
+                new_marks.append((mailbox, raised))
+        if write.told_by_files and self.index.marked and not self._suspicious:
+            try:
+                await self._with.namings.do(write.naming)
+            except OSError as problem:
+                raise from_os_error(problem) from problem
+            self._unwritten.append(write.entry)
+            self._write_rows_soon()
+        else:
+            entries = [*self._unwritten, write.entry]
+            self._last_row = await self._durably(self._write, write, entries, self._closed_row)
+            self._unwritten.clear()
         self._rows += 1
+        for mailbox, raised in new_marks:
+            mailbox.marks = raised
         for mailbox in touched:
             mailbox.own_changes = True
         by_id = {mailbox.id: mailbox for mailbox in touched}
@@ -386,6 +407,24 @@ class Account:
             self._trail(self._last_row, list(write.entry.operations))
         for mailbox, change in published:
             mailbox.publish(change)
+
+    def _write_rows_soon(self) -> None:
+        if self._rows_timer is None:
+            self._rows_timer = asyncio.get_running_loop().call_later(ROWS_SECONDS, self._begin_rows)
+
+    def _begin_rows(self) -> None:
+        self._rows_timer = None
+        self._rows_task = asyncio.create_task(self._write_rows())
+
+    async def _write_rows(self) -> None:
+        """Spare a start after a crash the look at the folders."""
+        async with self._turn:
+            if self._unwritten:
+                with contextlib.suppress(StoreProblem):
+                    self._last_row = await self._durably(
+                        self.index.commit, list(self._unwritten), self._closed_row, flush=False
+                    )
+                    self._unwritten.clear()
 
     def _trail(self, row: int, operations: list[Operation]) -> None:
         self._trailing.append((row, operations))
@@ -537,7 +576,7 @@ class Account:
                 Rename(os.fsencode(self._mailboxes[name].folder), os.fsencode(to_folder(target)))
                 for name, target in moving.items()
             ]
-            await self._commit(Write(Entry([], operations)), [])
+            await self._commit(Write(Naming(self.maildir), Entry([], operations)), [])
             await self._settled()
             for name, target in moving.items():
                 mailbox = self._mailboxes.pop(name)
@@ -609,8 +648,12 @@ class Account:
         self.used()
         unique = message.unique or self.new_unique()
         temporary = mailbox.temporary(f"{unique}.{self._with.randomness.getrandbits(32):08x}")
+        draft = Draft(self.maildir, temporary, message.prefix, message.content)
         try:
-            size = await self.hop(self.maildir.write_temporary, temporary, message.prefix, message.content)
+            if message.content.descriptor is None:
+                size = await self._with.drafts.do(draft)
+            else:
+                size = await self.hop(_write_large, draft)
         except OSError as problem:
             raise from_os_error(problem) from problem
         date = int(self._with.clock() if message.internal_date is None else message.internal_date)
@@ -685,7 +728,7 @@ class Account:
         room = None
         if self.quota is not None:
             room = self.quota - (await self.usage()).octets
-        write = Write(Entry([]))
+        write = Write(Naming(self.maildir))
         touched: dict[str, Mailbox] = {}
         groups: dict[tuple[str, bool], list[tuple[int, int, Prepared, bytes]]] = {}
         next_uids: dict[str, int] = {}
@@ -718,7 +761,7 @@ class Account:
                     operations.append(Rename(one.temporary, target))
                     write.sync_first.append(one.temporary)
                 else:
-                    write.renames.append((one.temporary, target))
+                    write.naming.renames.append((one.temporary, target))
                 groups.setdefault((mailbox.id, fresh), []).append((uid, flags, one, base))
                 if one.once:
                     done[one.unique] = uid
@@ -732,8 +775,7 @@ class Account:
                 modseqs[key] += 1
                 changes.append(MailboxFacts(key, [_added(modseqs[key], rows, fresh)]))
             write.entry = Entry(changes, operations)
-            # Each file is in its folder with its UID, flushed: the row only says so again.
-            write.flush = bool(operations or write.deliveries)
+            write.told_by_files = not operations and not write.deliveries
             await self._commit(write, list(touched.values()))
         for future, appended in answers_to:
             if not future.done():
@@ -743,7 +785,7 @@ class Account:
         """Letters for keywords that the mailbox did not have."""
         names = keywords.assign(mailbox.loaded.keywords, wanted, mailbox.loaded.letters_in_use()) if wanted else None
         if names is not None:
-            write.keywords.append((self.maildir.folder_path(mailbox.folder), names))
+            write.naming.keywords.append((self.maildir.folder_path(mailbox.folder), names))
             mailbox.loaded.keywords = names
 
     # Changing -------------------------------------------------------------------------------------------------------
@@ -761,7 +803,7 @@ class Account:
         """See Mailbox.store."""
         async with self._turn:
             state = mailbox.loaded
-            write = Write(Entry([]))
+            write = Write(Naming(self.maildir))
             if how is How.REMOVE:
                 known = {name.lower() for name in state.keywords if name is not None}
                 names = frozenset(name for name in names if name.lower() in known)
@@ -781,8 +823,8 @@ class Account:
                     values.append(new)
                     operations.append(Rename(mailbox.path(place), mailbox.target(state.bases[place], new)))
             if not changed:
-                if write.keywords:
-                    await self._durably(self._write_keywords, write)
+                if write.naming.keywords:
+                    await self._durably(self._write_keywords, write.naming)
                 return Stored((), tuple(modified), state.highest_modseq)
             modseq = state.highest_modseq + 1
             fact = Flagged(modseq, pack("I", changed), pack("Q", values))
@@ -791,8 +833,8 @@ class Account:
             await self._after_turn()
             return Stored(tuple(changed), tuple(modified), modseq)
 
-    def _write_keywords(self, write: Write) -> None:
-        for path, names in write.keywords:
+    def _write_keywords(self, naming: Naming) -> None:
+        for path, names in naming.keywords:
             keywords.write(self._with.disk, path, names)
 
     async def expunge(self, mailbox: Mailbox, uids: Sequence[int], force: bool) -> tuple[int, ...]:
@@ -806,7 +848,8 @@ class Account:
             gone = [state.uids[place] for place in places]
             operations: list[Operation] = [Unlink(mailbox.path(place)) for place in places]
             fact = Gone(state.highest_modseq + 1, pack("I", gone))
-            await self._commit(Write(Entry([MailboxFacts(mailbox.id, [fact])], operations)), [mailbox])
+            entry = Entry([MailboxFacts(mailbox.id, [fact])], operations)
+            await self._commit(Write(Naming(self.maildir), entry), [mailbox])
             await self._after_turn()
             return tuple(gone)
 
@@ -823,7 +866,7 @@ class Account:
                 size = sum(state.sizes[place] for place in places)
                 if (await self.usage()).octets + size > self.quota:
                     raise OverQuota
-            write = Write(Entry([]))
+            write = Write(Naming(self.maildir))
             wanted = {name for flags in {state.flags[place] for place in places} for name in mailbox.keyword_names(flags)}
             self._take_keywords(target, frozenset(wanted), write)
             mapped: dict[int, int] = {}
@@ -914,7 +957,7 @@ class Account:
             facts.append(Gone(modseq, pack("I", found.gone)))
         if facts:
             state.keywords = await self.hop(keywords.read, self.maildir.folder_path(mailbox.folder))
-            await self._commit(Write(Entry([MailboxFacts(mailbox.id, facts)])), [mailbox])
+            await self._commit(Write(Naming(self.maildir), Entry([MailboxFacts(mailbox.id, facts)])), [mailbox])
             log.info(
                 "store.adopted", mailbox=mailbox.name, added=len(found.adoptions), flags=len(found.flags), gone=len(found.gone)
             )
@@ -954,6 +997,14 @@ class Account:
             if pack:
                 with contextlib.suppress(sqlite3.Error, OSError):
                     await self.hop(self.index.cache, mailbox, kind, {number: answers.dump(pack)})
+
+
+def _write_large(draft: Draft) -> int:
+    """By itself: others need not wait for it."""
+    result = write_drafts([draft])[0]
+    if isinstance(result, OSError):
+        raise result
+    return result
 
 
 def _renumbered(base: bytes, uid_validity: int, uid: int) -> bytes:

@@ -62,7 +62,7 @@ class Index:
         self._lock = threading.Lock()  # caches are read beside the account's turn
         self.fresh = False  # the file was not there, or could not be read
         self.unclean = False  # its last user did not close it: commits that were not flushed may be lost
-        self._marked = False
+        self.marked = False  # rows may be missing from now on: a start after a crash must know
         self._open_connection: sqlite3.Connection | None = self._open()
 
     @property
@@ -96,7 +96,7 @@ class Index:
         if version == 0:
             self.fresh = True
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
-        elif not self._marked:
+        elif not self.marked:
             self.unclean = connection.execute("PRAGMA application_id").fetchone()[0] == IN_USE
         return connection
 
@@ -130,7 +130,7 @@ class Index:
     @_locked
     def close(self, *, clean: bool) -> None:
         """`clean`: a snapshot says all; nothing of ours can be lost."""
-        if clean and self._marked:
+        if clean and self.marked:
             connection = self._connection
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA application_id=0")
@@ -153,29 +153,33 @@ class Index:
         return [row[0] for row in self._connection.execute(query, (mailbox,))]
 
     @_locked
-    def commit(self, entry: Entry, closed: int, deliveries: Iterable[tuple[str, int, int]] = (), *, flush: bool = True) -> int:
-        """One commit: the entry, the highest row whose operations are done, names of deliveries. The row's number.
+    def commit(
+        self, entries: Iterable[Entry], closed: int, deliveries: Iterable[tuple[str, int, int]] = (), *, flush: bool = True
+    ) -> int:
+        """One commit: the entries, the highest row whose operations are done, names of deliveries. The last row's number.
 
         Without `flush` a power cut may take it back: only for what the Maildir itself tells (a file with its UID, durable
         in its folder). The first commit is always flushed, with the mark that says that some may be lost.
         """
         connection = self._connection
-        flush = flush or not self._marked
-        connection.execute(f"PRAGMA synchronous={'FULL' if flush else 'NORMAL'}")
+        connection.execute(f"PRAGMA synchronous={'FULL' if flush or not self.marked else 'NORMAL'}")
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if not self._marked:
+            if not self.marked:
                 connection.execute(f"PRAGMA application_id={IN_USE}")
             if closed:
                 connection.execute("UPDATE journal SET open=0 WHERE open=1 AND seq<=?", (closed,))
             connection.executemany("INSERT OR IGNORE INTO delivered VALUES (?,?,?)", deliveries)
-            cursor = connection.execute("INSERT INTO journal (entry, open) VALUES (?,?)", (dump(entry), bool(entry.operations)))
+            last = 0
+            for entry in entries:
+                row = (dump(entry), bool(entry.operations))
+                last = connection.execute("INSERT INTO journal (entry, open) VALUES (?,?)", row).lastrowid or 0
             self._disk.commit(connection)
         except BaseException:
             connection.rollback()
             raise
-        self._marked = True
-        return int(cursor.lastrowid or 0)
+        self.marked = True
+        return last
 
     @_locked
     def delivered(self, names: list[str]) -> dict[str, int]:

@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from mailstack.store.batching import Batcher
 from mailstack.store.disk import Disk
 from mailstack.store.mailbox.account import Account, Surroundings
 from mailstack.store.mailbox.answers import AnswerCache
 from mailstack.store.mailbox.filename import safe_host
+from mailstack.store.mailbox.maildir import give_names, write_drafts
 from mailstack.store.mailbox.values import AccountFolder
 
 OPEN_ACCOUNTS = 256
@@ -37,6 +39,8 @@ class Mailboxes:
             randomness=randomness or random.SystemRandom(),
             host=safe_host(hostname),
             answers=AnswerCache(),
+            drafts=Batcher(self._executor, write_drafts, lanes=2),
+            namings=Batcher(self._executor, give_names, lanes=1),
         )
         self._limit = limit
         self._awake: OrderedDict[str, Account] = OrderedDict()

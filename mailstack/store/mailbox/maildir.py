@@ -1,19 +1,44 @@
 """Blocking work on an account's Maildir: writing, renaming, reading. Paths are bytes below the Maildir."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailstack.store.content import Content
 from mailstack.store.disk import Disk
 from mailstack.store.errors import MessageGone
+from mailstack.store.mailbox import keywords, marks
 from mailstack.store.mailbox.facts import Link, Operation, Rename, Unlink
 from mailstack.store.mailbox.filename import split
+from mailstack.store.mailbox.marks import Marks
 
 FOLDERS = (b"tmp", b"new", b"cur")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that is to lie in tmp/, flushed."""
+
+    maildir: Maildir
+    name: bytes
+    prefix: bytes
+    content: Content
+
+
+@dataclass(slots=True)
+class Naming:
+    """What gives messages their names, in this order: marks, keywords, renames. Durable before anything is answered."""
+
+    maildir: Maildir
+    marks: list[tuple[Path, Marks]] = field(default_factory=list)
+    keywords: list[tuple[Path, list[str | None]]] = field(default_factory=list)
+    renames: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 class Maildir:
@@ -43,25 +68,27 @@ class Maildir:
         self.disk.sync_folder(path)
         self.disk.sync_folder(path.parent)
 
-    def write_temporary(self, name: bytes, prefix: bytes, content: Content) -> int:
-        """Put a message in its place in tmp/, flushed. Its size in octets."""
-        path = self.path(name)
+    def create_draft(self, draft: Draft) -> int:
+        """Put a message in its place in tmp/, not flushed yet. The open descriptor."""
+        path = self.path(draft.name)
+        content = draft.content
         descriptor = self.disk.create(path)  # type: ignore[arg-type]
         try:
             if content.descriptor is None:
-                self.disk.write(descriptor, prefix + content.bytes() if prefix else content.bytes())
+                self.disk.write(descriptor, draft.prefix + content.bytes() if draft.prefix else content.bytes())
             else:
-                if prefix:
-                    self.disk.write(descriptor, prefix)
+                if draft.prefix:
+                    self.disk.write(descriptor, draft.prefix)
                 self.disk.copy(content.descriptor, descriptor, content.size)
-            self.disk.sync(descriptor)
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            self.drop_draft(draft, descriptor)
             raise
-        finally:
-            self.disk.close(descriptor)
-        return len(prefix) + content.size
+        return descriptor
+
+    def drop_draft(self, draft: Draft, descriptor: int) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self.path(draft.name))
+        self.disk.close(descriptor)
 
     def discard(self, names: Iterable[bytes]) -> None:
         for name in names:
@@ -69,18 +96,18 @@ class Maildir:
                 self.disk.unlink(self.path(name))  # type: ignore[arg-type]
 
     def rename_all(self, pairs: list[tuple[bytes, bytes]]) -> None:
-        """Rename and flush the folders that received something. On failure what was renamed goes back."""
-        done: list[tuple[bytes, bytes]] = []
-        try:
-            for source, target in pairs:
+        """Rename; on failure what was renamed goes back. The folders are not flushed yet."""
+        for number, (source, target) in enumerate(pairs):
+            try:
                 self.disk.rename(self.path(source), self.path(target))  # type: ignore[arg-type]
-                done.append((source, target))
-            self.sync_parents(target for _, target in pairs)
-        except OSError:
-            for source, target in reversed(done):
-                with contextlib.suppress(OSError):
-                    os.rename(self.path(target), self.path(source))
-            raise
+            except OSError:
+                self.take_back(pairs[:number])
+                raise
+
+    def take_back(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        for source, target in reversed(pairs):
+            with contextlib.suppress(OSError):
+                os.rename(self.path(target), self.path(source))
 
     def sync_parents(self, paths: Iterable[bytes]) -> None:
         for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in paths):
@@ -245,3 +272,55 @@ def _read_all(descriptor: int, start: int, length: int) -> bytes:
 def to_wire(data: bytes) -> bytes:
     """Bare LF becomes CRLF; what has CRLF stays."""
     return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def write_drafts(drafts: list[Draft]) -> list[int | OSError]:
+    """All of them written, then all of them flushed. Each one's size in octets, or why it could not be."""
+    results: list[int | OSError] = []
+    descriptors: list[int | None] = []
+    for draft in drafts:
+        try:
+            descriptors.append(draft.maildir.create_draft(draft))
+            results.append(len(draft.prefix) + draft.content.size)
+        except OSError as problem:
+            descriptors.append(None)
+            results.append(problem)
+    for number, (draft, descriptor) in enumerate(zip(drafts, descriptors, strict=True)):
+        if descriptor is None:
+            continue
+        try:
+            draft.maildir.disk.sync(descriptor)
+            draft.maildir.disk.close(descriptor)
+        except OSError as problem:
+            results[number] = problem
+            draft.maildir.drop_draft(draft, descriptor)
+    return results
+
+
+def give_names(namings: list[Naming]) -> list[OSError | None]:
+    """All of them renamed, then each folder flushed once. A failed one has its messages back in tmp/."""
+    results: list[OSError | None] = []
+    folders: dict[bytes, list[int]] = {}
+    for number, naming in enumerate(namings):
+        maildir = naming.maildir
+        try:
+            for path, new_marks in naming.marks:
+                marks.write(maildir.disk, path, new_marks)
+            for path, names in naming.keywords:
+                keywords.write(maildir.disk, path, names)
+            maildir.rename_all(naming.renames)
+            results.append(None)
+        except OSError as problem:
+            results.append(problem)
+            continue
+        for parent in dict.fromkeys(target.rpartition(b"/")[0] for _, target in naming.renames):
+            folders.setdefault(maildir.path(parent), []).append(number)
+    for folder, numbers in folders.items():
+        try:
+            namings[numbers[0]].maildir.disk.sync_folder(folder)  # type: ignore[arg-type]
+        except OSError as problem:
+            for number in numbers:
+                if results[number] is None:
+                    results[number] = problem
+                    namings[number].maildir.take_back(namings[number].renames)
+    return results
