@@ -8,6 +8,7 @@ import ssl
 import zlib
 from typing import TYPE_CHECKING
 
+from mailstack.imap.answers import bad
 from mailstack.imap.capability import capabilities
 from mailstack.imap.session import Session, State
 from mailstack.imap.table import HANDLERS
@@ -15,7 +16,7 @@ from mailstack.log import get_logger
 from mailstack.store.content import Content
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.framing import CommandLine, Framer, LiteralData, NeedLiteral, Violation, is_message
-from mailstack.wire.imap.grammar import NESTING_LIMIT, parse
+from mailstack.wire.imap.grammar import parse
 from mailstack.wire.imap.scanner import CommandProblem
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ LINE_AFTER_LOGIN = 65536
 LITERALS_AFTER_LOGIN = 1 << 20
 WRITE_AT = 65536  # octets of answers that are gathered before they are written
 PENDING_LIMIT = 1 << 20  # octets of input that may wait
+INFLATE_AT_ONCE = 65536
+APPEND_AT_ONCE = 100  # messages of one MULTIAPPEND
+APPEND_IN_MEMORY = 512 * 1024  # octets of them that are not put into files
+EVENTS_AT_ONCE = 32  # commands, or pieces of input, between two looks at the other clients
 BAD_LIMIT = 20
 LOGIN_SECONDS = 180.0
 IDLE_SECONDS = 1860.0  # RFC 9051 5.4: at least 30 minutes
@@ -45,6 +50,7 @@ class Connection(asyncio.Protocol):
         "_counted",
         "_drained",
         "_inflate",
+        "_inflated_more",
         "_more",
         "_out",
         "_out_size",
@@ -84,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._compress: zlib._Compress | None = None
         self._inflate: zlib._Decompress | None = None
+        self._inflated_more = False
         self._compressed = b""
         self._reading_paused = False
         self._upgrading = False
@@ -158,6 +165,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        self.last_heard = asyncio.get_running_loop().time()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
@@ -215,11 +223,15 @@ class Connection(asyncio.Protocol):
         """Run commands while there is input."""
         session = self.session
         assert session is not None
+        steps = 0
         try:
             while not self.closing:
+                steps += 1
+                if steps % EVENTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 event = self.framer.next_event()
                 if event is None:
-                    if self._compressed and self._inflate_some():
+                    if self._inflate_some():
                         continue
                     break
                 await self._handle(session, event)
@@ -242,14 +254,20 @@ class Connection(asyncio.Protocol):
 
     def _inflate_some(self) -> bool:
         """Inflate a bounded piece of what waits. False when there is nothing to read in it."""
-        assert self._inflate is not None
+        if self._inflate is None or not (self._compressed or self._inflated_more):
+            return False
         try:
-            data = self._inflate.decompress(self._compressed, 65536)
+            data = self._inflate.decompress(self._compressed, INFLATE_AT_ONCE)
         except zlib.error:
             self.bye("Not a deflate stream")
             return False
         self._compressed = self._inflate.unconsumed_tail
+        # A full piece: zlib may hold more, although it has taken all input.
+        self._inflated_more = len(data) == INFLATE_AT_ONCE
         self.framer.feed(data)
+        if self._inflate.eof:
+            self._inflate = None
+            self.bye("The deflate stream ended")
         return bool(data)
 
     async def _handle(self, session: Session, event: NeedLiteral | LiteralData | CommandLine | Violation) -> None:
@@ -273,6 +291,7 @@ class Connection(asyncio.Protocol):
             case NeedLiteral():
                 self._literal(session, event)
             case Violation(reason, tag):
+                session.forget_contents()
                 session.bad_commands += 1
                 session.tagged(tag or b"*", b"BAD", reason)
 
@@ -288,8 +307,14 @@ class Connection(asyncio.Protocol):
                 session.forget_contents()
                 session.tagged(tag, b"NO", "The message is too large", "TOOBIG")
                 return
+            if len(session.contents) >= APPEND_AT_ONCE:
+                self.framer.refuse()
+                session.forget_contents()
+                session.tagged(tag, b"NO", "Too many messages in one command", "LIMIT")
+                return
             self.framer.accept(stream=True)
-            self._content = Content(session.services.spool)
+            held = sum(content.size for content in session.contents if content.descriptor is None)
+            self._content = Content(session.services.spool, max(0, APPEND_IN_MEMORY - held))
         elif self.framer.fits(need.size):
             self.framer.accept()
         else:
@@ -316,11 +341,6 @@ class Connection(asyncio.Protocol):
         if line.parts == (b"",):
             session.bad_commands += 1
             session.tagged(b"*", b"BAD", "empty line")
-            return
-        first = line.parts[0]
-        if isinstance(first, bytes) and first.count(b"(") > NESTING_LIMIT * 8 and session.account is None:
-            session.bad_commands += 1
-            session.tagged(line.tag, b"BAD", "nested too deeply")
             return
         try:
             tag, command = parse(line, utf8=session.utf8)
@@ -362,7 +382,10 @@ class Connection(asyncio.Protocol):
                 return first if isinstance(first, bytes) else b""
             if isinstance(event, NeedLiteral):
                 self.framer.refuse()
-            elif event is None:
+                raise bad("no literal expected")
+            if isinstance(event, Violation):
+                raise bad(event.reason)
+            if event is None:
                 self._more = asyncio.get_running_loop().create_future()
                 try:
                     await asyncio.wait_for(self._more, 60)
@@ -378,7 +401,7 @@ class Connection(asyncio.Protocol):
 
     async def _start_tls(self, session: Session, tag: bytes) -> None:
         context = session.services.tls
-        if self.secure or context is None:
+        if self.secure or context is None or session.state is not State.NOT_AUTHENTICATED:
             session.tagged(tag, b"BAD", "STARTTLS is not possible now")
             return
         if self.framer.take_buffered():
@@ -405,7 +428,6 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError
         self.transport = transport
         self.secure = True
-        self.framer.take_buffered()
 
     def _forget_content(self) -> None:
         if self._content is not None:
@@ -417,8 +439,9 @@ class Connection(asyncio.Protocol):
         return now - self.last_heard
 
     def overdue(self, now: float) -> bool:
+        """Whether the client is silent for too long, be it that it reads nothing of a long answer."""
         limit = LOGIN_SECONDS if self.account is None else IDLE_SECONDS
-        return self._task is None and self.idle_for(now) > limit
+        return (self._task is None or self._write_paused) and self.idle_for(now) > limit
 
 
 def _is_loopback(peer: str) -> bool:

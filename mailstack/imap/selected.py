@@ -152,7 +152,8 @@ class Selected:
         if self._gone and may_expunge:
             gone, self._gone = self._gone, None
             places = [place for place, one in enumerate(self.uids) if one in gone]
-            lines += [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places)]
+            # What came and went before the client was told of it, it is never told of.
+            lines += [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places) if place < self._count]
             self.uids = array("I", [one for one in self.uids if one not in gone])
             if self.uids == self.mailbox.uids:
                 self.uids = self.mailbox.uids

@@ -148,6 +148,8 @@ class Session:
             log.exception("imap.command_failed", session=self.id, command=name)
             self.tagged(tag, b"NO", "Something went wrong on the server", "SERVERBUG")
         else:
+            if self.state is not State.NOT_AUTHENTICATED:
+                self.bad_commands = 0  # a client that works may ask for what is not here, again and again
             if words is not None:
                 self.flush_updates(handler.may_expunge, command)
                 self.write(tag + b" OK " + text(words) + b"\r\n")

@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
-_SPACE = rb"[ \t\r\n]*"
+_SPACE = rb"[ \t\r\n]*+"
 # The forms of nearly all mail: `local@domain`, `<local@domain>`, `Name <local@domain>`, `"Name" <local@domain>`.
 _SIMPLE = re.compile(
-    _SPACE + rb'(?:"([^"\\\r\n]*)"' + _SPACE + rb"<|([^\x00-\x1f\x7f\"(),:;<>@\[\]\\]*)<)?"
-    rb"([^\x00-\x20\x7f\"(),:;<>@\[\]\\]+)@([^\x00-\x20\x7f\"(),:;<>@\[\]\\]+)(>)?" + _SPACE + rb"(?:,|\Z)"
+    _SPACE + rb'(?:"([^"\\\r\n]*)"' + _SPACE + rb"<|([^\x00-\x1f\x7f\"(),:;<>@\[\]\\]*+)<)?"
+    rb"([^\x00-\x20\x7f\"(),:;<>@\[\]\\]++)@([^\x00-\x20\x7f\"(),:;<>@\[\]\\]++)(>)?" + _SPACE + rb"(?:,|\Z)"
 )
 _TOKEN = re.compile(
     rb'[ \t\r\n]+|"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|(\()|\[[^\[\]]*\]?|[<>@,:;]|[^ \t\r\n"(\[<>@,:;]+',
@@ -59,11 +59,11 @@ class _Reader:
         self._clear()
 
     def _clear(self) -> None:
-        self._phrase: list[bytes] = []
+        self._phrase: list[bytearray] = []
         self._spaced = False
         self._comment: bytes | None = None
         self._at: int | None = None  # how much of the phrase stands before the last @
-        self._angle: list[bytes] | None = None
+        self._angle: list[bytearray] | None = None
         self._angle_at: int | None = None
         self._closed = False
         self._route: bytes | None = None
@@ -116,11 +116,11 @@ class _Reader:
         target = self._phrase if self._angle is None else self._angle
         if self._angle is None:
             if self._at is not None:
-                target.insert(self._at, b"@")
+                target.insert(self._at, bytearray(b"@"))
             self._at = len(target)
         elif not self._closed:
             if self._angle_at is not None:
-                target.insert(self._angle_at, b"@")
+                target.insert(self._angle_at, bytearray(b"@"))
             self._angle_at = len(target)
         self._spaced = False
 
@@ -130,9 +130,9 @@ class _Reader:
             if self._phrase and not self._spaced and self._at is None:
                 self._phrase[-1] += word
             else:
-                self._phrase.append(word)
+                self._phrase.append(bytearray(word))
         elif not self._closed:
-            self._angle.append(word)
+            self._angle.append(bytearray(word))
         self._spaced = False
 
     def _in_route(self) -> bool:
@@ -175,7 +175,7 @@ class _Reader:
         self._clear()
 
 
-def _signed(phrase: list[bytes], at: int | None) -> bytes:
+def _signed(phrase: list[bytearray], at: int | None) -> bytes:
     """The words of a display name, with an @ in it put back: `bob@example.org <bob@example.org>`."""
     if at is None:
         return b" ".join(phrase)

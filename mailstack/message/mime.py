@@ -250,8 +250,9 @@ def load(data: bytes) -> Part:
 
 def find(part: Part, numbers: Sequence[int]) -> Part | None:
     """The part of IMAP's part numbers (RFC 9051 6.4.5), None if there is none."""
-    for number in numbers:
-        if part.type == b"message" and part.children and part is not None:
+    for depth, number in enumerate(numbers):
+        # The message itself is no part of itself: only a message inside it is gone into.
+        if depth and part.type == b"message" and part.children:
             part = part.children[0]
         if part.type == b"multipart":
             if number > len(part.children):

@@ -1,10 +1,10 @@
 """IMAP's ENVELOPE and BODYSTRUCTURE as the bytes to send (RFC 9051 7.5.2)."""
 
 import re
-from email.utils import getaddresses
 
+from mailstack.message.addresslist import Entry, Group, mailboxes
 from mailstack.message.header import unfold
-from mailstack.message.mime import Parameters, Part
+from mailstack.message.mime import HEADER_LIMIT, Parameters, Part
 
 _WANTED = re.compile(
     rb"^(date|subject|from|sender|reply-to|to|cc|bcc|in-reply-to|message-id)[ \t]*:(.*(?:\r?\n[ \t].*)*)",
@@ -12,18 +12,12 @@ _WANTED = re.compile(
 )
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]*")
 # One address of the kind that nearly all mails carry: Name <local@domain> or local@domain.
-_ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+"
+_ATEXT = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]++"
 _SIMPLE = re.compile(
-    rb'\s*(?:(?:"([^"\\\x80-\xff]*)"|([A-Za-z0-9 .!#$%&\'*+/=?^_`{|}~-]*?))\s*<('
-    + _ATEXT
-    + rb")@("
-    + _ATEXT
-    + rb")>|("
-    + _ATEXT
-    + rb")@("
-    + _ATEXT
-    + rb"))\s*(?:,|$)"
-)
+    rb'[ \t]*+(?:"([^"\\\x00-\x08\x0a-\x1f\x7f-\xff]*+)"[ \t]*+<|([A-Za-z0-9 .!#$%&\'*+/=?^_`{|}~-]*+)<)?('
+    + _ATEXT + rb")@(" + _ATEXT + rb")(>)?[ \t]*+(?:,|$)"
+)  # fmt: skip
+ADDRESSES_LIMIT = 1 << 18  # octets of an address field that are looked at
 
 
 def nstring(data: bytes | None) -> bytes:
@@ -42,87 +36,45 @@ def nstring(data: bytes | None) -> bytes:
 def _address_list(value: bytes | None) -> bytes:
     if not value:
         return b"NIL"
+    if len(value) > ADDRESSES_LIMIT:
+        value = value[: value.rfind(b",", 0, ADDRESSES_LIMIT) + 1]
     out: list[bytes] = []
     position = 0
     while position < len(value):
         found = _SIMPLE.match(value, position)
-        if found is None:
+        if found is None or (found[1] is None and found[2] is None) is not (found[5] is None):
             return _address_list_slowly(value)
-        quoted, words, local, domain, bare_local, bare_domain = found.groups()
-        name = quoted if quoted is not None else words
-        shown = b'"' + name + b'"' if name else b"NIL"
-        out.append(b'(%b NIL "%b" "%b")' % (shown, local or bare_local, domain or bare_domain))
+        name = found[1] if found[1] is not None else (found[2] or b"").rstrip()
+        out.append(b'(%b NIL "%b" "%b")' % (b'"' + name + b'"' if name else b"NIL", found[3], found[4]))
         position = found.end()
-    return b"(" + b"".join(out) + b")"
-
-
-def _address_list_slowly(value: bytes) -> bytes:
-    """Groups, comments, quoted local parts and what is broken."""
-    out: list[bytes] = []
-    for chunk, group in _groups(value):
-        if group is not None:
-            out.append(b"(NIL NIL " + nstring(group) + b" NIL)")
-        for name, address in _pairs(chunk):
-            local, at, domain = address.rpartition("@")
-            if not at:
-                local, domain = address, ""
-            if not name and not address:
-                continue
-            out.append(
-                b"("
-                + (nstring(_bytes(name)) if name else b"NIL")
-                + b" NIL "
-                + nstring(_bytes(local))
-                + b" "
-                + nstring(_bytes(domain))
-                + b")"
-            )
-        if group is not None:
-            out.append(b"(NIL NIL NIL NIL)")
     return b"(" + b"".join(out) + b")" if out else b"NIL"
 
 
-def _pairs(chunk: bytes) -> list[tuple[str, str]]:
-    text = chunk.decode("utf-8", "surrogateescape")
-    if not text.strip():
-        return []
-    try:
-        return getaddresses([text], strict=False)
-    except TypeError:
-        return getaddresses([text])
-    except (ValueError, IndexError, AttributeError, RecursionError):
-        return [("", text)]
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-_GROUP = re.compile(rb'\s*("(?:[^"\\]|\\.)*"|[^":;,<>@()]+):((?:"(?:[^"\\]|\\.)*"|[^";])*);?\s*,?')
-
-
-def _groups(value: bytes) -> list[tuple[bytes, bytes | None]]:
-    """Stretches of plain addresses, and groups with their names."""
-    found: list[tuple[bytes, bytes | None]] = []
-    group = _GROUP.match(value)
-    while group is not None:
-        found.append((group[2], group[1].strip(b' \t"')))
-        value = value[group.end() :]
-        group = _GROUP.match(value)
-    if value.strip():
-        found.append((value, None))
-    return found
+def _address_list_slowly(value: bytes) -> bytes:
+    """Groups, comments, quoted local parts and what is broken (RFC 9051 7.5.2)."""
+    out: list[bytes] = []
+    for entry in mailboxes(value):
+        match entry:
+            case Group(name):
+                out.append(b"(NIL NIL " + nstring(name) + b" NIL)")
+            case Entry(name, route, local, domain):
+                # NIL as a host would be a group.
+                out.append(b"(%b %b %b %b)" % (nstring(name), nstring(route), nstring(local), nstring(domain)))
+    return b"(" + b"".join(out) + b")" if out else b"NIL"
 
 
 def envelope(header: bytes) -> bytes:
     """ENVELOPE from a header."""
     values: dict[bytes, bytes] = {}
-    for name, value in _WANTED.findall(header):
+    more: dict[bytes, list[bytes]] = {}
+    for name, value in _WANTED.findall(header[:HEADER_LIMIT]):
         key = name.lower()
         if key not in values:
             values[key] = unfold(value)
         elif key in (b"to", b"cc", b"bcc"):
-            values[key] += b", " + unfold(value)
+            more.setdefault(key, [values[key]]).append(unfold(value))
+    for key, several in more.items():
+        values[key] = b", ".join(several)
     get = values.get
     sender_list = _address_list(get(b"from"))
     sender = _address_list(get(b"sender"))

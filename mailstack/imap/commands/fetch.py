@@ -7,18 +7,22 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from mailstack.imap.answers import no
-from mailstack.imap.commands.sections import UnknownEncoding, binary, pick, span
+from mailstack.imap.commands.sections import Span, UnknownEncoding, from_header, of_header, shown, stretch
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session
 from mailstack.message.flag import Flags
 from mailstack.message.mime import Part
+from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.values import How
 from mailstack.wire.imap import commands as c
-from mailstack.wire.imap.fetch import Attribute, BinarySection, BinarySize, Item, Kind, Section
-from mailstack.wire.imap.responses import date_time, literal
+from mailstack.wire.imap.fetch import Attribute, BinarySection, Item, Kind, Section
+from mailstack.wire.imap.responses import date_time, without_nul
 
 CHUNK = 1000  # messages between two looks at the event loop
 AT_ONCE = 1 << 20  # octets of messages in memory at once
+HEADERS_AT_ONCE = 256
+TREES_AT_ONCE = 256
+DECODE_IN_THREAD = 65536  # octets of a part from which on its transfer encoding is undone in a thread
 SEEN = int(Flags.SEEN)
 
 
@@ -164,136 +168,120 @@ def _value(selected: Selected, item: Attribute) -> Callable[[int], bytes]:
 async def _with_sections(
     session: Session, selected: Selected, uids: Sequence[int], simple: list[Attribute], heavy: list[Item]
 ) -> None:
-    """Items that need the messages' octets."""
+    """Items that need the messages' octets: of each message those are read that the items show, and no others."""
     mailbox = selected.mailbox
-    whole = all(isinstance(item, Section) and not item.parts and item.kind is Kind.WHOLE for item in heavy)
-    header_only = all(
-        isinstance(item, Section) and not item.parts and item.kind in (Kind.HEADER, Kind.HEADER_FIELDS, Kind.HEADER_FIELDS_NOT)
-        for item in heavy
-    )
-    batch: list[int] = []
-    octets = 0
-    for uid in uids:
-        place = mailbox.position(uid)
-        if place is None:
-            continue
-        size = 2048 if header_only else mailbox.sizes[place]
-        if batch and (octets + size > AT_ONCE or len(batch) >= 256):
-            await _batch(session, selected, batch, simple, heavy, whole, header_only)
-            batch, octets = [], 0
-        if size > AT_ONCE:
-            await _large(session, selected, uid, simple, heavy, whole)
-            continue
-        batch.append(uid)
-        octets += size
-    if batch:
-        await _batch(session, selected, batch, simple, heavy, whole, header_only)
+    if all(isinstance(item, Section) and of_header(item) for item in heavy):
+        for first in range(0, len(uids), HEADERS_AT_ONCE):
+            some = uids[first : first + HEADERS_AT_ONCE]
+            headers = await mailbox.headers(some)
+            rows = [(uid, [from_header(item, headers[uid]) for item in heavy]) for uid in some if uid in headers]
+            await _write(session, selected, rows, simple)
+        return
+    whole = all(isinstance(item, Section) and item.kind is Kind.WHOLE and not item.parts for item in heavy)
+    for first in range(0, len(uids), TREES_AT_ONCE):
+        some = uids[first : first + TREES_AT_ONCE]
+        trees = {} if whole else await mailbox.parts(some)
+        batch: list[tuple[int, list[Span | None]]] = []
+        octets = 0
+        for uid in some:
+            place = mailbox.position(uid)
+            if place is None or not (whole or uid in trees):
+                continue
+            spans = [stretch(item, trees.get(uid), mailbox.sizes[place]) for item in heavy]
+            size = sum(found[1] - found[0] for found in spans if found is not None)
+            if batch and octets + size > AT_ONCE:
+                await _batch(session, selected, batch, trees, simple, heavy)
+                batch, octets = [], 0
+            if size > AT_ONCE:
+                await _large(session, selected, uid, spans, trees.get(uid), simple, heavy)
+                continue
+            batch.append((uid, spans))
+            octets += size
+        if batch:
+            await _batch(session, selected, batch, trees, simple, heavy)
 
 
 async def _batch(
     session: Session,
     selected: Selected,
-    uids: list[int],
+    batch: list[tuple[int, list[Span | None]]],
+    trees: dict[int, Part],
     simple: list[Attribute],
     heavy: list[Item],
-    whole: bool,
-    header_only: bool,
 ) -> None:
-    """Some messages that fit into memory together, read in one hop."""
-    mailbox = selected.mailbox
-    datas = await (mailbox.headers(uids) if header_only else mailbox.read_many(uids))
-    parts: dict[int, Part] = {}
-    if not whole and not header_only:
-        parts = await mailbox.parts(uids)
-    present = [uid for uid in uids if uid in datas and (whole or header_only or uid in parts)]
-    columns = await _columns(selected, present, simple)
-    rows = list(zip(*columns, strict=True)) if columns else [()] * len(present)
-    for uid, row in zip(present, rows, strict=True):
+    """Some messages whose octets fit into memory together, read in one hop."""
+    read = await selected.mailbox.read_spans([(uid, one[0], one[1] - one[0]) for uid, spans in batch for one in spans if one])
+    rows: list[tuple[int, list[bytes]]] = []
+    place = 0
+    for uid, spans in batch:
+        datas = [None if one is None else read[(place := place + 1) - 1] for one in spans]
+        if all(data is not None or one is None for data, one in zip(datas, spans, strict=True)):
+            rows.append((uid, [await _shown(item, data, trees.get(uid)) for item, data in zip(heavy, datas, strict=True)]))
+    await _write(session, selected, rows, simple)
+
+
+async def _write(session: Session, selected: Selected, rows: list[tuple[int, list[bytes]]], simple: list[Attribute]) -> None:
+    """FETCH responses: the items that the store has ready, and before them the others, made already."""
+    uids = [uid for uid, _ in rows]
+    columns = await _columns(selected, uids, simple)
+    ready: Sequence[Sequence[bytes | None]] = list(zip(*columns, strict=True)) if columns else [()] * len(uids)
+    for (uid, pieces), row in zip(rows, ready, strict=True):
         number = selected.number(uid)
-        if number is None or None in row:
-            continue
-        data = datas[uid]
-        pieces: list[bytes] = [one for one in row if one is not None]
-        for item in heavy:
-            pieces.append(_item(item, data, parts.get(uid), header_only))
-        session.write(b"* %d FETCH (%b)\r\n" % (number, b" ".join(pieces)))
+        if number is not None and None not in row:
+            session.write(b"* %d FETCH (%b)\r\n" % (number, b" ".join([*(one for one in row if one is not None), *pieces])))
     if Attribute.FLAGS in simple:
-        selected.told(tuple(present))
+        selected.told(tuple(uids))
     await session.connection.drain()
 
 
-def _item(item: Item, data: bytes, part: Part | None, header_only: bool) -> bytes:
-    if isinstance(item, Section):
-        found = data if item.kind is Kind.WHOLE and not item.parts else pick(item, data, part, header_only)
-        if found is None:
-            return item.label + b" NIL"
-        if item.start is not None:
-            found = found[item.start : item.start + (item.length or 0)]
-        return item.label + b" " + literal(found)
-    assert part is not None
+async def _shown(item: Item, data: bytes | None, tree: Part | None) -> bytes:
     try:
-        if isinstance(item, BinarySize):
-            return item.label + b" %d" % len(binary(item.parts, data, part) or b"")
-        assert isinstance(item, BinarySection)
-        found = binary(item.parts, data, part)
+        if isinstance(item, Section) or data is None or len(data) < DECODE_IN_THREAD:
+            return shown(item, data, tree)
+        return await asyncio.to_thread(shown, item, data, tree)
     except UnknownEncoding:
         raise no("A part's encoding is not known", "UNKNOWN-CTE") from None
-    if found is None:
-        return item.label + b" NIL"
-    if item.start is not None:
-        found = found[item.start : item.start + (item.length or 0)]
-    if b"\0" in found:
-        return item.label + b" ~{%d}\r\n" % len(found) + found
-    return item.label + b" " + literal(found)
 
 
 async def _large(
-    session: Session, selected: Selected, uid: int, simple: list[Attribute], heavy: list[Item], whole: bool
+    session: Session,
+    selected: Selected,
+    uid: int,
+    spans: list[Span | None],
+    tree: Part | None,
+    simple: list[Attribute],
+    heavy: list[Item],
 ) -> None:
     """A message that is sent block by block."""
     mailbox = selected.mailbox
-    tree: Part | None = None
-    if not whole:
-        tree = (await mailbox.parts([uid])).get(uid)
-        if tree is None:
-            return
+    pieces: list[bytes | Span] = []  # what is ready, and what is sent as it is read
+    for item, one in zip(heavy, spans, strict=True):
+        if one is not None and isinstance(item, Section) and not item.names:
+            pieces += [item.label + b" {%d}\r\n" % (one[1] - one[0]), one]
+        else:
+            data = None if one is None else await mailbox.read(uid, one[0], one[1] - one[0])
+            pieces.append(await _shown(item, data, tree))
     columns = await _columns(selected, [uid], simple)
-    number, place = selected.number(uid), mailbox.position(uid)
-    if number is None or place is None or any(column[0] is None for column in columns):
+    number = selected.number(uid)
+    if number is None or any(column[0] is None for column in columns):
         return
-    session.write(b"* %d FETCH (" % number)
-    pieces = [column[0] or b"" for column in columns]
-    separator = b""
-    if pieces:
-        session.write(b" ".join(pieces))
-        separator = b" "
-    for item in heavy:
-        session.write(separator)
-        separator = b" "
-        octets = (0, mailbox.sizes[place])
-        if isinstance(item, Section) and not (item.kind is Kind.WHOLE and not item.parts):
-            found = span(item, tree) if tree is not None else None
-            if found is None:
-                header = await mailbox.read(uid, tree.start, tree.body - tree.start) if tree is not None else b""
-                session.write(_item(item, header, tree, header_only=not item.parts))
-                continue
-            octets = found
-        if not isinstance(item, Section):
-            data = await mailbox.read(uid)
-            session.write(_item(item, data, tree, header_only=False))
+    session.write(b"* %d FETCH (" % number + b" ".join([column[0] or b"" for column in columns]))
+    separator = b" " if columns else b""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            session.write(separator + piece)
+            separator = b" "
             continue
-        start, end = octets
-        if item.start is not None:
-            start = min(end, start + item.start)
-            end = min(end, start + (item.length or 0))
-        session.write(item.label + b" {%d}\r\n" % (end - start))
-        sent = 0
-        async for block in mailbox.blocks(uid, start, end - start):
-            session.write(block)
-            sent += len(block)
-            session.connection.flush()
-            await session.connection.drain()
-        if sent != end - start:
+        left = piece[1] - piece[0]
+        try:
+            async for block in mailbox.blocks(uid, piece[0], left):
+                session.write(without_nul(block))
+                left -= len(block)
+                session.connection.flush()
+                await session.connection.drain()
+        except StoreProblem:
+            pass
+        if left:
             # The literal can't be completed: the client must not take what follows for it.
             session.connection.abort()
             raise ConnectionResetError

@@ -1,7 +1,9 @@
 """LIST with its extensions (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154), and LSUB."""
 
 import re
+from collections.abc import Iterable
 
+from mailstack.imap.answers import no
 from mailstack.imap.commands.mailbox import status_items
 from mailstack.imap.session import Session
 from mailstack.store.errors import NoSuchMailbox
@@ -9,15 +11,41 @@ from mailstack.store.mailbox.values import MailboxInfo
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.responses import mailbox as shown_name
 
+PATTERN_LIMIT = 1000  # characters; the names that a pattern is held against have 255 octets
+WILDCARD_LIMIT = 100
+_WILDCARDS = re.compile(r"[*%]+")
+
 
 def matcher(reference: str, pattern: str) -> re.Pattern[str]:
-    """`*` is anything, `%` anything but the separator."""
+    """`*` is anything, `%` anything but the separator. The first fit of each piece is the one that is taken (`(?>...)`): what
+    follows fits behind it if it fits at all, so that no pattern takes long.
+    """
     text = reference + pattern
-    parts = [".*" if piece == "*" else "[^/]*" if piece == "%" else re.escape(piece) for piece in re.split(r"([*%])", text)]
-    whole = "".join(parts)
-    if text[:6].upper().startswith("INBOX"[: len(text)]) and text[:5].upper() == "INBOX":
-        whole = "INBOX" + "".join(parts)[5:] if not text[:5].count("*") else whole
-    return re.compile(re.sub(r"(?:\.\*)+", ".*", whole), re.DOTALL)
+    if text[:5].upper() == "INBOX":
+        text = "INBOX" + text[5:]
+    wild = ["*" if "*" in found else "%" for found in _WILDCARDS.findall(text)]
+    if len(text) > PATTERN_LIMIT or len(wild) > WILDCARD_LIMIT:
+        raise no("The pattern is too long", "LIMIT")
+    pieces = [re.escape(piece) for piece in _WILDCARDS.split(text)]
+    out = [pieces[0]]
+    last_star = max((place for place, found in enumerate(wild) if found == "*"), default=-1)
+    open_group = False
+    for place, (found, piece) in enumerate(zip(wild, pieces[1:], strict=True)):
+        at_end = place == len(wild) - 1
+        if found == "*":
+            if open_group:
+                out.append(")")
+            # Behind the last star everything must fit up to the end: here the start is tried everywhere.
+            open_group = place != last_star
+            out.append(("(?>" if open_group else "") + ".*?")
+            out.append(piece)
+        elif at_end:
+            out.append(f"[^/]*{piece}")
+        else:
+            out.append(f"(?>[^/]*?{piece})")
+    if open_group:
+        out.append(")")
+    return re.compile("".join(out), re.DOTALL)
 
 
 async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
@@ -31,16 +59,16 @@ async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
         for name in subscribed - known.keys():
             known[name] = MailboxInfo(name, False, True, None, False)
     patterns = [matcher(command.reference, pattern) for pattern in command.patterns]
-    chosen = [info for info in known.values() if any(pattern.fullmatch(info.name) for pattern in patterns)]
+    chosen = {name for name in known if any(pattern.fullmatch(name) for pattern in patterns)}
+    recursive = "RECURSIVEMATCH" in command.select
+    inside = _parents(name for name, info in known.items() if name not in chosen and _is_selected(info, command))
     lines: list[tuple[MailboxInfo, str]] = []
-    for info in sorted(chosen, key=lambda info: (info.name != "INBOX", info.name)):
-        below = [other for other in known.values() if other.name.startswith(f"{info.name}/")]
-        selected = _is_selected(info, command)
-        inside = any(_is_selected(other, command) and not any(p.fullmatch(other.name) for p in patterns) for other in below)
-        recursive = "RECURSIVEMATCH" in command.select
-        if selected or (recursive and inside):
-            kinds = " ".join(f'"{kind}"' for kind in ("SUBSCRIBED",) if kind in command.select)
-            lines.append((info, f' ("CHILDINFO" ({kinds}))' if recursive and inside and kinds else ""))
+    for name in sorted(chosen, key=lambda name: (name != "INBOX", name)):
+        info = known[name]
+        below = recursive and name in inside
+        if below or _is_selected(info, command):
+            more = ' ("CHILDINFO" ("SUBSCRIBED"))' if below and "SUBSCRIBED" in command.select else ""
+            lines.append((info, more))
     for info, more in lines:
         shown = shown_name(info.name, utf8=session.utf8)
         session.write(b'* LIST (%b) "/" %b%b\r\n' % (_attributes(info, command).encode(), shown, more.encode()))
@@ -53,6 +81,17 @@ async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
             session.write(b"* STATUS %b (%b)\r\n" % (shown, values.encode()))
         await session.connection.drain()
     return "LIST done"
+
+
+def _parents(names: Iterable[str]) -> set[str]:
+    """All names above."""
+    found: set[str] = set()
+    for name in names:
+        end = name.rfind("/")
+        while end > 0 and (parent := name[:end]) not in found:
+            found.add(parent)
+            end = name.rfind("/", 0, end)
+    return found
 
 
 def _is_selected(info: MailboxInfo, command: c.ListMailboxes) -> bool:

@@ -6,7 +6,8 @@ import quopri
 import re
 
 from mailstack.message.mime import Part, find
-from mailstack.wire.imap.fetch import Kind, Section
+from mailstack.wire.imap.fetch import Attribute, BinarySection, BinarySize, Item, Kind, Section
+from mailstack.wire.imap.responses import literal
 
 _RAW_FIELD = re.compile(rb"^([\x21-\x39\x3b-\x7e]+)[ \t]*:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.MULTILINE)
 
@@ -15,40 +16,75 @@ class UnknownEncoding(Exception):
     """A transfer encoding that can't be undone."""
 
 
+_HEADERS = (Kind.HEADER, Kind.HEADER_FIELDS, Kind.HEADER_FIELDS_NOT)
+Span = tuple[int, int]  # offsets of a message
+
+
+def of_header(section: Section) -> bool:
+    """Whether the message's header is enough to answer it."""
+    return not section.parts and section.kind in _HEADERS
+
+
 def _target(section: Section, root: Part) -> Part | None:
     """The part that a section is about; for HEADER and TEXT of a part, the message inside it."""
     part = root if not section.parts else find(root, section.parts)
     if part is None:
         return None
-    if section.parts and section.kind in (Kind.HEADER, Kind.HEADER_FIELDS, Kind.HEADER_FIELDS_NOT, Kind.TEXT):
+    if section.parts and section.kind in (*_HEADERS, Kind.TEXT):
         return part.children[0] if part.type == b"message" and part.children else None
     return part
 
 
-def span(section: Section, root: Part) -> tuple[int, int] | None:
-    """Start and end octets; None when the section is no one stretch (chosen header fields) or does not exist."""
-    part = _target(section, root)
-    if part is None or section.kind in (Kind.HEADER_FIELDS, Kind.HEADER_FIELDS_NOT):
-        return None
-    match section.kind:
-        case Kind.HEADER | Kind.MIME:
-            return part.start, part.body
-        case Kind.TEXT:
-            return part.body, part.end
-        case _:
-            return (part.body, part.end) if section.parts else (part.start, part.end)
+def stretch(item: Item, root: Part | None, size: int) -> Span | None:
+    """The octets that an item is made of; None when there is no such part. Whole messages need no tree."""
+    assert not isinstance(item, Attribute)
+    if not item.parts and (not isinstance(item, Section) or item.kind is Kind.WHOLE):
+        found = (0, size)
+    else:
+        assert root is not None
+        part = _target(item, root) if isinstance(item, Section) else find(root, item.parts)
+        if part is None:
+            return None
+        if isinstance(item, Section) and item.kind in (*_HEADERS, Kind.MIME):
+            found = (part.start, part.body)
+        else:
+            found = (part.body, part.end)
+    if isinstance(item, Section) and not item.names and item.start is not None:
+        start = min(found[1], found[0] + item.start)
+        found = (start, min(found[1], start + (item.length or 0)))
+    return found
 
 
-def pick(section: Section, data: bytes, root: Part | None, header_only: bool) -> bytes | None:
-    """The octets of a section; None when there is no such part. With `header_only`, `data` is the message's header."""
-    if header_only:
-        return data if section.kind is Kind.HEADER else choose_fields(data, section)
-    assert root is not None
-    if section.kind in (Kind.HEADER_FIELDS, Kind.HEADER_FIELDS_NOT):
-        part = _target(section, root)
-        return None if part is None else choose_fields(data[part.start : part.body], section)
-    found = span(section, root)
-    return None if found is None else data[found[0] : found[1]]
+def from_header(item: Item, header: bytes) -> bytes:
+    """The answer to an item that the message's header is enough for."""
+    assert isinstance(item, Section)
+    if item.names:
+        return shown(item, header, None)
+    if item.start is not None:
+        header = header[item.start : item.start + (item.length or 0)]
+    return item.label + b" " + literal(header)
+
+
+def shown(item: Item, data: bytes | None, root: Part | None) -> bytes:
+    """The answer to an item, from the octets that `stretch` named. Raises UnknownEncoding."""
+    assert not isinstance(item, Attribute)
+    if data is None:
+        return item.label + (b" 0" if isinstance(item, BinarySize) else b" NIL")
+    if isinstance(item, Section):
+        if not item.names:
+            return item.label + b" " + literal(data)
+        data = choose_fields(data, item)
+    elif item.parts and root is not None:
+        part = find(root, item.parts)
+        if part is not None and part.type not in (b"multipart", b"message"):  # RFC 3516 4.2: others have no encoding
+            data = decode_body(data, part.encoding)
+    if isinstance(item, BinarySize):
+        return item.label + b" %d" % len(data)
+    if item.start is not None:
+        data = data[item.start : item.start + (item.length or 0)]
+    if isinstance(item, BinarySection) and b"\0" in data:
+        return item.label + b" ~{%d}\r\n" % len(data) + data
+    return item.label + b" " + literal(data)
 
 
 def choose_fields(header: bytes, section: Section) -> bytes:
@@ -74,14 +110,3 @@ def decode_body(data: bytes, encoding: bytes) -> bytes:
             clean = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
             return base64.b64decode(clean[: len(clean) // 4 * 4])
     raise UnknownEncoding
-
-
-def binary(numbers: tuple[int, ...], data: bytes, root: Part) -> bytes | None:
-    """BINARY[numbers] (RFC 3516 4.2); of a whole message or a multipart it is the octets as they are."""
-    part = find(root, numbers) if numbers else root
-    if part is None:
-        return None
-    if not numbers:
-        return data[part.start : part.end]
-    body = data[part.body : part.end]
-    return body if part.type in (b"multipart", b"message") else decode_body(body, part.encoding)

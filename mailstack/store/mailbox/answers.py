@@ -24,22 +24,25 @@ def load(data: bytes) -> dict[int, bytes]:
     return _decoder.decode(data)
 
 
-def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]]) -> dict[int, bytes]:
-    """UID -> answer, for files given as (UID, path, convert to CRLF). Messages that are gone are left out."""
-    found: dict[int, bytes] = {}
+def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]]) -> dict[str, dict[int, bytes]]:
+    """Kind -> UID -> answer, for files given as (UID, path, convert to CRLF). Messages that are gone are left out.
+
+    A client that asks for the structure of a mail asks for one of its parts next: one walk gives both.
+    """
+    found: dict[str, dict[int, bytes]] = {kind: {}}
+    if kind in (STRUCTURE, PARTS):
+        found = {STRUCTURE: {}, PARTS: {}}
     for uid, path, convert in files:
         try:
             if kind == ENVELOPE:
-                found[uid] = structure.envelope(maildir.header(path, convert=convert))
+                found[kind][uid] = structure.envelope(maildir.header(path, convert=convert))
                 continue
             data = maildir.read(path, convert=convert)
         except (MessageGone, FileNotFoundError):
             continue
         part = mime.walk(data)
-        if kind == PARTS:
-            found[uid] = mime.dump(part)
-        else:
-            found[uid] = structure.body_structure(part, data, kind == STRUCTURE)
+        for one, answers in found.items():
+            answers[uid] = mime.dump(part) if one == PARTS else structure.body_structure(part, data, one == STRUCTURE)
     return found
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from array import array
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.message import mime
@@ -258,6 +259,28 @@ class Mailbox:
                     continue
         return found
 
+    async def read_spans(self, spans: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
+        """Stretches of messages, given as UID, start and length, in one hop; None where the message is gone."""
+        maildir = self._account.maildir
+        files = {uid: (path, convert) for uid, path, convert in self._files(sorted({uid for uid, _, _ in spans}))}
+
+        def blocking() -> list[bytes | None]:
+            found: list[bytes | None] = []
+            for uid, start, length in spans:
+                try:
+                    path, convert = files[uid]
+                    found.append(maildir.read(path, start, length, convert=convert))
+                except (KeyError, MessageGone):
+                    found.append(None)
+            return found
+
+        read = await self._account.hop(blocking)
+        for place, (uid, start, length) in enumerate(spans):
+            if read[place] is None and self.loaded.position(uid) is not None:
+                with contextlib.suppress(MessageGone):
+                    read[place] = await self._read(uid, start, length)
+        return read
+
     async def blocks(self, uid: int, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """A large message piece by piece, so that it is never in memory whole."""
         place = self.loaded.position(uid)
@@ -325,6 +348,18 @@ class Mailbox:
         found = await self._answers(answers.PARTS, uids)
         return {uid: mime.load(data) for uid, data in found.items()}
 
+    async def _look_up(self, kind: str, numbers: Iterable[int]) -> None:
+        """Bring packs that were kept on disk into the cache."""
+        cache = self._account.answers
+        absent = [number for number in numbers if cache.get(self.id, kind, number) is None]
+        if absent:
+            for number, data in (await self._account.hop(self._account.index.cached, self.id, kind, absent)).items():
+                cache.put(self.id, kind, number, answers.load(data))
+
+    async def _kept(self, kind: str, number: int) -> dict[int, bytes]:
+        await self._look_up(kind, [number])
+        return self._account.answers.get(self.id, kind, number) or {}
+
     async def _answers(self, kind: str, uids: Sequence[int]) -> dict[int, bytes]:
         cache = self._account.answers
         state = self.loaded
@@ -334,10 +369,7 @@ class Mailbox:
         wanted: dict[int, list[int]] = {}
         for uid in uids:
             wanted.setdefault(uid // answers.PACK, []).append(uid)
-        absent = [number for number in wanted if cache.get(self.id, kind, number) is None]
-        if absent:
-            for number, data in (await self._account.hop(self._account.index.cached, self.id, kind, absent)).items():
-                cache.put(self.id, kind, number, answers.load(data))
+        await self._look_up(kind, wanted)
         for number, some in wanted.items():
             pack = packs[number] = cache.get(self.id, kind, number) or {}
             for uid in some:
@@ -347,10 +379,12 @@ class Mailbox:
                 elif state.position(uid) is not None:
                     missing.setdefault(number, []).append(uid)
         for number, some in missing.items():
-            fresh = await self._account.hop(answers.compute, self._account.maildir, kind, self._files(some))
-            found |= fresh
-            pack = {uid: answer for uid, answer in packs[number].items() if state.position(uid) is not None} | fresh
-            cache.put(self.id, kind, number, pack)
-            self._account.keep_answers(self.id, kind, number)
+            computed = await self._account.hop(answers.compute, self._account.maildir, kind, self._files(some))
+            found |= computed[kind]
+            for one, fresh in computed.items():
+                old = packs[number] if one == kind else await self._kept(one, number)
+                pack = {uid: answer for uid, answer in old.items() if state.position(uid) is not None} | fresh
+                cache.put(self.id, one, number, pack)
+                self._account.keep_answers(self.id, one, number)
             await asyncio.sleep(0)
         return found

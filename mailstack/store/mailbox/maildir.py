@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailstack.message.header import header_end
 from mailstack.store.content import Content
 from mailstack.store.disk import Disk
 from mailstack.store.errors import MessageGone
@@ -242,13 +243,9 @@ class Maildir:
                 whole = len(data) >= size
                 if convert:
                     data = to_wire(data)
-                end = data.find(b"\r\n\r\n")
-                if data.startswith(b"\r\n"):
-                    return b"\r\n"
-                if end >= 0:
-                    return data[: end + 4]
-                if whole:
-                    return data
+                end = header_end(data)
+                if end < len(data) or whole:
+                    return data[:end]
                 limit *= 8
         finally:
             os.close(descriptor)

@@ -6,10 +6,12 @@ from typing import Final
 
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.imap.fetch import Attribute, BinarySection, BinarySize, Item, Kind, Section
+from mailstack.wire.imap.responses import string
 from mailstack.wire.imap.scanner import Scanner
 
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
-_SECTION = re.compile(rb"\[([0-9.]*)([A-Za-z.]*)")
+_SECTION = re.compile(rb"\[((?:[0-9]+\.)*[0-9]*)([A-Za-z.]*)")
+_PLAIN_NAME = re.compile(rb'[^(){%*"\\\]]+')
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
 _MACROS: Final = MappingProxyType(
     {
@@ -100,10 +102,10 @@ def _section(scanner: Scanner, *, peek: bool) -> Section:
             if scanner.skip(b")"):
                 break
             name = scanner.astring()
-            if not name or b":" in name or not name.isascii() or any(octet <= 0x20 for octet in name):
+            if not name or b":" in name or not name.isascii() or any(octet <= 0x20 or octet == 0x7F for octet in name):
                 raise SyntaxProblem("not a header field's name")
             names.append(name.lower())
-            written.append(name)
+            written.append(name if _PLAIN_NAME.fullmatch(name) else string(name))
         if not names:
             raise SyntaxProblem("header field names expected")
         shown += b" (" + b" ".join(written) + b")"

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 _LITERAL = re.compile(rb"(~?)\{([0-9]{1,20})(\+?)\}$")
+_LITERAL_LENGTH = 25  # of the longest announcement, with its CR
 _APPEND = re.compile(rb"[^ ]+ +APPEND +(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -62,29 +63,47 @@ Event = NeedLiteral | LiteralData | CommandLine | Violation
 class Framer:
     """Feed it bytes, take events until None. An idle one holds no buffer."""
 
-    __slots__ = ("_buffer", "_literal", "_octets", "_parts", "_sink", "_skip_line", "_waiting", "line_limit", "literal_limit")
+    __slots__ = ("_at", "_buffer", "_length", "_literal", "_octets", "_parts", "_sink", "_skip_line", "_waiting", "line_limit",
+                 "literal_limit")  # fmt: skip
 
     def __init__(self, *, line_limit: int, literal_limit: int) -> None:
-        self.line_limit = line_limit  # octets of a line; may be raised after login
+        self.line_limit = line_limit  # octets of the lines of one command; may be raised after login
         self.literal_limit = literal_limit  # octets of all literals of one command that are kept in memory
         self._buffer = b""
+        self._at = 0  # how much of the buffer was read: many short lines in one block are not moved one by one
         self._parts: list[bytes | Literal] = []
         self._literal: int | None = None  # octets of the accepted literal that are still to come
         self._sink = 0  # 0: keep, 1: stream, 2: drop
         self._waiting: NeedLiteral | None = None
         self._skip_line = False
-        self._octets = 0
+        self._octets = 0  # of the literals of this command that are kept
+        self._length = 0  # of the lines of this command
 
     def feed(self, data: bytes) -> None:
-        self._buffer = self._buffer + data if self._buffer else bytes(data)
+        left = self.take_buffered()
+        self._buffer = left + data if left else bytes(data)
 
     @property
     def buffered(self) -> int:
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     def take_buffered(self) -> bytes:
         """What was received after the last event: it belongs to another layer (COMPRESS), or to nobody (STARTTLS)."""
-        data, self._buffer = self._buffer, b""
+        data = self._buffer[self._at :] if self._at else self._buffer
+        self._drop()
+        return data
+
+    def _drop(self) -> None:
+        self._buffer, self._at = b"", 0
+
+    def _take(self, octets: int) -> bytes:
+        """The next octets of the buffer, as many as there are."""
+        end = self._at + octets
+        data = self._buffer[self._at : end]
+        if end >= len(self._buffer):
+            self._drop()
+        else:
+            self._at = end
         return data
 
     def accept(self, *, stream: bool = False) -> None:
@@ -101,12 +120,18 @@ class Framer:
         """Drop the command. A literal that comes all the same (non-synchronising) is read and dropped, and the line's rest."""
         assert self._waiting is not None
         need, self._waiting = self._waiting, None
+        self._forget()
+        if not need.synchronising:
+            self._pass_over(need.size)
+
+    def _forget(self) -> None:
+        """The command so far."""
         self._parts = []
-        self._octets = 0
-        if need.synchronising:
-            return
-        self._literal = need.size
-        self._sink = 2
+        self._octets = self._length = 0
+
+    def _pass_over(self, size: int) -> None:
+        """A literal that nobody wants comes all the same, and the rest of its line after it."""
+        self._literal, self._sink = size, 2
 
     def next_event(self) -> Event | None:
         while True:
@@ -119,12 +144,11 @@ class Framer:
                 if self._starved:
                     return None
                 continue
-            end = self._buffer.find(b"\n")
+            end = self._buffer.find(b"\n", self._at)
             if end < 0:
                 return self._unfinished()
-            line = self._buffer[:end]
-            self._buffer = self._buffer[end + 1 :]
-            event = self._line(line[:-1] if line.endswith(b"\r") else line)
+            line = self._take(end + 1 - self._at)
+            event = self._line(line[:-2] if line.endswith(b"\r\n") else line[:-1])
             if event is not None:
                 return event
 
@@ -134,17 +158,18 @@ class Framer:
         return self._literal is not None
 
     def _unfinished(self) -> Event | None:
-        if self._skip_line:
-            self._buffer = b""
-            return None
-        if len(self._buffer) > self.line_limit:
-            tag = self._tag(self._buffer)
-            self._buffer = b""
+        found: Event | None = None
+        if not self._skip_line:
+            if self._length + self.buffered <= self.line_limit + 1:  # a CR may be the last
+                return None
+            tag = self._tag(self._buffer[self._at : self._at + 65])
+            dropping, self._sink = self._sink == 3, 0
             self._skip_line = True
-            self._parts = []
-            self._octets = 0
-            return Violation("line too long", tag)
-        return None
+            self._forget()
+            found = None if dropping else Violation("line too long", tag)
+        # The end of the line may announce a literal that comes all the same.
+        self._buffer, self._at = self._buffer[max(self._at, len(self._buffer) - _LITERAL_LENGTH) :], 0
+        return found
 
     def _tag(self, line: bytes) -> bytes:
         first = self._parts[0] if self._parts else line
@@ -153,17 +178,15 @@ class Framer:
     def _take_literal(self) -> Event | None:
         assert self._literal is not None
         if self._sink == 0:
-            if len(self._buffer) < self._literal:
+            if self.buffered < self._literal:
                 return None
-            data = self._buffer[: self._literal]
-            self._buffer = self._buffer[self._literal :]
+            data = self._take(self._literal)
             last = self._parts[-1]
             assert isinstance(last, Literal)
             self._parts[-1] = Literal(data, last.size, last.binary)
             self._literal = None
             return None
-        data = self._buffer[: self._literal]
-        self._buffer = self._buffer[len(data) :]
+        data = self._take(self._literal)
         self._literal -= len(data)
         finished = self._literal == 0
         if finished:
@@ -177,30 +200,23 @@ class Framer:
         return None
 
     def _line(self, line: bytes) -> Event | None:
-        if self._skip_line:
-            self._skip_line = False
-            return None
-        dropping = self._sink == 3
+        dropping = self._sink == 3 or self._skip_line
         self._sink = 0
-        if len(line) > self.line_limit:
-            tag = self._tag(line)
-            self._parts = []
-            self._octets = 0
-            return None if dropping else Violation("line too long", tag)
+        self._skip_line = False
         found = _LITERAL.search(line) if line.endswith(b"}") else None
+        self._length += len(line)
+        if dropping or self._length > self.line_limit:
+            tag = self._tag(line)
+            self._forget()
+            if found is not None and found[3]:
+                self._pass_over(int(found[2]))
+            return None if dropping else Violation("line too long", tag)
         if found is None:
-            if dropping:
-                return None
             parts = (*self._parts, line) if self._parts else (line,)
-            self._parts = []
-            self._octets = 0
+            self._forget()
             return CommandLine(parts)
         size = int(found[2])
         synchronising = not found[3]
-        if dropping:
-            if not synchronising:
-                self._literal, self._sink = size, 2
-            return None
         prefix = b"".join([part for part in self._parts if isinstance(part, bytes)]) + line[: found.start()]
         index = sum(1 for part in self._parts if isinstance(part, Literal))
         self._parts.append(line[: found.start()])

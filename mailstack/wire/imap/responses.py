@@ -14,7 +14,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def string(data: bytes, *, utf8: bool = False) -> bytes:
-    """Quoted where that is allowed, else a literal. NUL can't be sent and is left out."""
+    """Quoted where that is allowed, else a literal."""
     if len(data) < 1000:
         if (_QUOTABLE_UTF8 if utf8 else _QUOTABLE).fullmatch(data):
             return b'"' + data + b'"'
@@ -23,8 +23,13 @@ def string(data: bytes, *, utf8: bool = False) -> bytes:
     return literal(data)
 
 
+def without_nul(data: bytes) -> bytes:
+    """A literal can't carry NUL (RFC 9051 4.3.1); 0x80 in its place keeps all sizes and offsets true."""
+    return data.replace(b"\0", b"\x80") if b"\0" in data else data
+
+
 def literal(data: bytes) -> bytes:
-    data = data.replace(b"\0", b"") if b"\0" in data else data
+    data = without_nul(data)
     return b"{%d}\r\n%b" % (len(data), data)
 
 
