@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
@@ -57,9 +57,10 @@ from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, no
 from mailstack.store.mailbox.index import Index, Snapshot
 from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
-from mailstack.store.mailbox.maildir import Draft, Maildir, Naming, give_names, write_drafts
+from mailstack.store.mailbox.maildir import FOLDERS, Draft, Maildir, Naming, give_names, write_drafts
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.scan import Known, folder_times, rename_adopted, scan
+from mailstack.store.mailbox.state import MailboxState
 from mailstack.store.mailbox.values import (
     AccountFolder,
     Appended,
@@ -84,6 +85,7 @@ SNAPSHOT_ROWS = 300
 ROWS_SECONDS = 1.0  # how long rows that the files repeat may wait
 TRAILING_MANY = 20_000
 RESCAN_SECONDS = 30.0
+NEVER_SEEN = (0, 0)  # the times of a folder that must be looked at
 STALE_TEMPORARY = 36 * 3600
 DELIVERIES_KEPT = 14 * 86400
 PROVISIONED = (
@@ -101,6 +103,7 @@ class Write:
 
     naming: Naming
     entry: Entry = field(default_factory=lambda: Entry([]))
+    taken: list[tuple[Mailbox, list[str | None]]] = field(default_factory=list)  # with the keywords they had
     sync_first: list[bytes] = field(default_factory=list)  # paths whose folders must be durable before the commit
     deliveries: list[tuple[str, int, int]] = field(default_factory=list)
     told_by_files: bool = False  # the row says only what the files say: it may follow later
@@ -192,7 +195,7 @@ class Account:
 
     def _start(self) -> None:
         disk = self._with.disk
-        is_new = not self.maildir.root.exists()
+        is_new = not (self.maildir.root / marks.FILE).exists()
         for path in (*reversed(self.folder.path.parents), self.folder.path, self.folder.index.parent):
             if not path.exists():
                 # Another account of the same domain may make it at the same moment.
@@ -210,18 +213,26 @@ class Account:
                 self.maildir.carry_out(list(row.entry.operations), again=True)
             for changes in row.entry.changes:
                 self._pending.setdefault(changes.mailbox, []).extend(changes.facts)
+        if any(row.open for row in rows):
+            # They are done: what comes into their places from now on is not theirs.
+            self.index.finish(self._last_row)
         self.maildir.make_folder("")
-        for folder in ["", *sorted(entry.name for entry in os.scandir(self.maildir.root) if entry.is_dir())]:
+        for folder in sorted((entry.name for entry in os.scandir(self.maildir.root) if entry.is_dir()), key=_by_name):
             self._take_folder(folder)
-        if self.index.unclean:
-            self._go_on_at_marks()
         self._subscribed = subscriptions.read(self.maildir.root)
         if is_new:
             for name, use in PROVISIONED:
-                self._make(name, use)
-            self._subscribed = {INBOX, *(name for name, _ in PROVISIONED)}
+                if name not in self._mailboxes:
+                    self._make(name, use)
+            self._subscribed |= {INBOX, *(name for name, _ in PROVISIONED)}
             subscriptions.write(disk, self.maildir.root, self._subscribed)
+        # Last: INBOX's marks say that all of this is done.
+        self._take_folder("")
+        if self.index.unclean:
+            self._go_on_at_marks()
         self._clean_temporary()
+        for leftover in self.folder.path.glob("deleted-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _go_on_at_marks(self) -> None:
         """After a crash rows may be missing whose files are there: what may have been given is never given again."""
@@ -231,8 +242,7 @@ class Account:
             if head is not None:
                 uid_next = max(head.uid_next, mailbox.marks.uid_mark)
                 modseq = max(head.highest_modseq, mailbox.marks.modseq_mark)
-                # Both times zero: the folder is looked at when the mailbox is opened.
-                head = structs.replace(head, uid_next=uid_next, highest_modseq=modseq, folder_times=(0, 0))
+                head = structs.replace(head, uid_next=uid_next, highest_modseq=modseq, folder_times=NEVER_SEEN)
                 self._heads[mailbox.id] = head
                 heads.append(Snapshot(mailbox.id, head, {}))
         self.index.snapshot(heads, 0, 0)
@@ -243,7 +253,15 @@ class Account:
         path = self.maildir.folder_path(folder)
         if name is None or not (path / "cur").is_dir():
             return
+        name = normalise(name)
+        if name in self._mailboxes or (name == INBOX and folder):
+            log.warning("store.folder_skipped", folder=str(path), mailbox=name, problem="another folder is that mailbox")
+            return
         found = marks.read(path)
+        if found is not None and any(mailbox.id == found.id for mailbox in self._mailboxes.values()):
+            # A copy of a whole folder: it becomes a mailbox of its own.
+            log.warning("store.folder_copied", folder=str(path), mailbox=name)
+            found = None
         if found is None:
             self.maildir.make_folder(folder)
             found = self._new_marks(None)
@@ -252,7 +270,8 @@ class Account:
         self._mailboxes[name] = Mailbox(self, name, folder, found)
 
     def _new_marks(self, special_use: SpecialUse | None) -> Marks:
-        validity = marks.next_uid_validity(self._with.disk, self.folder.path, self._with.randomness)
+        highest = max((mailbox.uid_validity for mailbox in self._mailboxes.values()), default=0)
+        validity = marks.next_uid_validity(self._with.disk, self.folder.path, self._with.randomness, highest)
         identity = f"{self._with.randomness.getrandbits(80):020x}"
         return Marks(validity, identity, special_use.value if special_use else None)
 
@@ -261,8 +280,9 @@ class Account:
         self.maildir.make_folder(folder)
         made = self._new_marks(special_use)
         marks.write(self._with.disk, self.maildir.folder_path(folder), made)
-        self.index.snapshot([Snapshot(made.id, Head(made.uid_validity, 1, 1), {})], 0, 0)
-        self._heads[made.id] = Head(made.uid_validity, 1, 1)
+        head = Head(made.uid_validity, 1, 1, folder_times=folder_times(self.maildir, folder))
+        self.index.snapshot([Snapshot(made.id, head, {})], 0, 0)
+        self._heads[made.id] = head
         mailbox = self._mailboxes[name] = Mailbox(self, name, folder, made)
         return mailbox
 
@@ -301,7 +321,7 @@ class Account:
             pending = self._pending.pop(mailbox.id, [])
             path = self.maildir.folder_path(mailbox.folder)
             mailbox.state = await self.hop(load_state, self.index, mailbox.marks, head, pending, path)
-            mailbox.folder_times = head.folder_times if head is not None and not pending else (0, 0)
+            mailbox.folder_times = head.folder_times if head is not None and not pending else NEVER_SEEN
             mailbox.recent_from = mailbox.state.uid_next
 
     async def _snapshot(self, final: bool = False) -> None:
@@ -439,7 +459,7 @@ class Account:
             row, operations = self._trailing[0]
             try:
                 await self.hop(self.maildir.carry_out, operations)
-            except OSError as problem:
+            except (OSError, StoreProblem) as problem:
                 log.error("store.promise_delayed", folder=str(self.folder.path), row=row, problem=str(problem))
                 await asyncio.sleep(delay)
                 delay = min(30.0, delay * 2)
@@ -479,6 +499,12 @@ class Account:
             raise NoSuchMailbox(name)
         return mailbox
 
+    def _still(self, mailbox: Mailbox) -> MailboxState:
+        """In the turn: a mailbox that a session has open may have been deleted by another."""
+        if mailbox.deleted:
+            raise NoSuchMailbox(mailbox.name)
+        return mailbox.loaded
+
     async def listing(self) -> list[MailboxInfo]:
         """All mailboxes, and the names above them that are none (not selectable), by name."""
         self.used()
@@ -514,12 +540,12 @@ class Account:
 
     def _refresh(self) -> None:
         found = {entry.name for entry in os.scandir(self.maildir.root) if entry.name.startswith(".") and entry.is_dir()}
-        known = {mailbox.folder for mailbox in self._mailboxes.values()}
-        for folder in sorted(found - known):
-            self._take_folder(folder)
         for name, mailbox in list(self._mailboxes.items()):
             if mailbox.folder and mailbox.folder not in found:
                 del self._mailboxes[name]
+        known = {mailbox.folder for mailbox in self._mailboxes.values()}
+        for folder in sorted(found - known, key=_by_name):
+            self._take_folder(folder)
 
     def _forget(self, mailbox: Mailbox) -> None:
         mailbox.deleted = True
@@ -534,7 +560,13 @@ class Account:
             if name in self._mailboxes:
                 raise MailboxExists(name)
             to_folder(name)
+            await self._finish()
             return await self._durably(self._make, name, special_use)
+
+    async def _finish(self) -> None:
+        """In the turn, before a name is given to another folder: no promise may be kept there once more after a crash."""
+        await self._settled()
+        await self._durably(self.index.finish, self._closed_row)
 
     async def delete(self, name: str) -> None:
         """Remove a mailbox and its messages."""
@@ -542,7 +574,7 @@ class Account:
             mailbox = self._find(name)
             if mailbox.name == INBOX:
                 raise MailboxInUse(name)
-            await self._settled()
+            await self._finish()
             await self._durably(self._remove, mailbox)
             del self._mailboxes[mailbox.name]
             self._forget(mailbox)
@@ -550,8 +582,9 @@ class Account:
     def _remove(self, mailbox: Mailbox) -> None:
         disk = self._with.disk
         aside = self.folder.path / f"deleted-{mailbox.id}"
-        disk.rename(self.maildir.folder_path(mailbox.folder), aside)
-        disk.sync_folder(self.maildir.root)
+        with contextlib.suppress(FileNotFoundError):
+            disk.rename(self.maildir.folder_path(mailbox.folder), aside)
+            disk.sync_folder(self.maildir.root)
         shutil.rmtree(aside, ignore_errors=True)
         self.index.forget(mailbox.id)
 
@@ -571,17 +604,33 @@ class Account:
                 raise NameRefused("a mailbox can't go below itself")
             if any(target in self._mailboxes for target in moving.values()):
                 raise MailboxExists(new)
-            await self._settled()
+            folders = [to_folder(target) for target in moving.values()]
+            await self._finish()
+            if not await self._durably(self._clear, folders):
+                raise MailboxExists(new)
             operations: list[Operation] = [
                 Rename(os.fsencode(self._mailboxes[name].folder), os.fsencode(to_folder(target)))
                 for name, target in moving.items()
             ]
             await self._commit(Write(Naming(self.maildir), Entry([], operations)), [])
-            await self._settled()
+            await self._finish()
             for name, target in moving.items():
                 mailbox = self._mailboxes.pop(name)
                 mailbox.moved(target, to_folder(target))
                 self._mailboxes[target] = mailbox
+
+    def _clear(self, folders: list[str]) -> bool:
+        """Whether nothing is in the places of folders; what a CREATE left that was cut short goes."""
+        for folder in folders:
+            path = self.maildir.folder_path(folder)
+            with contextlib.suppress(OSError):
+                if path.is_dir() and not (path / marks.FILE).exists():
+                    for part in FOLDERS:
+                        with contextlib.suppress(FileNotFoundError):
+                            os.rmdir(path / os.fsdecode(part))
+                    (path / "maildirfolder").unlink(missing_ok=True)
+                    os.rmdir(path)
+        return not any(os.path.lexists(self.maildir.folder_path(folder)) for folder in folders)
 
     async def _give_away_inbox(self, new: str) -> None:
         await self.create(new)
@@ -592,13 +641,14 @@ class Account:
             inbox.release()
 
     async def subscribe(self, name: str) -> None:
-        await self._subscribe(self._subscribed | {normalise(name)})
+        await self._subscribe(lambda names: names | {normalise(name)})
 
     async def unsubscribe(self, name: str) -> None:
-        await self._subscribe(self._subscribed - {normalise(name)})
+        await self._subscribe(lambda names: names - {normalise(name)})
 
-    async def _subscribe(self, names: set[str]) -> None:
+    async def _subscribe(self, change: Callable[[set[str]], set[str]]) -> None:
         async with self._turn:
+            names = change(self._subscribed)
             await self._durably(subscriptions.write, self._with.disk, self.maildir.root, names)
             self._subscribed = names
 
@@ -627,18 +677,37 @@ class Account:
 
     async def usage(self) -> Usage:
         """Octets and messages of all mailboxes."""
+        if all(self._counted(mailbox) for mailbox in self._mailboxes.values()):
+            return self._usage()
+        async with self._turn:
+            return await self._count()
+
+    def _counted(self, mailbox: Mailbox) -> bool:
+        """Whether what a mailbox holds is known without a look at the disk."""
+        if mailbox.state is not None:
+            return mailbox.folder_times != NEVER_SEEN or mailbox.scanned_at > 0
+        head = self._heads.get(mailbox.id)
+        return head is not None and head.folder_times != NEVER_SEEN and mailbox.id not in self._pending
+
+    def _usage(self) -> Usage:
         octets = messages = 0
-        for mailbox in list(self._mailboxes.values()):
-            if mailbox.state is None and mailbox.id not in self._pending and mailbox.id in self._heads:
+        for mailbox in self._mailboxes.values():
+            if mailbox.state is not None:
+                octets += mailbox.state.octets
+                messages += len(mailbox.state.uids)
+            else:
                 octets += self._heads[mailbox.id].octets
                 messages += self._heads[mailbox.id].messages
-                continue
-            if mailbox.state is None:
-                async with self._turn:
-                    await self._load(mailbox)
-            octets += mailbox.loaded.octets
-            messages += len(mailbox.loaded.uids)
         return Usage(octets, messages)
+
+    async def _count(self) -> Usage:
+        """In the turn."""
+        for mailbox in list(self._mailboxes.values()):
+            if not self._counted(mailbox):
+                # After a crash, or without an index, only the folder knows.
+                await self._load(mailbox)
+                await self._look(mailbox)
+        return self._usage()
 
     # Appending ------------------------------------------------------------------------------------------------------
 
@@ -723,12 +792,15 @@ class Account:
             future.exception()  # the caller may be gone
 
     async def _append_group(self, batch: list[tuple[list[Prepared], asyncio.Future[Appended]]]) -> None:
+        with self._planned() as write:
+            await self._append(batch, write)
+
+    async def _append(self, batch: list[tuple[list[Prepared], asyncio.Future[Appended]]], write: Write) -> None:
         names = [one.unique for prepared, _ in batch for one in prepared if one.once]
         done = await self.hop(self.index.delivered, names) if names else {}
         room = None
         if self.quota is not None:
-            room = self.quota - (await self.usage()).octets
-        write = Write(Naming(self.maildir))
+            room = self.quota - (await self._count()).octets
         touched: dict[str, Mailbox] = {}
         groups: dict[tuple[str, bool], list[tuple[int, int, Prepared, bytes]]] = {}
         next_uids: dict[str, int] = {}
@@ -783,10 +855,38 @@ class Account:
 
     def _take_keywords(self, mailbox: Mailbox, wanted: frozenset[str], write: Write) -> None:
         """Letters for keywords that the mailbox did not have."""
-        names = keywords.assign(mailbox.loaded.keywords, wanted, mailbox.loaded.letters_in_use()) if wanted else None
+        if not wanted:
+            return
+        had = mailbox.loaded.keywords
+        names = keywords.assign(had, wanted, mailbox.loaded.letters_in_use())
+        if names is None and mailbox.keywords_unsure:
+            names = had
         if names is not None:
             write.naming.keywords.append((self.maildir.folder_path(mailbox.folder), names))
+            write.taken.append((mailbox, had))
             mailbox.loaded.keywords = names
+
+    @contextlib.asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Write]:
+        """The turn, with a change in the making."""
+        async with self._turn:
+            with self._planned() as write:
+                yield write
+
+    @contextlib.contextmanager
+    def _planned(self) -> Iterator[Write]:
+        """A change in the making. When it fails, the keywords are those that were there before."""
+        write = Write(Naming(self.maildir))
+        try:
+            yield write
+        except BaseException:
+            for mailbox, had in reversed(write.taken):
+                mailbox.loaded.keywords = had
+                # The file may have the others by now: it is written again before it is needed.
+                mailbox.keywords_unsure = True
+            raise
+        for mailbox, _ in write.taken:
+            mailbox.keywords_unsure = False
 
     # Changing -------------------------------------------------------------------------------------------------------
 
@@ -801,9 +901,8 @@ class Account:
         origin: object,
     ) -> Stored:
         """See Mailbox.store."""
-        async with self._turn:
-            state = mailbox.loaded
-            write = Write(Naming(self.maildir))
+        async with self._changing() as write:
+            state = self._still(mailbox)
             if how is How.REMOVE:
                 known = {name.lower() for name in state.keywords if name is not None}
                 names = frozenset(name for name in names if name.lower() in known)
@@ -840,7 +939,7 @@ class Account:
     async def expunge(self, mailbox: Mailbox, uids: Sequence[int], force: bool) -> tuple[int, ...]:
         """See Mailbox.expunge."""
         async with self._turn:
-            state = mailbox.loaded
+            state = self._still(mailbox)
             deleted = int(Flags.DELETED)
             places = [place for place in state.positions(list(uids)) if force or state.flags[place] & deleted]
             if not places:
@@ -855,18 +954,17 @@ class Account:
 
     async def copy(self, mailbox: Mailbox, uids: Sequence[int], destination: str, *, move: bool) -> Copied:
         """See Mailbox.copy and Mailbox.move."""
-        async with self._turn:
+        async with self._changing() as write:
             target = self._find(destination)
             await self._load(target)
-            state = mailbox.loaded
+            state = self._still(mailbox)
             places = state.positions(list(uids))
             if not places:
                 return Copied(target.uid_validity, (), ())
             if self.quota is not None and not move:
                 size = sum(state.sizes[place] for place in places)
-                if (await self.usage()).octets + size > self.quota:
+                if (await self._count()).octets + size > self.quota:
                     raise OverQuota
-            write = Write(Naming(self.maildir))
             wanted = {name for flags in {state.flags[place] for place in places} for name in mailbox.keyword_names(flags)}
             self._take_keywords(target, frozenset(wanted), write)
             mapped: dict[int, int] = {}
@@ -912,10 +1010,15 @@ class Account:
         async with self._turn:
             if mailbox.deleted or mailbox.state is None:
                 return
-            await self._settled()
-            mailbox.own_changes = False
-            await self._take_over(mailbox)
-            mailbox.scanned_at = now
+            await self._look(mailbox)
+
+    async def _look(self, mailbox: Mailbox) -> None:
+        """In the turn."""
+        await self._settled()
+        mailbox.own_changes = False
+        now = time.monotonic()
+        await self._take_over(mailbox)
+        mailbox.scanned_at = now
 
     async def _take_over(self, mailbox: Mailbox) -> None:
         state = mailbox.loaded
@@ -1005,6 +1108,15 @@ def _write_large(draft: Draft) -> int:
     if isinstance(result, OSError):
         raise result
     return result
+
+
+def _by_name(folder: str) -> tuple[bool, str]:
+    """The folder that a mailbox of ours would have comes before others that mean the same name."""
+    name = from_folder(folder)
+    try:
+        return (name is None or to_folder(name) != folder, folder)
+    except NameRefused:
+        return (True, folder)
 
 
 def _renumbered(base: bytes, uid_validity: int, uid: int) -> bytes:

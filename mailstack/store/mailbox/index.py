@@ -128,6 +128,17 @@ class Index:
         self._disk.commit(self._connection)
 
     @_locked
+    def finish(self, closed: int) -> None:
+        """The promises of the rows up to `closed` are kept; durable."""
+        connection = self._connection
+        connection.execute("PRAGMA synchronous=FULL")
+        try:
+            if connection.execute("UPDATE journal SET open=0 WHERE open=1 AND seq<=?", (closed,)).rowcount:
+                self._disk.commit(connection)
+        finally:
+            connection.rollback()
+
+    @_locked
     def close(self, *, clean: bool) -> None:
         """`clean`: a snapshot says all; nothing of ours can be lost."""
         if clean and self.marked:

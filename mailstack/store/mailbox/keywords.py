@@ -1,5 +1,6 @@
 """Keywords of a mailbox and the letters that carry them in file names: `dovecot-keywords`."""
 
+import re
 from pathlib import Path
 
 from mailstack.message.flag import KEYWORD_COUNT
@@ -7,6 +8,7 @@ from mailstack.store.disk import Disk
 from mailstack.store.errors import TooManyKeywords
 
 FILE = "dovecot-keywords"
+_KEYWORD = re.compile(r"[!#$&'+,\-./0-9:;<=>?@A-Z^_`a-z|~]+")  # an atom (RFC 9051 9): others could not be shown
 
 
 def read(folder: Path) -> list[str | None]:
@@ -18,7 +20,7 @@ def read(folder: Path) -> list[str | None]:
         return names
     for line in lines:
         number, _, name = line.partition(" ")
-        if number.isdigit() and int(number) < KEYWORD_COUNT and name:
+        if number.isdecimal() and number.isascii() and int(number) < KEYWORD_COUNT and _KEYWORD.fullmatch(name):
             names[int(number)] = name
     return names
 
@@ -39,7 +41,8 @@ def assign(names: list[str | None], wanted: frozenset[str], used_bits: int) -> l
     if not missing:
         return None
     changed = list(names)
-    free = [number for number, name in enumerate(changed) if name is None]
+    # A letter without a name may stand in names of files: another program's, whose meaning is not known here.
+    free = [number for number, name in enumerate(changed) if name is None and not used_bits >> number & 1]
     if len(free) < len(missing):
         keep = {keyword.lower() for keyword in wanted}
         free += [

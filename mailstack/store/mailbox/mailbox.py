@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.message import mime
-from mailstack.message.flag import KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
+from mailstack.message.flag import KEYWORD_COUNT, KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
 from mailstack.store.content import BLOCK
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox import answers
@@ -42,6 +42,7 @@ class Mailbox:
         self.marks = marks
         self.state: MailboxState | None = None
         self.deleted = False
+        self.keywords_unsure = False  # whether dovecot-keywords may differ from the state's
         self.users = 0
         self.recent_from = 0  # UIDs below were seen by a session with write access
         self.folder_times = (0, 0)
@@ -84,9 +85,8 @@ class Mailbox:
 
     @property
     def keywords_full(self) -> bool:
-        """Whether no further keyword can be taken."""
-        used = self.loaded.letters_in_use()
-        return all(name is not None and used >> number & 1 for number, name in enumerate(self.loaded.keywords))
+        """Whether no further keyword can be taken: every letter stands in some file's name."""
+        return self.loaded.letters_in_use() == (1 << KEYWORD_COUNT) - 1
 
     @property
     def uids(self) -> array[int]:
@@ -129,9 +129,10 @@ class Mailbox:
     def flags_of(self, flags: Flags, keywords: frozenset[str]) -> int:
         """Bits with the keywords' letters; all of them must be known here."""
         lower = {name.lower(): number for number, name in enumerate(self.loaded.keywords) if name is not None}
-        bits = int(flags & ~KEYWORDS)
+        # In plain integers: the complement of an IntFlag would lose the bits above its own.
+        bits = int(flags) & ~int(KEYWORDS)
         for keyword in keywords:
-            bits |= keyword_bit(lower[keyword.lower()])
+            bits |= int(keyword_bit(lower[keyword.lower()]))
         return bits
 
     def status(self) -> MailboxStatus:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailstack.log import get_logger
 from mailstack.message.header import header_end
 from mailstack.store.content import Content
 from mailstack.store.disk import Disk
@@ -19,7 +20,11 @@ from mailstack.store.mailbox.facts import Link, Operation, Rename, Unlink
 from mailstack.store.mailbox.filename import split
 from mailstack.store.mailbox.marks import Marks
 
+log = get_logger()
 FOLDERS = (b"tmp", b"new", b"cur")
+NEVER = frozenset(
+    (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EPERM)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +125,26 @@ class Maildir:
         """Do what was promised, in order, and flush the folders. `again`: after a crash, when some may be done already."""
         touched: list[bytes] = []
         for operation in operations:
-            match operation:
-                case Rename(source, target):
-                    self._rename(source, target)
-                    touched += [target, source] if source.rpartition(b"/")[0] != target.rpartition(b"/")[0] else [target]
-                case Link(source, target):
-                    if not again or self.look_up(target) is None:
-                        self._link(source, target)
-                    touched.append(target)
-                case Unlink(path):
-                    self._unlink(path)
-                    touched.append(path)
-        with contextlib.suppress(FileNotFoundError):
-            self.sync_parents(touched)
+            try:
+                match operation:
+                    case Rename(source, target):
+                        touched += [target, source] if source.rpartition(b"/")[0] != target.rpartition(b"/")[0] else [target]
+                        self._rename(source, target)
+                    case Link(source, target):
+                        touched.append(target)
+                        if not again or self.look_up(target) is None:
+                            self._link(source, target)
+                    case Unlink(path):
+                        touched.append(path)
+                        self._unlink(path)
+            except OSError as problem:
+                if problem.errno not in NEVER:
+                    raise
+                # Another program put something in the way: waiting would help nobody.
+                log.error("store.promise_impossible", operation=str(operation), problem=str(problem))
+        for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in touched):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self.disk.sync_folder(self.path(parent))  # type: ignore[arg-type]
 
     def _rename(self, source: bytes, target: bytes) -> None:
         try:
@@ -161,7 +173,10 @@ class Maildir:
 
     def _copy(self, source: bytes, target: bytes) -> None:
         """Where a hard link can't be: too many of them, or another file system."""
-        reader = self.open(source)
+        try:
+            reader = self.open(source)
+        except MessageGone:
+            return
         parent, _, name = target.rpartition(b"/")
         temporary = parent.rpartition(b"/")[0] + (b"/tmp/" if b"/" in parent else b"tmp/") + name.partition(b":")[0]
         try:

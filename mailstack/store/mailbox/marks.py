@@ -10,8 +10,10 @@ from pathlib import Path
 import orjson
 
 from mailstack.store.disk import Disk
+from mailstack.store.mailbox.values import SpecialUse
 
 FILE = ".mailstack"
+_USES = frozenset(use.value for use in SpecialUse)
 BLOCK = 1000
 
 
@@ -43,7 +45,7 @@ def read(folder: Path) -> Marks | None:
         return Marks(
             uid_validity=int(value["uid_validity"]),
             id=str(value["id"]),
-            special_use=value.get("special_use"),
+            special_use=value.get("special_use") if value.get("special_use") in _USES else None,
             uid_mark=int(value["uid_mark"]),
             modseq_mark=int(value["modseq_mark"]),
         )
@@ -56,13 +58,14 @@ def write(disk: Disk, folder: Path, marks: Marks) -> None:
     disk.replace_file(folder / FILE, orjson.dumps(asdict(marks)) + b"\n")
 
 
-def next_uid_validity(disk: Disk, account: Path, randomness: random.Random) -> int:
-    """A UIDVALIDITY above all that the account ever had; the highest is kept in `uidvalidity`."""
+def next_uid_validity(disk: Disk, account: Path, randomness: random.Random, known: int) -> int:
+    """A UIDVALIDITY above all that the account ever had (its mailboxes have up to `known`); it is kept in `uidvalidity`."""
     path = account / "uidvalidity"
     try:
         highest = int(path.read_text())
     except (FileNotFoundError, ValueError):
         # An account that is removed and made again must not meet its clients with the old numbers.
         highest = randomness.randrange(1 << 20, 1 << 30)
+    highest = max(highest, known)
     disk.replace_file(path, f"{highest + 1}\n".encode())
     return highest + 1
