@@ -13,6 +13,7 @@ from mailstack.delivery.signing import Signer
 from mailstack.log import get_logger
 from mailstack.message.downgrade import to_7bit
 from mailstack.message.envelope import Recipient
+from mailstack.message.header import addresses, first
 from mailstack.net.dns import DnsTemporary, MailHost, NoSuchDomain, NullMx, Resolver
 from mailstack.store.queue.queue import Queue, Queued
 from mailstack.wire.smtp import Reply
@@ -214,27 +215,43 @@ class RemoteDelivery:
         refusal = client.refuses(envelope, queued.size, recipients, utf8_header and envelope.smtputf8)
         if refusal is not None:
             return {number: Failed(refusal, client.host) for number in numbers}
-        domain = envelope.sender.domain if envelope.sender is not None else self.settings.helo
-        signs = envelope.account is not None and bool(self._signer.keys(domain))
+        domain = self._signing_domain(queued, header)
+        moment = int(self._clock())
         eight_bit = True
-        size = queued.size
+        signatures = b""
         loop = asyncio.get_running_loop()
-        if queued.size <= AT_ONCE or signs or "8BITMIME" not in client.extensions:
+        if queued.size <= AT_ONCE or "8BITMIME" not in client.extensions:
             data = await self._queue.read(queued)
             if "8BITMIME" not in client.extensions and not data.isascii():
                 data = await loop.run_in_executor(None, to_7bit, data)
             eight_bit = not data.isascii()
-            if signs:
-                moment = int(self._clock())
-                data = await loop.run_in_executor(None, self._signer.signatures, data, domain, moment) + data
-            size = len(data)
-            blocks = _pieces(data)
+            if domain is not None:
+                signatures = await loop.run_in_executor(None, self._signer.signatures, (data,), domain, moment)
+            size = len(signatures) + len(data)
+            blocks = _pieces(signatures + data)
         else:
-            blocks = self._blocks(queued)
+            if domain is not None:
+                chunks = self._queue.chunks(queued)
+                signatures = await loop.run_in_executor(None, self._signer.signatures, chunks, domain, moment)
+            size = len(signatures) + queued.size
+            blocks = self._blocks(queued, signatures)
         outcomes = await client.deliver(envelope, recipients, size, blocks, eight_bit=eight_bit, utf8=utf8)
         return dict(zip(numbers, outcomes, strict=True))
 
-    async def _blocks(self, queued: Queued) -> AsyncIterator[bytes]:
+    def _signing_domain(self, queued: Queued, header: bytes) -> str | None:
+        """In whose name what a user here sent is signed: that of From, so that DMARC finds the two aligned."""
+        envelope = queued.envelope
+        if envelope.account is None:
+            return None
+        found = [one.address for one in addresses(first(header, b"from") or b"")]
+        for address in (*found, envelope.sender):
+            if address is not None and self._signer.keys(address.domain):
+                return address.domain
+        return None
+
+    async def _blocks(self, queued: Queued, prefix: bytes) -> AsyncIterator[bytes]:
+        if prefix:
+            yield prefix
         chunks = self._queue.chunks(queued)
         while block := await self._queue.next_block(chunks):
             yield block

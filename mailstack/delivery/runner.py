@@ -184,8 +184,11 @@ class QueueRunner:
                 outcomes.setdefault(number, later("an error on this server", "4.3.0"))
         try:
             await self._settle(queued, outcomes)
-        except Exception:
-            log.exception("queue.settle_failed", id=queued.id)
+        except Exception as problem:
+            if isinstance(problem, StoreProblem):
+                log.error("queue.settle_failed", id=queued.id, problem=problem.detail)
+            else:
+                log.exception("queue.settle_failed", id=queued.id)
             queued.next_attempt = self._clock() + 60.0
             self._plan(queued)
         finally:

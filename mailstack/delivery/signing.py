@@ -1,13 +1,15 @@
 """DKIM keys of the local domains: `<data>/dkim/<domain>/<selector>.pem`."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import BodyHash, SigningKey, generate, load, sign
-from mailstack.message.header import split_header
+from mailstack.message.header import header_end
 
 log = get_logger()
+HEADER_LIMIT = 2 << 20
 
 
 def make_keys(folder: Path, domain: str, stamp: str) -> list[SigningKey]:
@@ -48,12 +50,19 @@ class Signer:
             self._keys[domain] = load_keys(self._folder, domain)
         return self._keys[domain]
 
-    def signatures(self, data: bytes, domain: str, moment: int) -> bytes:
-        """The fields to put in front of a whole message; from a thread."""
+    def signatures(self, blocks: Iterable[bytes], domain: str, moment: int) -> bytes:
+        """The fields to put in front of a message, given in blocks; from a thread."""
         keys = self.keys(domain)
         if not keys:
             return b""
-        header, body = split_header(data)
-        body_hash = BodyHash()
-        body_hash.update(body)
-        return sign(header, body_hash.digest(), keys, moment)
+        start, header, body_hash = b"", b"", BodyHash()
+        for block in blocks:
+            if header:
+                body_hash.update(block)
+                continue
+            start += block
+            end = header_end(start)
+            if end < len(start) or len(start) > HEADER_LIMIT:
+                header = start[:end]
+                body_hash.update(start[end:])
+        return sign(header or start, body_hash.digest(), keys, moment)

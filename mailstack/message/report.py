@@ -1,10 +1,13 @@
 """Delivery status notifications (RFC 3464, RFC 6522): plain words first, then what programs read."""
 
 import enum
+import textwrap
 from dataclasses import dataclass
 from email.utils import formatdate
 
 from mailstack.message.address import Address
+
+TEXT_LIMIT = 900  # characters of what a host said
 
 
 class Action(enum.Enum):
@@ -64,7 +67,8 @@ def delivery_status(
         lines.append(f"  <{recipient.address}>")
         if recipient.text:
             said = f"{recipient.remote} said: " if recipient.remote else ""
-            lines += [f"    {line}" for line in (said + recipient.text).splitlines()]
+            for line in (said + recipient.text)[:TEXT_LIMIT].splitlines():
+                lines += [f"    {_printable(piece)}" for piece in textwrap.wrap(line, 200)]
         lines.append("")
     if action is Action.FAILED:
         lines += ["If you need help, send these lines to your postmaster, with the number " + id + ".", ""]
@@ -78,7 +82,7 @@ def delivery_status(
         if recipient.original:
             status.append(f"Original-Recipient: {_line(recipient.original)}")
         status += [
-            f"Final-Recipient: {kind}; {recipient.address}",
+            f"Final-Recipient: {kind}; {_escaped(str(recipient.address))}",
             f"Action: {recipient.action.value}",
             f"Status: {recipient.status}",
         ]
@@ -112,6 +116,16 @@ def delivery_status(
     return head.replace("\n", "\r\n").encode() + clean + f"\r\n--{boundary}--\r\n".encode()
 
 
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def _line(text: str) -> str:
     """Without anything that would end or bend a field."""
-    return " ".join(text.split())
+    clean = " ".join(_printable(word) for word in text[:TEXT_LIMIT].split())
+    return clean.encode("ascii", "replace").decode()
+
+
+def _escaped(text: str) -> str:
+    """RFC 6533 3: utf-8-addr-xtext, for reports that are ASCII."""
+    return "".join(character if character.isascii() else f"\\x{{{ord(character):X}}}" for character in text)

@@ -35,7 +35,14 @@ class MailHost:
 class Resolver:
     """One for the server. `nameservers`: "address" or "address:port"; empty means those of the system."""
 
-    def __init__(self, nameservers: list[str], randomness: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        nameservers: list[str],
+        randomness: random.Random | None = None,
+        *,
+        lifetime: float = 15.0,
+        timeout: float = 4.0,
+    ) -> None:
         self._random = randomness or random.SystemRandom()
         self.use(nameservers)
 
@@ -52,8 +59,8 @@ class Resolver:
                 self._resolver = dns.asyncresolver.Resolver()
             except dns.resolver.NoResolverConfiguration:
                 self._resolver = dns.asyncresolver.Resolver(configure=False)
-        self._resolver.lifetime = 15.0
-        self._resolver.timeout = 4.0
+        self._resolver.lifetime = lifetime
+        self._resolver.timeout = timeout
         self._resolver.cache = dns.resolver.LRUCache(10_000)
 
     async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
@@ -70,6 +77,8 @@ class Resolver:
 
     async def mx(self, domain: str) -> list[MailHost]:
         """Hosts by preference, equals in random order; the domain itself where there is no MX (RFC 5321 5.1)."""
+        if _literal(domain) is not None:
+            return [MailHost(domain, 0)]
         try:
             answer = await self._ask(domain, dns.rdatatype.MX)
         except NoSuchDomain:

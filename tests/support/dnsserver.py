@@ -29,8 +29,12 @@ class DnsServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+
+    def add(self, name: str, **kinds: list[str]) -> None:
+        self.records[dns.name.from_text(name)] = kinds
 
     async def _start(self) -> None:
         server = self
@@ -44,9 +48,20 @@ class DnsServer:
                 if answer is not None:
                     self.transport.sendto(answer, address)  # type: ignore[attr-defined]
 
-        transport, _ = await self._loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", 0))
-        self.port = transport.get_extra_info("sockname")[1]
-        await asyncio.start_server(self._tcp, "127.0.0.1", self.port)
+        while True:  # until a port is free for both
+            transport, _ = await self._loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", 0))
+            self.port = transport.get_extra_info("sockname")[1]
+            try:
+                self._server = await asyncio.start_server(self._tcp, "127.0.0.1", self.port)
+            except OSError:
+                transport.close()
+                continue
+            self._transport = transport
+            return
+
+    async def _stop(self) -> None:
+        self._transport.close()
+        self._server.close()
 
     async def _tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         length = int.from_bytes(await reader.readexactly(2), "big")
