@@ -90,7 +90,6 @@ class QueueRunner:
         self._main: asyncio.Task[None] | None = None
         self._stopping = False
         self._working = 0
-        self._longest = max(schedule.retry) * 1.1
         self._seen = 0.0  # the wall clock when it was last looked at
 
     async def start(self) -> None:
@@ -135,7 +134,7 @@ class QueueRunner:
 
     def _replan(self) -> None:
         """Plan everything anew; no message waits longer than the schedule says, whatever the clock was before."""
-        latest = self._seen + self._longest
+        latest = self._seen + max(self.schedule.retry) * 1.1
         for queued in self._queue.messages.values():
             queued.next_attempt = min(queued.next_attempt, latest)
         self._heap = [(queued.next_attempt, queued.id) for queued in self._queue.messages.values()]

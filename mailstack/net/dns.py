@@ -44,6 +44,8 @@ class Resolver:
         timeout: float = 4.0,
     ) -> None:
         self._random = randomness or random.SystemRandom()
+        self._lifetime = lifetime
+        self._timeout = timeout
         self.use(nameservers)
 
     def use(self, nameservers: list[str]) -> None:
@@ -59,8 +61,8 @@ class Resolver:
                 self._resolver = dns.asyncresolver.Resolver()
             except dns.resolver.NoResolverConfiguration:
                 self._resolver = dns.asyncresolver.Resolver(configure=False)
-        self._resolver.lifetime = lifetime
-        self._resolver.timeout = timeout
+        self._resolver.lifetime = self._lifetime
+        self._resolver.timeout = self._timeout
         self._resolver.cache = dns.resolver.LRUCache(10_000)
 
     async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
