@@ -254,6 +254,8 @@ def find(part: Part, numbers: Sequence[int]) -> Part | None:
         # The message itself is no part of itself: only a message inside it is gone into.
         if depth and part.type == b"message" and part.children:
             part = part.children[0]
+        elif depth and part.type != b"multipart":
+            return None
         if part.type == b"multipart":
             if number > len(part.children):
                 return None

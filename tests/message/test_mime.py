@@ -165,6 +165,7 @@ def test_parts_are_found_by_number() -> None:
     assert body(2, 1) == b"plain"
     assert body(2, 2) == b"<b>"
     assert body(3) is None
+    assert body(1, 1) is None
     html = mime.find(part, (2, 2))
     assert html is not None
     assert html.parameter(b"charset") == b"utf-8"

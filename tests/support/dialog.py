@@ -1,10 +1,14 @@
 """Dialogs as files: `1> text` is sent by session 1, `1< text` must come to it; `~` stands for anything.
 
 `1<~ text` passes over lines until one matches. `{account}` and `{password}` are filled in, `{literal:N}` sends N octets.
+`1! tls` shakes hands, `1! deflate` compresses both ways from here on, `1! closed` waits for the end of the connection, and
+`1! leave` closes it. A line `# Proves: IDLE MOVE` names capabilities.
 """
 
 import re
 import socket
+import ssl
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +17,39 @@ from pathlib import Path
 class Session:
     connection: socket.socket
     buffer: bytes = b""
+    pack: "zlib._Compress | None" = None
+    unpack: "zlib._Decompress | None" = None
+
+    def send(self, data: bytes) -> None:
+        if self.pack is not None:
+            data = self.pack.compress(data) + self.pack.flush(zlib.Z_SYNC_FLUSH)
+        self.connection.sendall(data)
 
     def line(self) -> str:
         while b"\n" not in self.buffer:
             data = self.connection.recv(65536)
             if not data:
                 raise EOFError("the server closed the connection")
-            self.buffer += data
+            self.buffer += self.unpack.decompress(data) if self.unpack is not None else data
         line, _, self.buffer = self.buffer.partition(b"\n")
         return line.rstrip(b"\r").decode("utf-8", "replace")
+
+    def do(self, what: str) -> None:
+        match what:
+            case "tls":
+                context = ssl.create_default_context()
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                self.connection = context.wrap_socket(self.connection)
+            case "deflate":
+                self.pack, self.unpack = zlib.compressobj(wbits=-15), zlib.decompressobj(-15)
+            case "closed":
+                assert self.buffer == b"", self.buffer
+                assert self.connection.recv(65536) == b""
+            case "leave":
+                self.connection.close()
+            case _:
+                raise AssertionError(f"not a step: {what}")
 
 
 @dataclass
@@ -41,7 +69,7 @@ class Dialog:
                 session.connection.close()
 
     def _step(self, number: int, raw: str) -> None:
-        found = re.fullmatch(r"(\d+)(>|<~|<)(?: (.*))?", raw)
+        found = re.fullmatch(r"(\d+)(>|<~|<|!)(?: (.*))?", raw)
         assert found is not None, f"{self.path.name}:{number}: not a dialog line: {raw}"
         who, kind, text = found[1], found[2], found[3] or ""
         session = self.sessions.get(who)
@@ -51,11 +79,18 @@ class Dialog:
         for name, value in self.values.items():
             text = text.replace("{" + name + "}", value)
         if kind == ">":
-            session.connection.sendall(text.encode().decode("unicode_escape").encode("latin-1") + b"\r\n")
+            text = re.sub(r"\{literal:(\d+)\}", lambda found: "x" * int(found[1]), text)
+            session.send(text.encode().decode("unicode_escape").encode("latin-1") + b"\r\n")
+            return
+        if kind == "!":
+            session.do(text)
             return
         pattern = re.compile(".*".join(re.escape(piece) for piece in text.split("~")), re.DOTALL)
         while True:
-            line = session.line()
+            try:
+                line = session.line()
+            except (OSError, EOFError) as problem:
+                raise AssertionError(f"{self.path.name}:{number}: expected {text!r}: {problem!r}") from problem
             if pattern.fullmatch(line):
                 return
             assert kind == "<~", f"{self.path.name}:{number}: expected {text!r}, got {line!r}"

@@ -23,8 +23,10 @@ async def search(session: Session, command: c.Search) -> str:
     if s.needs_modseq(command.key):
         session.enabled |= {"CONDSTORE"}
         selected.condstore = True
-    found = sorted(await evaluate(selected, command.key, list(selected.uids)))
     returns = command.returns
+    if returns is not None and Return.SAVE in returns:
+        selected.saved = array("I")  # what a search that fails leaves behind (RFC 5182 2.1)
+    found = sorted(await evaluate(selected, command.key, list(selected.uids)))
     highest = _highest(selected, found) if s.needs_modseq(command.key) and found else None
     if returns is not None and Return.SAVE in returns:
         selected.saved = array("I", _saved(found, returns))
@@ -115,7 +117,10 @@ async def evaluate(selected: Selected, key: s.Key, uids: list[int]) -> set[int]:
         case s.Uids(numbers):
             return set(selected.choose(numbers, uid=True)) & set(uids)
         case s.Numbers(numbers):
-            return set(selected.choose(numbers, uid=False)) & set(uids)
+            if numbers.saved:
+                return set(selected.choose(numbers, uid=False)) & set(uids)
+            # A number that no message has is no mistake here: a client may look for what it thinks is there.
+            return {selected.uids[number - 1] for number in numbers.existing(len(selected.uids))} & set(uids)
         case _:
             test = _test(selected, key)
             return {uid for uid in uids if (place := mailbox.position(uid)) is not None and test(place)}

@@ -35,7 +35,7 @@ def parse(line: CommandLine, *, utf8: bool = False) -> tuple[bytes, c.Command]:
         if name == "UID":
             scanner.space()
             name = "UID " + scanner.word()
-        reader = _COMMANDS.get(name)
+        reader = COMMANDS.get(name)
         if reader is None:
             raise SyntaxProblem("unknown command")
         command = reader(scanner)
@@ -384,7 +384,7 @@ def _set_quota(scanner: Scanner) -> c.Command:
     return c.SetQuota(root)
 
 
-_COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
+COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
     {
         "CAPABILITY": _nothing(c.Capability()),
         "NOOP": _nothing(c.Noop()),

@@ -56,6 +56,14 @@ class SequenceSet:
             found.update(range(low - 1, high))
         return sorted(found)
 
+    def existing(self, count: int) -> set[int]:
+        """Those of 1 to `count` that the set names."""
+        found: set[int] = set()
+        for first, last in self.ranges:
+            low, high = sorted((first or count, last or count))
+            found.update(range(max(1, low), min(high, count) + 1))
+        return found
+
     def contains(self, number: int, highest: int) -> bool:
         """Whether a number is in the set, `*` being `highest`."""
         for first, last in self.ranges:
