@@ -15,7 +15,7 @@ from mailstack.message.trace import return_path
 from mailstack.policy.routing import Local, Remote, Router
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
-from mailstack.store.errors import NoSpace, StoreFailed, StoreProblem
+from mailstack.store.errors import NoSpace, StoreProblem
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import NewMessage, Prepared
@@ -123,18 +123,25 @@ class Acceptor:
     async def _take_over(
         self, envelope: Envelope, content: Content, prefix: bytes, places: list[_Place], parcels: list[Envelope]
     ) -> Reply:
+        if len(places) == 1 and not parcels:
+            # Nothing else must be safe first: written and named in one go.
+            try:
+                account = await self._mailboxes.account(self._directory.folder(places[0].account))
+                await account.append("INBOX", _message(envelope, content, prefix, places[0]))
+            except StoreProblem as problem:
+                return _no(problem)
+            return await self._done(envelope, content, places, 0)
         prepared: list[tuple[_Place, Account, Prepared]] = []
         owed: list[_Place] = []
         queued: list[PreparedQueued] = []
         try:
-            for place in places:
-                try:
-                    account = await self._mailboxes.account(self._directory.folder(place.account))
-                    message = NewMessage(content, return_path(envelope.sender) + prefix, unique=place.unique, fresh=True)
-                    prepared.append((place, account, await account.prepare("INBOX", message)))
-                except StoreProblem as problem:
-                    log.error("delivery.not_now", id=envelope.id, account=place.account.address, problem=problem.detail)
+            results = await asyncio.gather(*(self._prepare(envelope, content, prefix, place) for place in places))
+            for place, result in zip(places, results, strict=True):
+                if isinstance(result, StoreProblem):
+                    log.error("delivery.not_now", id=envelope.id, account=place.account.address, problem=result.detail)
                     owed.append(place)
+                else:
+                    prepared.append((place, *result))
             if owed:
                 if len(owed) == len(places) and not parcels:
                     raise StoreProblem("no mailbox can be written")
@@ -147,7 +154,16 @@ class Acceptor:
             for waiting in queued:
                 self._queue.discard(waiting)
             return _no(problem)
-        return await asyncio.shield(asyncio.ensure_future(self._commit(envelope, content, prefix, prepared, queued)))
+        return await self._commit(envelope, content, prefix, prepared, queued)
+
+    async def _prepare(
+        self, envelope: Envelope, content: Content, prefix: bytes, place: _Place
+    ) -> tuple[Account, Prepared] | StoreProblem:
+        try:
+            account = await self._mailboxes.account(self._directory.folder(place.account))
+            return account, await account.prepare("INBOX", _message(envelope, content, prefix, place))
+        except StoreProblem as problem:
+            return problem
 
     def _owed(self, envelope: Envelope, places: list[_Place]) -> Envelope:
         """What mailboxes here are owed by the queue."""
@@ -172,20 +188,15 @@ class Acceptor:
                 for _, account, item in prepared:
                     account.discard([item])
                 return _no(problem)
-        results = await asyncio.gather(*(account.commit([item]) for _, account, item in prepared), return_exceptions=True)
+        commits = [account.commit([item]) for _, account, item in prepared]
         failed: list[_Place] = []
-        for (place, _, _), result in zip(prepared, results, strict=True):
-            if isinstance(result, StoreProblem):
-                trouble = result
-                failed.append(place)
-            elif isinstance(result, Exception):
-                log.error("delivery.broken", id=envelope.id, account=place.account.address, exc_info=result)
-                trouble = StoreFailed(type(result).__name__)
-                failed.append(place)
-            elif isinstance(result, BaseException):
-                raise result
-            else:
+        for (place, _, _), commit in zip(prepared, commits, strict=True):
+            try:
+                await commit
                 committed += 1
+            except StoreProblem as problem:
+                trouble = problem
+                failed.append(place)
         if failed:
             assert trouble is not None
             log.error("delivery.failed", id=envelope.id, accounts=[place.account.address for place in failed])
@@ -196,9 +207,13 @@ class Acceptor:
             except StoreProblem as problem:
                 # Some have it, some can't: the sender tries again, and a second copy is better than none.
                 return _no(problem)
-        self._tell(envelope, content, [place for place, _, _ in prepared if place not in failed], len(queued))
+        return await self._done(envelope, content, [place for place, _, _ in prepared if place not in failed], len(queued))
+
+    async def _done(self, envelope: Envelope, content: Content, delivered: list[_Place], queued: int) -> Reply:
+        """Everything is safe: write it down, confirm what was asked for, and say so."""
+        self._tell(envelope, content, delivered, queued)
         if self.bouncer is not None and envelope.sender is not None:
-            confirmed = [place.recipient for place, _, _ in prepared if place.recipient.notify and place not in failed]
+            confirmed = [place.recipient for place in delivered if place.recipient.notify]
             if confirmed:
                 header, _ = split_header(content.head(65536))
                 try:
@@ -216,6 +231,10 @@ class Acceptor:
         self._trace.record(envelope.id, "accepted", sender=sender, to=to, message_id=message_id, size=content.size)
         for place in delivered:
             self._trace.record(envelope.id, "delivered", to=place.account.address, mailbox="INBOX")
+
+
+def _message(envelope: Envelope, content: Content, prefix: bytes, place: _Place) -> NewMessage:
+    return NewMessage(content, return_path(envelope.sender) + prefix, unique=place.unique, fresh=True)
 
 
 def transaction_domain(envelope: Envelope) -> str | None:

@@ -38,8 +38,7 @@ class LocalDelivery:
                 account = await self._mailboxes.account(self._directory.folder(route.account))
                 unique = f"{queued.id}.{number}" if place == 0 else f"{queued.id}.{number}-{place}"
                 message = NewMessage(content, return_path(queued.envelope.sender), unique=unique, fresh=True, once=True)
-                prepared = await account.prepare("INBOX", message)
-                await account.commit([prepared])
+                await account.append("INBOX", message)
         except StoreProblem as problem:
             return later(f"the mailbox can't be written: {type(problem).__name__}", "4.3.0")
         finally:

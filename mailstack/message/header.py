@@ -4,6 +4,7 @@ import binascii
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailstack.message.address import Address, parse_address
 from mailstack.message.addresslist import Group, mailboxes
@@ -66,19 +67,21 @@ def field_lines(header: bytes) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), raw) for name, raw, _ in _raw_fields(header, line_breaks=True)]
 
 
+@lru_cache(64)
+def _field(name: bytes) -> re.Pattern[bytes]:
+    """A field of this name with its folded lines."""
+    return re.compile(rb"^" + re.escape(name) + rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
+
+
 def first(header: bytes, name: bytes) -> bytes | None:
-    """The unfolded, stripped value of the first field `name`; None when there is none."""
-    wanted = name.lower()
-    for found, raw, value in _raw_fields(header):
-        if found.lower() == wanted:
-            return unfold(raw[value:])
-    return None
+    """The unfolded, stripped value of the first field `name` of a header alone; None when there is none."""
+    found = _field(name).search(header)
+    return None if found is None else unfold(found[1])
 
 
 def every(header: bytes, name: bytes) -> list[bytes]:
-    """The unfolded, stripped values of all fields `name`, in order."""
-    wanted = name.lower()
-    return [unfold(raw[value:]) for found, raw, value in _raw_fields(header) if found.lower() == wanted]
+    """The unfolded, stripped values of all fields `name` of a header alone, in order."""
+    return [unfold(value) for value in _field(name).findall(header)]
 
 
 def unfold(value: bytes) -> bytes:

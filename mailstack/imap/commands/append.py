@@ -16,12 +16,18 @@ async def append(session: Session, command: c.Append) -> str:
     if any(message.size == 0 for message in command.messages):
         raise no("An empty message can't be stored", "CANNOT")
     account = session.mail
+    messages = []
+    for message, content in zip(command.messages, session.contents, strict=True):
+        flags, keywords = split_flags(message.flags)
+        messages.append(NewMessage(content, flags=flags, keywords=keywords, internal_date=message.date))
     prepared: list[Prepared] = []
     try:
-        for message, content in zip(command.messages, session.contents, strict=True):
-            flags, keywords = split_flags(message.flags)
-            new = NewMessage(content, flags=flags, keywords=keywords, internal_date=message.date)
-            prepared.append(await account.prepare(command.mailbox, new))
+        if len(messages) == 1:
+            done = await account.append(command.mailbox, messages[0])
+        else:
+            for new in messages:
+                prepared.append(await account.prepare(command.mailbox, new))
+            done = await account.commit(prepared)
     except NoSuchMailbox:
         raise no("There is no such mailbox", "TRYCREATE") from None
     except BaseException:
@@ -29,5 +35,4 @@ async def append(session: Session, command: c.Append) -> str:
         raise
     finally:
         session.forget_contents()
-    done = await account.commit(prepared)
     return f"[APPENDUID {done.uid_validity} {compact(done.uids).decode()}] Appended"

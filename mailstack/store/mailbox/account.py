@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
 from msgspec import structs
@@ -713,30 +713,37 @@ class Account:
 
     async def prepare(self, name: str, message: NewMessage) -> Prepared:
         """Write a message to tmp/ and flush it. Then commit or discard it."""
+        prepared, draft = self._draft(name, message)
+        try:
+            if draft.rest is None:
+                await self._with.drafts.do(draft)
+            else:
+                await self.hop(_write_large, draft)
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+        return prepared
+
+    async def append(self, name: str, message: NewMessage) -> Appended:
+        """Prepare and commit one message; a small one is written and named in one hop."""
+        if message.content.descriptor is not None:
+            return await self.commit([await self.prepare(name, message)])
+        prepared, draft = self._draft(name, message)
+        return await self.commit([replace(prepared, draft=draft)])
+
+    def _draft(self, name: str, message: NewMessage) -> tuple[Prepared, Draft]:
         mailbox = self._find(name)
         self.used()
         unique = message.unique or self.new_unique()
         temporary = mailbox.temporary(f"{unique}.{self._with.randomness.getrandbits(32):08x}")
-        draft = Draft(self.maildir, temporary, message.prefix, message.content)
-        try:
-            if message.content.descriptor is None:
-                size = await self._with.drafts.do(draft)
-            else:
-                size = await self.hop(_write_large, draft)
-        except OSError as problem:
-            raise from_os_error(problem) from problem
+        if message.content.descriptor is None:
+            draft = Draft(self.maildir, temporary, message.prefix + message.content.bytes())
+        else:
+            draft = Draft(self.maildir, temporary, message.prefix, message.content)
         date = int(self._with.clock() if message.internal_date is None else message.internal_date)
+        flags = message.flags & SYSTEM
         return Prepared(
-            mailbox.name,
-            temporary,
-            size,
-            date,
-            unique,
-            message.flags & SYSTEM,
-            message.keywords,
-            message.fresh,
-            message.once,
-        )
+            mailbox.name, temporary, draft.size, date, unique, flags, message.keywords, message.fresh, message.once
+        ), draft
 
     def new_unique(self) -> str:
         """An EMAILID: sorts by time, never given twice."""
@@ -748,13 +755,13 @@ class Account:
         if names:
             self._with.executor.submit(self.maildir.discard, names)
 
-    async def commit(self, prepared: Sequence[Prepared]) -> Appended:
-        """All or none are in their mailbox, durable, when this returns. It goes on if the caller is cancelled."""
+    def commit(self, prepared: Sequence[Prepared]) -> "asyncio.Future[Appended]":
+        """All or none are in their mailbox, durable, when the future is done. It goes on if nobody waits any more."""
         future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self._waiting.append((list(prepared), future))
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_waiting())
-        return await asyncio.shield(future)
+        return future
 
     async def _commit_waiting(self) -> None:
         """Commit all that wait at this moment as one group: they share the flushes."""
@@ -829,6 +836,8 @@ class Account:
                 flags = mailbox.flags_of(one.flags, one.keywords)
                 fresh = one.fresh and not flags
                 target = mailbox.fresh_target(base) if fresh else mailbox.target(base, flags)
+                if one.draft is not None:
+                    write.naming.drafts.append(one.draft)
                 if len(prepared) > 1:
                     operations.append(Rename(one.temporary, target))
                     write.sync_first.append(one.temporary)
@@ -1102,12 +1111,11 @@ class Account:
                     await self.hop(self.index.cache, mailbox, kind, {number: answers.dump(pack)})
 
 
-def _write_large(draft: Draft) -> int:
+def _write_large(draft: Draft) -> None:
     """By itself: others need not wait for it."""
     result = write_drafts([draft])[0]
     if isinstance(result, OSError):
         raise result
-    return result
 
 
 def _by_name(folder: str) -> tuple[bool, str]:

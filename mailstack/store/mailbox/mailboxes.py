@@ -39,8 +39,8 @@ class Mailboxes:
             randomness=randomness or random.SystemRandom(),
             host=safe_host(hostname),
             answers=AnswerCache(),
-            drafts=Batcher(self._executor, write_drafts, lanes=2),
-            namings=Batcher(self._executor, give_names, lanes=1),
+            drafts=Batcher(self._executor, write_drafts),
+            namings=Batcher(self._executor, give_names),
         )
         self._limit = limit
         self._awake: OrderedDict[str, Account] = OrderedDict()
@@ -56,10 +56,12 @@ class Mailboxes:
         if task is None:
             task = self._accounts[key] = asyncio.create_task(self._open(folder))
             self._make_room()
+        if not task.done():
+            await asyncio.wait([task])
         try:
-            account = await asyncio.shield(task)
+            account = task.result()
         except BaseException:
-            if task.done() and self._accounts.get(key) is task and (task.cancelled() or task.exception()):
+            if self._accounts.get(key) is task:
                 del self._accounts[key]
             raise
         account.quota = folder.quota

@@ -29,19 +29,27 @@ NEVER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that is to lie in tmp/, flushed."""
+    """A message that is to lie in tmp/, flushed: `data`, then what the file of `rest` holds."""
 
     maildir: Maildir
     name: bytes
-    prefix: bytes
-    content: Content
+    data: bytes
+    rest: Content | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.data) + (self.rest.size if self.rest is not None else 0)
 
 
 @dataclass(slots=True)
 class Naming:
-    """What gives messages their names, in this order: marks, keywords, renames. Durable before anything is answered."""
+    """What gives messages their names, in this order: drafts that are not written yet, marks, keywords, renames.
+
+    All of it is durable before anything is answered.
+    """
 
     maildir: Maildir
+    drafts: list[Draft] = field(default_factory=list)
     marks: list[tuple[Path, Marks]] = field(default_factory=list)
     keywords: list[tuple[Path, list[str | None]]] = field(default_factory=list)
     renames: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -76,16 +84,11 @@ class Maildir:
 
     def create_draft(self, draft: Draft) -> int:
         """Put a message in its place in tmp/, not flushed yet. The open descriptor."""
-        path = self.path(draft.name)
-        content = draft.content
-        descriptor = self.disk.create(path)  # type: ignore[arg-type]
+        descriptor = self.disk.create(self.path(draft.name))  # type: ignore[arg-type]
         try:
-            if content.descriptor is None:
-                self.disk.write(descriptor, draft.prefix + content.bytes() if draft.prefix else content.bytes())
-            else:
-                if draft.prefix:
-                    self.disk.write(descriptor, draft.prefix)
-                self.disk.copy(content.descriptor, descriptor, content.size)
+            self.disk.write(descriptor, draft.data)
+            if draft.rest is not None and draft.rest.descriptor is not None:
+                self.disk.copy(draft.rest.descriptor, descriptor, draft.rest.size)
         except BaseException:
             self.drop_draft(draft, descriptor)
             raise
@@ -289,31 +292,38 @@ def to_wire(data: bytes) -> bytes:
 def write_drafts(drafts: list[Draft]) -> list[int | OSError]:
     """All of them written, then all of them flushed. Each one's size in octets, or why it could not be."""
     results: list[int | OSError] = []
-    descriptors: list[int | None] = []
-    for draft in drafts:
+    descriptors: dict[int, int] = {}
+    for number, draft in enumerate(drafts):
         try:
-            descriptors.append(draft.maildir.create_draft(draft))
-            results.append(len(draft.prefix) + draft.content.size)
+            descriptors[number] = draft.maildir.create_draft(draft)
+            results.append(draft.size)
         except OSError as problem:
-            descriptors.append(None)
             results.append(problem)
-    for number, (draft, descriptor) in enumerate(zip(drafts, descriptors, strict=True)):
-        if descriptor is None:
-            continue
+    if len(descriptors) > 1:
+        for number, descriptor in descriptors.items():
+            drafts[number].maildir.disk.start_sync(descriptor)
+    for number, descriptor in descriptors.items():
+        disk = drafts[number].maildir.disk
         try:
-            draft.maildir.disk.sync(descriptor)
-            draft.maildir.disk.close(descriptor)
+            disk.sync(descriptor)
+            disk.close(descriptor)
         except OSError as problem:
             results[number] = problem
-            draft.maildir.drop_draft(draft, descriptor)
+            drafts[number].maildir.drop_draft(drafts[number], descriptor)
     return results
 
 
 def give_names(namings: list[Naming]) -> list[OSError | None]:
-    """All of them renamed, then each folder flushed once. A failed one has its messages back in tmp/."""
-    results: list[OSError | None] = []
+    """Drafts written, all renamed, then each folder flushed once. A failed one has its messages back in tmp/."""
+    results: list[OSError | None] = [None] * len(namings)
+    owners = [number for number, naming in enumerate(namings) for _ in naming.drafts]
+    for number, written in zip(owners, write_drafts([draft for naming in namings for draft in naming.drafts]), strict=True):
+        if isinstance(written, OSError):
+            results[number] = written
     folders: dict[bytes, list[int]] = {}
     for number, naming in enumerate(namings):
+        if results[number] is not None:
+            continue
         maildir = naming.maildir
         try:
             for path, new_marks in naming.marks:
@@ -321,9 +331,8 @@ def give_names(namings: list[Naming]) -> list[OSError | None]:
             for path, names in naming.keywords:
                 keywords.write(maildir.disk, path, names)
             maildir.rename_all(naming.renames)
-            results.append(None)
         except OSError as problem:
-            results.append(problem)
+            results[number] = problem
             continue
         for parent in dict.fromkeys(target.rpartition(b"/")[0] for _, target in naming.renames):
             folders.setdefault(maildir.path(parent), []).append(number)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mailstack.message.flag import Flags
 from mailstack.store.content import Content
+from mailstack.store.mailbox.maildir import Draft
 
 NO_FLAGS = Flags(0)
 
@@ -89,7 +90,7 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A message that is in tmp/ and flushed, but not in a mailbox yet."""
+    """A message that is in tmp/ and flushed, but not in a mailbox yet. With `draft` it is to be written when it is named."""
 
     mailbox: str
     temporary: bytes  # path
@@ -100,6 +101,7 @@ class Prepared:
     keywords: frozenset[str]
     fresh: bool
     once: bool = False
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ async def test_a_cancelled_append_is_finished(tmp_path: Path) -> None:
     boxes = Mailboxes("mail.a.test")
     account = await boxes.account(place(tmp_path))
     prepared = await account.prepare("INBOX", NewMessage(Content.of(b"x")))
-    task = asyncio.create_task(account.commit([prepared]))
+    task = asyncio.ensure_future(account.commit([prepared]))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
