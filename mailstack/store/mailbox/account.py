@@ -57,7 +57,7 @@ from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, no
 from mailstack.store.mailbox.index import Index, Snapshot
 from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
-from mailstack.store.mailbox.maildir import FOLDERS, Draft, Maildir, Naming, give_names, write_drafts
+from mailstack.store.mailbox.maildir import Draft, Maildir, Naming, give_names, write_drafts
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.scan import Known, folder_times, rename_adopted, scan
 from mailstack.store.mailbox.state import MailboxState
@@ -216,7 +216,7 @@ class Account:
         if any(row.open for row in rows):
             # They are done: what comes into their places from now on is not theirs.
             self.index.finish(self._last_row)
-        self.maildir.make_folder("")
+        self.maildir.make_folder(self.maildir.root)
         for folder in sorted((entry.name for entry in os.scandir(self.maildir.root) if entry.is_dir()), key=_by_name):
             self._take_folder(folder)
         self._subscribed = subscriptions.read(self.maildir.root)
@@ -231,7 +231,7 @@ class Account:
         if self.index.unclean:
             self._go_on_at_marks()
         self._clean_temporary()
-        for leftover in self.folder.path.glob("deleted-*"):
+        for leftover in (*self.folder.path.glob("deleted-*"), *self.folder.path.glob("new-*")):
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _go_on_at_marks(self) -> None:
@@ -263,7 +263,7 @@ class Account:
             log.warning("store.folder_copied", folder=str(path), mailbox=name)
             found = None
         if found is None:
-            self.maildir.make_folder(folder)
+            self.maildir.make_folder(path)
             found = self._new_marks(None)
             marks.write(self._with.disk, path, found)
             self._heads[found.id] = Head(found.uid_validity, 1, 1)
@@ -276,10 +276,21 @@ class Account:
         return Marks(validity, identity, special_use.value if special_use else None)
 
     def _make(self, name: str, special_use: SpecialUse | None) -> Mailbox:
+        disk = self._with.disk
         folder = to_folder(name)
-        self.maildir.make_folder(folder)
+        path = self.maildir.folder_path(folder)
         made = self._new_marks(special_use)
-        marks.write(self._with.disk, self.maildir.folder_path(folder), made)
+        if os.path.lexists(path):
+            # What another program began.
+            self.maildir.make_folder(path)
+            marks.write(disk, path, made)
+        else:
+            # Beside, then renamed: it is there whole or not at all.
+            beside = self.folder.path / f"new-{made.id}"
+            self.maildir.make_folder(beside)
+            marks.write(disk, beside, made)
+            disk.rename(beside, path)
+            disk.sync_folder(path.parent)
         head = Head(made.uid_validity, 1, 1, folder_times=folder_times(self.maildir, folder))
         self.index.snapshot([Snapshot(made.id, head, {})], 0, 0)
         self._heads[made.id] = head
@@ -604,9 +615,10 @@ class Account:
                 raise NameRefused("a mailbox can't go below itself")
             if any(target in self._mailboxes for target in moving.values()):
                 raise MailboxExists(new)
-            folders = [to_folder(target) for target in moving.values()]
             await self._finish()
-            if not await self._durably(self._clear, folders):
+            places = [self.maildir.folder_path(to_folder(target)) for target in moving.values()]
+            if await self.hop(lambda: any(os.path.lexists(path) for path in places)):
+                # A folder of another program's that is no mailbox.
                 raise MailboxExists(new)
             operations: list[Operation] = [
                 Rename(os.fsencode(self._mailboxes[name].folder), os.fsencode(to_folder(target)))
@@ -618,19 +630,6 @@ class Account:
                 mailbox = self._mailboxes.pop(name)
                 mailbox.moved(target, to_folder(target))
                 self._mailboxes[target] = mailbox
-
-    def _clear(self, folders: list[str]) -> bool:
-        """Whether nothing is in the places of folders; what a CREATE left that was cut short goes."""
-        for folder in folders:
-            path = self.maildir.folder_path(folder)
-            with contextlib.suppress(OSError):
-                if path.is_dir() and not (path / marks.FILE).exists():
-                    for part in FOLDERS:
-                        with contextlib.suppress(FileNotFoundError):
-                            os.rmdir(path / os.fsdecode(part))
-                    (path / "maildirfolder").unlink(missing_ok=True)
-                    os.rmdir(path)
-        return not any(os.path.lexists(self.maildir.folder_path(folder)) for folder in folders)
 
     async def _give_away_inbox(self, new: str) -> None:
         await self.create(new)

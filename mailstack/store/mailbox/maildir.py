@@ -69,13 +69,12 @@ class Maildir:
     def folder_path(self, folder: str) -> Path:
         return self.root / folder if folder else self.root
 
-    def make_folder(self, folder: str) -> None:
+    def make_folder(self, path: Path) -> None:
         """A mailbox's folder with tmp, new and cur; durable."""
-        path = self.folder_path(folder)
         for part in (path, *(path / os.fsdecode(name) for name in FOLDERS)):
             with contextlib.suppress(FileExistsError):
                 self.disk.mkdir(part)
-        if folder:
+        if path != self.root:
             marker = path / "maildirfolder"
             if not marker.exists():
                 os.close(os.open(marker, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))

@@ -280,25 +280,26 @@ async def test_a_name_that_is_given_again_is_not_the_old_mailbox(tmp_path: Path)
     await boxes.close()
 
 
-async def test_what_a_stopped_create_left_is_in_nobodys_way(tmp_path: Path) -> None:
+async def test_a_folder_that_is_no_mailbox_is_in_the_way_of_a_rename_only(tmp_path: Path) -> None:
     folder = place(tmp_path)
     boxes = Mailboxes("mail.a.test")
     account = await boxes.account(folder)
     root = folder.path / "Maildir"
-    (root / ".B" / "tmp").mkdir(parents=True)
-    (root / ".B" / "maildirfolder").touch()
     (root / ".Full" / "others").mkdir(parents=True)
     (root / ".File").touch()
     await account.create("A")
     await append(account, name="A")
     async with asyncio.timeout(20):
-        await account.rename("A", "B")
-        assert (await account.status("B")).messages == 1
         for taken in ("Full", "File"):
             with pytest.raises(MailboxExists):
-                await account.rename("B", taken)
-    await account.create("Full")
+                await account.rename("A", taken)
+        await account.create("Full")
+        with pytest.raises(StoreProblem):
+            await account.create("File")
+        await account.rename("A", "B")
+    assert (await account.status("B")).messages == 1
     assert (root / ".Full" / "others").is_dir()
+    assert {"Full", "B"} < {info.name for info in await account.listing()}
     await boxes.close()
 
 
@@ -318,16 +319,17 @@ async def test_a_promise_that_can_never_be_kept_stops_nobody(tmp_path: Path) -> 
     await boxes.close()
 
 
-async def test_half_a_deletion_is_finished_at_the_next_start(tmp_path: Path) -> None:
+async def test_half_a_deletion_or_creation_is_cleared_away_at_the_next_start(tmp_path: Path) -> None:
     folder = place(tmp_path)
     boxes = Mailboxes("mail.a.test")
     await boxes.account(folder)
     await boxes.close()
     (folder.path / "deleted-0123" / "cur").mkdir(parents=True)
     (folder.path / "deleted-0123" / "cur" / "x").touch()
+    (folder.path / "new-0123" / "cur").mkdir(parents=True)
     boxes = Mailboxes("mail.a.test")
     await boxes.account(folder)
-    assert not list(folder.path.glob("deleted-*"))
+    assert not [path.name for path in folder.path.iterdir() if path.name.startswith(("deleted-", "new-"))]
     await boxes.close()
 
 
