@@ -134,17 +134,19 @@ class Acceptor:
         prepared: list[tuple[_Place, Account, Prepared]] = []
         owed: list[_Place] = []
         queued: list[PreparedQueued] = []
+        cause = StoreProblem()
         try:
             results = await asyncio.gather(*(self._prepare(envelope, content, prefix, place) for place in places))
             for place, result in zip(places, results, strict=True):
                 if isinstance(result, StoreProblem):
                     log.error("delivery.not_now", id=envelope.id, account=place.account.address, problem=result.detail)
                     owed.append(place)
+                    cause = result
                 else:
                     prepared.append((place, *result))
             if owed:
                 if len(owed) == len(places) and not parcels:
-                    raise StoreProblem("no mailbox can be written")
+                    raise cause
                 parcels = [*parcels, self._owed(envelope, owed)]
             for parcel in parcels:
                 queued.append(await self._queue.prepare(parcel, prefix, content))

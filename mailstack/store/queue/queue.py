@@ -115,8 +115,7 @@ class Queue:
         found = []
         for entry in sorted(os.scandir(self.folder), key=lambda entry: entry.name):
             if entry.name.startswith("."):
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+                self._unlink(Path(entry.path))
                 continue
             if entry.name.endswith(DAMAGED):
                 continue
@@ -166,15 +165,18 @@ class Queue:
                 disk.copy(content.descriptor, descriptor, content.size)
             disk.sync(descriptor)
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            self._unlink(temporary)
             raise
         finally:
             disk.close(descriptor)
         return PreparedQueued(envelope, temporary, len(prefix) + content.size, len(head), data)
 
     def discard(self, prepared: PreparedQueued) -> None:
-        self._executor.submit(_unlink, prepared.temporary)
+        self._executor.submit(self._unlink, prepared.temporary)
+
+    def _unlink(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            self._disk.unlink(path)
 
     async def commit(self, *prepared: PreparedQueued) -> None:
         """Durably queued when it returns, all or none; goes on if the caller is cancelled. Those that wait share a flush."""
@@ -216,7 +218,7 @@ class Queue:
         except OSError:
             for prepared in done:
                 with contextlib.suppress(OSError):
-                    os.rename(self.folder / prepared.envelope.id, prepared.temporary)
+                    self._disk.rename(self.folder / prepared.envelope.id, prepared.temporary)
             raise
 
     def _add(self, prepared: PreparedQueued) -> None:
@@ -317,11 +319,6 @@ def read_envelope(path: Path) -> tuple[Envelope, int]:
         if len(head) != int(length) + 1:
             raise ValueError("the envelope is cut short")
         return _from_json(orjson.loads(head)), len(line) + len(head)
-
-
-def _unlink(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
 
 
 def _address(address: Address) -> list[str]:
