@@ -15,7 +15,7 @@ from mailstack.message.trace import return_path
 from mailstack.policy.routing import Local, Remote, Router
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
-from mailstack.store.errors import NoSpace, StoreProblem
+from mailstack.store.errors import NoSpace, StoreFailed, StoreProblem
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import NewMessage, Prepared
@@ -198,6 +198,10 @@ class Acceptor:
                 committed += 1
             except StoreProblem as problem:
                 trouble = problem
+                failed.append(place)
+            except Exception as problem:
+                log.exception("delivery.broken", id=envelope.id, account=place.account.address)
+                trouble = StoreFailed(type(problem).__name__)
                 failed.append(place)
         if failed:
             assert trouble is not None

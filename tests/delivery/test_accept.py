@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -126,15 +126,20 @@ async def test_one_mailbox_that_fails_is_owed_by_the_queue(
     record = await here.data.directory.account("bob@a.test")
     assert record is not None
     broken = await here.data.mailboxes.account(here.data.directory.folder(record))
-    real = getattr(Account, step)
     failing = True
 
-    async def fail(self: Account, *arguments: object) -> object:
-        if self is broken and failing:
-            raise problem
-        return await real(self, *arguments)
+    def failing_at(name: str) -> Callable[..., Awaitable[object]]:
+        real = getattr(Account, name)
 
-    monkeypatch.setattr(Account, step, fail)
+        async def call(self: Account, *arguments: object) -> object:
+            if self is broken and failing:
+                raise problem
+            return await real(self, *arguments)
+
+        return call
+
+    for name in (step, "append"):
+        monkeypatch.setattr(Account, name, failing_at(name))
     assert (await accept(here, "alice@a.test", "bob@a.test", "carol@a.test")).positive
     assert len(await here.inbox("alice@a.test")) == 1
     assert len(await here.inbox("carol@a.test")) == 1
