@@ -249,7 +249,7 @@ class Appliance:
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
 
         self.signer = Signer(data.path / "dkim")
-        acceptor = Acceptor(router, data.directory, data.mailboxes, data.queue, data.trace, config.hostname, clock, randomness)
+        acceptor = Acceptor(router, data.directory, data.mailboxes, data.queue, data.trace, clock, randomness)
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness)
         acceptor.bouncer = bouncer
         remote = self._remote = RemoteDelivery(

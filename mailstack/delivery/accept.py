@@ -46,7 +46,6 @@ class Acceptor:
         mailboxes: Mailboxes,
         queue: Queue,
         trace: Trace,
-        hostname: str,
         clock: Callable[[], float],
         randomness: random.Random,
     ) -> None:
@@ -55,7 +54,6 @@ class Acceptor:
         self._mailboxes = mailboxes
         self._queue = queue
         self._trace = trace
-        self._hostname = hostname
         self._clock = clock
         self._random = randomness
         self.bouncer: Bouncer | None = None
@@ -114,11 +112,15 @@ class Acceptor:
         if forwarded:
             sender = envelope.sender
             if sender is not None and not await self._directory.is_local_domain(sender.domain):
-                domain = transaction_domain(envelope) or self._hostname
-                sender = forward(sender, domain, self._router.srs_secret, int(self._clock() // 86400))
+                sender = forward(sender, await self._domain(envelope), self._router.srs_secret, int(self._clock() // 86400))
             id = new_id(self._clock(), self._random) if remote else envelope.id
             parcels.append(replace(envelope, id=id, sender=sender, recipients=tuple(dict.fromkeys(forwarded)), account=None))
         return parcels
+
+    async def _domain(self, envelope: Envelope) -> str:
+        """The domain in whose name a message is forwarded: that of its first recipient here."""
+        local = await self._directory.domains()
+        return next((one.address.domain for one in envelope.recipients if one.address.domain in local), min(local))
 
     async def _take_over(
         self, envelope: Envelope, content: Content, prefix: bytes, places: list[_Place], parcels: list[Envelope]
@@ -241,11 +243,6 @@ class Acceptor:
 
 def _message(envelope: Envelope, content: Content, prefix: bytes, place: _Place) -> NewMessage:
     return NewMessage(content, return_path(envelope.sender) + prefix, unique=place.unique, fresh=True)
-
-
-def transaction_domain(envelope: Envelope) -> str | None:
-    """The local domain in whose name a message is forwarded: that of its first recipient."""
-    return envelope.recipients[0].address.domain or None if envelope.recipients else None
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -109,11 +109,12 @@ class Connection(asyncio.Protocol):
             self._upgrading = False
             return
         name = transport.get_extra_info("peername")
-        self.peer = str(name[0]) if isinstance(name, tuple) else "local"
+        self.peer = str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else "local"
         self.from_loopback = _is_loopback(self.peer)
         self.last_heard = asyncio.get_running_loop().time()
-        if not self.server.admit(self):
-            self.transport.write(b"* BYE Too many connections from your address\r\n")
+        crowd = self.server.admit(self)
+        if crowd is not None:
+            self.transport.write(f"* BYE {crowd}\r\n".encode())
             transport.close()
             self.closing = True
             return

@@ -40,13 +40,14 @@ class ImapServer:
         if self._looker is None:
             self._looker = asyncio.create_task(self._look())
 
-    def admit(self, connection: Connection) -> bool:
-        """Whether a new connection may stay; it counts until it has logged in."""
-        if not self.services.limits.connected(connection.peer):
-            log.warning("imap.too_many_connections", peer=connection.peer)
-            return False
+    def admit(self, connection: Connection) -> str | None:
+        """Let a connection in, which counts until it has logged in; or say why not."""
+        crowd = self.services.limits.connected(connection.peer)
+        if crowd is not None:
+            log.warning("imap.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
+            return crowd.value
         self.connections.add(connection)
-        return True
+        return None
 
     def logged_in(self, connection: Connection, account: str) -> None:
         self.services.limits.disconnected(connection.peer)

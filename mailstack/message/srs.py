@@ -45,11 +45,11 @@ def reverse(address: Address, secret: str, day: int) -> Address:
             raise SyntaxProblem("the SRS address was not made here")
         if stamp.upper() not in {_stamp(day - age) for age in range(DAYS)}:
             raise SyntaxProblem("the SRS address is too old")
-        return Address(local, domain)
+        return Address(local, domain.lower())
     if kind == "SRS1=":
         mac, _, more = rest.partition("=")
         host, found, inner = more.partition("==")
         if not found or not hmac.compare_digest(_mac(secret, host, inner), mac.upper()):
             raise SyntaxProblem("the SRS address was not made here")
-        return Address(f"SRS0={inner}", host)
+        return Address(f"SRS0={inner}", host.lower())
     raise SyntaxProblem("not an SRS address")

@@ -68,12 +68,15 @@ class InboundPolicy:
         return await self.recipients.judge(transaction, address)
 
     async def body(self, _: Transaction, content: Content) -> Verdict:
-        header, _rest = split_header(content.head(HEADER_LIMIT))
-        return loop_verdict(header)
+        return loop_verdict(content)
 
 
-def loop_verdict(header: bytes) -> Verdict:
-    """RFC 5321 6.3."""
+def loop_verdict(content: Content) -> Verdict:
+    """RFC 5321 6.3. A header that can't be seen whole is not judged at all."""
+    start = content.head(HEADER_LIMIT)
+    header, body = split_header(start)
+    if not body and content.size > len(start):
+        return reject(552, "5.3.4", "The header is too large", "header")
     if count_received(header) > RECEIVED_LIMIT:
         return reject(554, "5.4.6", "The message goes round in circles", "loop")
     return YES

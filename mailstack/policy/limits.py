@@ -1,6 +1,7 @@
 """Who may connect how often, and how long a wrong password makes one wait. On the event loop."""
 
 import asyncio
+import enum
 import ipaddress
 import time
 from collections import OrderedDict
@@ -11,6 +12,13 @@ FREE_FAILURES = 3
 LONGEST_WAIT = 15.0  # seconds
 REMEMBERED = 20_000
 FORGET_AFTER = 3600.0
+
+
+class Crowd(enum.Enum):
+    """Of what there are too many."""
+
+    ADDRESS = "Too many connections from your address"
+    ALL = "Too many connections to this server"
 
 
 @dataclass(slots=True)
@@ -54,18 +62,19 @@ class Limits:
             address = ipaddress.ip_address(peer)
         except ValueError:
             return False
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+        mapped = getattr(address, "ipv4_mapped", None)
+        return str(mapped) in self._exempt or (mapped or address).is_loopback
 
-    def connected(self, peer: str) -> bool:
-        """Count a connection that has not logged in; False if there are too many from its address, or at all."""
+    def connected(self, peer: str) -> Crowd | None:
+        """Count a connection that has not logged in, or say why it can't stay."""
         if self.open >= self.connections:
-            return False
+            return Crowd.ALL
         have = self._connections.get(peer, 0)
         if have >= self.per_address and not self.exempt(peer):
-            return False
+            return Crowd.ADDRESS
         self._connections[peer] = have + 1
         self.open += 1
-        return True
+        return None
 
     def closed(self) -> None:
         """One of those that were let in is gone."""

@@ -40,6 +40,11 @@ class Disabled:
 Route = Local | Remote | Unknown | Disabled
 
 
+def _is_role(address: Address) -> bool:
+    """RFC 5321 4.5.1, RFC 2142 4: names that are always answered."""
+    return not address.domain or address.local.partition("+")[0].lower() in ("postmaster", "abuse")
+
+
 class Router:
     """Resolves each address once a transaction."""
 
@@ -61,6 +66,10 @@ class Router:
         found: dict[object, Route] = {}
         await self._collect(address, found, set(), 0)
         good = [route for route in found.values() if isinstance(route, Local | Remote)]
+        if not good and _is_role(address):
+            # An alias that leads nowhere, an account that is switched off: these are answered all the same.
+            await self._postmaster_routes(address.key, found, set(), 0)
+            good = [route for route in found.values() if isinstance(route, Local | Remote)]
         return tuple(good or list(found.values())[:1] or [Unknown()])
 
     async def _collect(self, address: Address, found: dict[object, Route], seen: set[str], depth: int) -> None:
@@ -92,7 +101,7 @@ class Router:
             if entry.targets:
                 await self._targets(entry.targets, found, seen, depth)
                 return
-        if base in ("postmaster", "abuse") or not address.domain:
+        if _is_role(address):
             await self._postmaster_routes(key, found, seen, depth)
             return
         catch_all = await self._directory.entry(f"@{domain}")

@@ -4,8 +4,7 @@ import random
 from collections.abc import Callable
 from email.utils import formatdate
 
-from mailstack.message.address import Address, parse_address
-from mailstack.message.errors import SyntaxProblem
+from mailstack.message.address import Address
 from mailstack.message.header import addresses, every, first, split_header
 from mailstack.policy.inbound import HEADER_LIMIT, Recipients, loop_verdict
 from mailstack.policy.routing import Route
@@ -48,18 +47,17 @@ class SubmissionPolicy:
     async def body(self, transaction: Transaction, content: Content) -> Verdict:
         """Every address in From and Sender is the account's; Date and Message-ID are added where they are missing."""
         assert transaction.account is not None
-        header, _ = split_header(content.head(HEADER_LIMIT))
-        verdict = loop_verdict(header)
+        verdict = loop_verdict(content)
         if not isinstance(verdict, Accept):
             return verdict
-        senders = [one for name in (b"from", b"sender") for value in every(header, name) for one in addresses(value)]
-        if not every(header, b"from"):
-            return reject(554, "5.6.0", "The message has no From", "no-from")
-        for one in senders:
-            try:
-                address = parse_address(f"{one.local}@{one.domain}")
-            except SyntaxProblem:
-                return reject(553, "5.7.1", "From holds what is no address", "from")
+        header, _ = split_header(content.head(HEADER_LIMIT))
+        senders = [one.address for value in every(header, b"from") for one in addresses(value)]
+        if not senders:
+            return reject(554, "5.6.0", "The message has no address in From", "no-from")
+        senders += [one.address for value in every(header, b"sender") for one in addresses(value)]
+        for address in senders:
+            if address is None:
+                return reject(553, "5.7.1", "From or Sender holds what is no address", "from")
             if not await self._directory.owns(transaction.account, address):
                 return reject(553, "5.7.1", f"{transaction.account.address} may not send as {address}", "from")
         prefix = b""

@@ -76,9 +76,11 @@ class Receiver:
 
     def finish(self) -> None:
         if self._mender is not None and not self.full and self.problem is None:
-            rest = self._mender.finish()
-            if rest:
-                self.content.write(rest)
+            try:
+                self.content.write(self._mender.finish())
+            except OSError as problem:
+                self.problem = problem
+                self.content.close()
         self._ends.finish()
 
     @property

@@ -36,10 +36,12 @@ from mailstack.wire.smtp import Reply, UnknownParameter, parse_mail_from, parse_
 log = get_logger()
 LINE_LIMIT = 4096
 BUFFER = 128 * 1024
+DISK_FULL = Reply(452, "4.3.1", "The server's disk is full; try again later")
 FLUSH_AT = 65536
 COMMAND_SECONDS = 300.0
 DATA_SECONDS = 180.0
 BAD_LIMIT = 10
+REFUSED_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class SmtpServices:
     allow_plaintext: bool
     randomness: random.Random
     clock: Callable[[], float] = time.time
+    command_seconds: float = COMMAND_SECONDS
+    data_seconds: float = DATA_SECONDS
 
 
 class _NoHandler:
@@ -87,6 +91,7 @@ class SmtpConnection(SMTP):
         self.transaction: Transaction | None = None
         self.receiver: Receiver | None = None  # of BDAT chunks
         self.bad = 0
+        self.refused = 0
         self.counted = False
         self.busy = False
         self.leaving = False
@@ -98,7 +103,8 @@ class SmtpConnection(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         name = transport.get_extra_info("peername")
-        self.peer = str(name[0]) if isinstance(name, tuple) else "local"
+        # A listener for both families shows IPv4 as ::ffff:192.0.2.1.
+        self.peer = str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else "local"
 
     def connection_lost(self, error: Exception | None) -> None:
         # What the client was not told yet is finished all the same: the task is not cancelled.
@@ -119,15 +125,19 @@ class SmtpConnection(SMTP):
     async def _handle_client(self) -> None:
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
-        if not self.server.admit(self):
-            self.say(Reply(421, "4.7.0", "Too many connections from your address; try again later"))
+        crowd = self.server.admit(self)
+        if crowd is not None:
+            self.say(Reply(421, "4.7.0", f"{crowd}; try again later"))
             self.close()
             return
         self.counted = True
         try:
             self._out.append(f"220 {self.services.hostname} ESMTP mailstack\r\n".encode())
             await self._converse()
-        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+        except TimeoutError:
+            log.info("smtp.timed_out", peer=self.peer, account=self.account.address if self.account else None)
+            self.say(Reply(421, "4.4.2", f"{self.services.hostname} waited too long"))
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
         except Exception:
             log.exception("smtp.connection_failed", peer=self.peer)
@@ -161,14 +171,11 @@ class SmtpConnection(SMTP):
         if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
             await self.flush()
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with asyncio.timeout(self.services.command_seconds):
                 line = await self._reader.readuntil(b"\n")
         except asyncio.LimitOverrunError:
             self.say(Reply(421, "5.5.2", "Line too long"))
             raise ConnectionResetError from None
-        except TimeoutError:
-            self.say(Reply(421, "4.4.2", f"{self.services.hostname} waited too long"))
-            raise
         return line.rstrip(b"\r\n") if len(line) <= LINE_LIMIT else None
 
     async def _converse(self) -> None:
@@ -294,7 +301,7 @@ class SmtpConnection(SMTP):
         self._reader._transport = transport  # type: ignore[attr-defined]
         self._over_ssl = True
         self.secure = True
-        self.helo, self.account = None, None
+        self.helo, self.extended, self.account = None, False, None
         self._forget()
 
     async def auth(self, argument: str) -> None:
@@ -424,10 +431,13 @@ class SmtpConnection(SMTP):
         sender = str(transaction.sender) if transaction.sender else None
         log.info("smtp.refused", id=transaction.id, peer=self.peer, sender=sender, to=to, reason=reason, reply=str(reply))
         self.services.trace.record(transaction.id, "refused", sender=sender, to=to, reason=reason, reply=str(reply))
-        if reply.code in (550, 553):
-            self._complain(reply)
-        else:
-            self.say(reply)
+        # Many refused recipients are an old list, or somebody who guesses names; they do not count as bad commands.
+        self.refused += reply.code in (550, 553)
+        if self.refused > REFUSED_LIMIT:
+            self.say(Reply(421, "4.7.0", "Too many refused addresses"))
+            self.leaving = True
+            return
+        self.say(reply)
 
     async def rcpt(self, argument: str) -> None:
         transaction = self.transaction
@@ -469,7 +479,7 @@ class SmtpConnection(SMTP):
         reader = DataReader()
         try:
             while not reader.finished:
-                async with asyncio.timeout(DATA_SECONDS):
+                async with asyncio.timeout(self.services.data_seconds):
                     block = await self._reader.read(BLOCK)
                 if not block:
                     raise ConnectionResetError
@@ -495,7 +505,7 @@ class SmtpConnection(SMTP):
         left = int(size)
         await self.flush()
         while left:
-            async with asyncio.timeout(DATA_SECONDS):
+            async with asyncio.timeout(self.services.data_seconds):
                 block = await self._reader.read(min(BLOCK, left))
             if not block:
                 raise ConnectionResetError
@@ -526,7 +536,7 @@ class SmtpConnection(SMTP):
                 self.say(Reply(552, "5.3.4", f"Messages may have up to {self.services.message_size} octets"))
             elif receiver.problem is not None:
                 log.error("smtp.spool_failed", problem=str(receiver.problem))
-                self.say(Reply(452, "4.3.1", "The server's disk is full; try again later"))
+                self.say(DISK_FULL)
             elif receiver.bare:
                 self._refuse(transaction, Reply(550, "5.6.11", "Bare CR, bare LF or NUL in the message"), "bare")
             else:
@@ -560,7 +570,12 @@ class SmtpConnection(SMTP):
         prefix = trace + verdict.prefix
         cleaned = content
         if verdict.without:
-            cleaned = await asyncio.get_running_loop().run_in_executor(None, _without, content, verdict.without, services.spool)
+            loop = asyncio.get_running_loop()
+            try:
+                cleaned = await loop.run_in_executor(None, _without, content, verdict.without, services.spool)
+            except OSError as problem:
+                log.error("smtp.spool_failed", problem=str(problem))
+                return DISK_FULL
         try:
             reply = await services.acceptor.accept(transaction, cleaned, prefix)
         finally:
@@ -574,9 +589,13 @@ def _without(content: Content, names: frozenset[bytes], spool: Path) -> Content:
     """The message without some header fields; from a thread."""
     header, _ = split_header(content.head(HEADER_LIMIT))
     cleaned = Content(spool)
-    cleaned.write(remove_fields(header, names))
-    for block in content.chunks(start=len(header)):
-        cleaned.write(block)
+    try:
+        cleaned.write(remove_fields(header, names))
+        for block in content.chunks(start=len(header)):
+            cleaned.write(block)
+    except OSError:
+        cleaned.close()
+        raise
     return cleaned
 
 

@@ -34,12 +34,14 @@ class SmtpServer:
             )
             self._servers.append(server)
 
-    def admit(self, connection: SmtpConnection) -> bool:
-        if not self.services.limits.connected(connection.peer):
-            log.warning("smtp.too_many_connections", peer=connection.peer)
-            return False
+    def admit(self, connection: SmtpConnection) -> str | None:
+        """Let a connection in, or say why not."""
+        crowd = self.services.limits.connected(connection.peer)
+        if crowd is not None:
+            log.warning("smtp.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
+            return crowd.value
         self.connections.add(connection)
-        return True
+        return None
 
     def logged_in(self, connection: SmtpConnection, account: str) -> None:
         self._accounts[connection] = account

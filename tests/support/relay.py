@@ -86,9 +86,7 @@ class Relay:
         await data.directory.add_domain("a.test")
         await self.add("alice@a.test")
         self.router = Router(data.directory, self._postmaster, SECRET, self.clock)
-        self.acceptor = Acceptor(
-            self.router, data.directory, data.mailboxes, data.queue, data.trace, "mail.a.test", self.clock, self.random
-        )
+        self.acceptor = Acceptor(self.router, data.directory, data.mailboxes, data.queue, data.trace, self.clock, self.random)
         self.bouncer = Bouncer(data.queue, "mail.a.test", self.acceptor.submit, self.random)
         self.acceptor.bouncer = self.bouncer
         self.remote = RemoteDelivery(

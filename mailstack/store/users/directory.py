@@ -119,9 +119,7 @@ class Directory:
     async def owns(self, account: AccountRecord, address: Address) -> bool:
         """Whether an account may send as an address: its own, its +tags, aliases that end in it alone."""
         key = address.key
-        local, _, domain = key.rpartition("@")
-        base = local.partition("+")[0]
-        for candidate in dict.fromkeys((key, f"{base}@{domain}") if base else (key,)):
+        for candidate in dict.fromkeys((key, _untagged(key))):
             if candidate == account.address:
                 return True
             seen = set()
@@ -131,6 +129,9 @@ class Directory:
                 if entry.account is not None or len(entry.targets) != 1:
                     break
                 candidate = entry.targets[0]
+                untagged = _untagged(candidate)
+                if untagged != candidate and await self.entry(candidate) == NOTHING:
+                    candidate = untagged
                 if candidate == account.address:
                     return True
         return False
@@ -224,6 +225,13 @@ class Directory:
         if not await self._change(_remove_app, key, label):
             raise DirectoryProblem(f"{key} has no app password {label!r}")
         self._revoke(key)
+
+
+def _untagged(key: str) -> str:
+    """alice+tag@a.test as alice@a.test; what has no tag, or nothing before it, as it is."""
+    local, _, domain = key.rpartition("@")
+    base = local.partition("+")[0]
+    return f"{base}@{domain}" if base else key
 
 
 def folder_name(address: Address, taken: set[str]) -> str:
