@@ -2,10 +2,12 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from mailstack.cli.invocation import Invocation, fail, read_password, show
+from mailstack.cli.invocation import Invocation, fail, octets, read_password, show, when
+from mailstack.cli.records import records
 
 domain = typer.Typer(no_args_is_help=True, help="Domains whose mail is here.")
 user = typer.Typer(no_args_is_help=True, help="Accounts.")
@@ -13,6 +15,7 @@ alias = typer.Typer(no_args_is_help=True, help="Addresses that lead to others; @
 app_password = typer.Typer(no_args_is_help=True, help="Passwords for single devices.")
 user.add_typer(app_password, name="app-password")
 
+COLUMNS = {"address", "password", "hash", "quota"}
 JSON = typer.Option(False, "--json", help="for programs")
 STDIN = typer.Option(False, "--password-stdin", help="read the password from standard input")
 
@@ -24,9 +27,29 @@ def domain_add(context: typer.Context, name: str) -> None:
     Example: mailstack domain add example.org
     """
     added = invocation(context).run("domain.add", domain=name)
-    print(f"{added['domain']} added. DKIM records to publish:")
-    for record in added["dkim"]:
-        print(f'  {record["name"]} TXT "{record["value"]}"')
+    print(f"{added['domain']} added. Publish these records:")
+    show_records(invocation(context).config().hostname, added)
+
+
+@domain.command("records")
+def domain_records(context: typer.Context, name: str, json: bool = JSON) -> None:
+    """Show the DNS records that a domain needs.
+
+    Example: mailstack domain records example.org
+    """
+    one = invocation(context)
+    found = one.run("domain.records", domain=name)
+    if json:
+        rows = records(found["domain"], one.config().hostname, found["dkim"])
+        show([{"name": row.name, "kind": row.kind, "value": row.value} for row in rows], True, [])
+        return
+    show_records(one.config().hostname, found)
+
+
+def show_records(host: str, found: dict[str, Any]) -> None:
+    """As lines of a zone file."""
+    for record in records(found["domain"], host, found["dkim"]):
+        print(f"  {record}")
 
 
 @domain.command("list")
@@ -71,7 +94,10 @@ def user_list(context: typer.Context, json: bool = JSON) -> None:
 
     Example: mailstack user list
     """
-    show(invocation(context).run("user.list"), json, ["address", "quota", "disabled"])
+    rows = invocation(context).run("user.list")
+    if not json:
+        rows = [{**row, "quota": octets(row["quota"]) if row["quota"] is not None else None} for row in rows]
+    show(rows, json, ["address", "quota", "disabled"])
 
 
 @user.command("passwd")
@@ -130,12 +156,16 @@ def user_import(context: typer.Context, file: Path) -> None:
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+            reader = csv.DictReader(stream, restkey="more", strict=True)
+            rows = [{**row, "line": reader.line_num} for row in reader]
+    except OSError as problem:
+        fail(f"{file}: {problem.strerror}", 2)
+    except (UnicodeDecodeError, csv.Error) as problem:
         fail(f"{file}: {problem}", 2)
-    if not rows or "address" not in rows[0]:
+    columns = set(reader.fieldnames or ())
+    if "address" not in columns or columns - COLUMNS:
         fail(f"{file}: the first line must name the columns: address,password,hash,quota", 2)
-    imported = invocation(context).run("user.import", rows=[{key: row[key] for key in row if key} for row in rows])
+    imported = invocation(context).run("user.import", rows=rows)
     print(f"{imported['imported']} accounts added.")
 
 
@@ -154,7 +184,8 @@ def app_list(context: typer.Context, address: str, json: bool = JSON) -> None:
 
     Example: mailstack user app-password list alice@example.org
     """
-    show(invocation(context).run("user.app-password.list", address=address), json, ["label", "created"])
+    rows = invocation(context).run("user.app-password.list", address=address)
+    show(rows if json else [{**row, "created": when(row["created"])} for row in rows], json, ["label", "created"])
 
 
 @app_password.command("remove")

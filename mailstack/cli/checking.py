@@ -2,129 +2,192 @@
 
 import asyncio
 import datetime
+import ipaddress
 import shutil
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography import x509
 
+from mailstack.cli.reaching import greets, hosts
+from mailstack.cli.records import Record, records
 from mailstack.config import Config
-from mailstack.control.client import ask
-from mailstack.net.dns import DnsTemporary, NoSuchDomain, NullMx, Resolver
+from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
+from mailstack.net.listen import ListenProblem, listen
+from mailstack.net.tls import TlsProblem, try_pair
+from mailstack.store.lock import become_owner
 from mailstack.store.probe import probe
 
-
-def findings(config: Config) -> list[dict[str, Any]]:
-    """One row a finding: what, state (ok, warn, bad), and what to do."""
-    rows: list[dict[str, Any]] = [{"what": "configuration", "state": "ok", "text": "every setting is known and makes sense"}]
-
-    def say(what: str, state: str, text: str) -> None:
-        rows.append({"what": what, "state": state, "text": text})
-
-    running = _domains(config)
-    say("server", "ok" if running is not None else "warn", "runs" if running is not None else "does not run")
-    _ports(config, running is not None, say)
-    _disk(config, say)
-    _certificate(config, say)
-    _clock(say)
-    asyncio.run(_dns(config, running or [], say))
-    return rows
+T = TypeVar("T")
+BLOCKLISTS = ("zen.spamhaus.org", "bl.spamcop.net", "b.barracudacentral.org")
+SPACE_WANTED = 1 << 30
+DAYS_WANTED = 14
 
 
-def _domains(config: Config) -> list[str] | None:
-    try:
-        answer = ask(config.data / "control.sock", "domain.list", {}, 10)
-    except OSError:
-        return None
-    return [row["domain"] for row in answer["ok"]] if answer and "ok" in answer else None
+@dataclass(slots=True)
+class Findings:
+    """Rows with `what`, `state` (ok, warn, bad) and `text`: what is, and what to do."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def say(self, what: str, state: str, text: str) -> None:
+        self.rows.append({"what": what, "state": state, "text": text})
 
 
-def _ports(config: Config, running: bool, say: Any) -> None:
-    from mailstack.net.listen import ListenProblem, listen
-
-    for name in ("smtp", "submission", "submissions", "imap", "imaps", "http"):
-        for text in getattr(config.listen, name):
-            if running:
-                say(f"port {name}", "ok", f"{text} (ask for answers with: mailstack health)")
-                continue
-            try:
-                listen(text).close()
-            except (ListenProblem, OSError) as problem:
-                say(f"port {name}", "bad", f"{problem}; stop what uses it, or change listen.{name}")
-            else:
-                say(f"port {name}", "ok", f"{text} is free")
-
-
-def _disk(config: Config, say: Any) -> None:
-    path = config.data
-    if not path.exists():
-        say("disk", "warn", f"{path} is not there yet; the first start makes it")
-        return
-    try:
-        found = probe(path)
-    except PermissionError:
-        say("disk", "bad", f"{path} can't be written by this user")
-        return
-    for finding in found:
-        say("disk", "bad" if finding.fatal else "warn", f"{path}: {finding.text}")
-    if not found:
-        say("disk", "ok", f"{path} can carry the store")
-    free = shutil.disk_usage(path).free
-    say("disk space", "ok" if free > 1 << 30 else "warn", f"{free >> 20} MiB free")
+def findings(config: Config, run: Callable[..., Any], running: bool) -> list[dict[str, Any]]:
+    """Everything that can be seen from here. `run` does an operation."""
+    found = Findings()
+    found.say("configuration", "ok", "every setting is known and makes sense")
+    found.say("server", "ok" if running else "warn", "runs" if running else "does not run: mailstack serve")
+    _ports(config, running, found)
+    _certificate(config, found)
+    become_owner(config.data)
+    _disk(config, found)
+    _clock(found)
+    domains = []
+    if config.data.exists():
+        domains = [run("domain.records", domain=row["domain"]) for row in run("domain.list")]
+    asyncio.run(_dns(config, domains, found))
+    return found.rows
 
 
-def _certificate(config: Config, say: Any) -> None:
+def _ports(config: Config, running: bool, found: Findings) -> None:
+    for name, text in config.listeners():
+        if running:
+            for host, port in hosts(text):
+                problem = greets(name, host, port)
+                shown = f"{host} port {port}"
+                found.say(f"port {name}", "bad" if problem else "ok", f"{shown}: {problem}" if problem else f"{shown} answers")
+            continue
+        try:
+            listen(text).close()
+        except ListenProblem as problem:
+            found.say(f"port {name}", "bad", f"{problem}; stop what uses it, or change listen.{name}")
+        else:
+            found.say(f"port {name}", "ok", f"{text} is free")
+
+
+def _disk(config: Config, found: Findings) -> None:
+    for path in [config.data, *([Path(config.store.index_dir)] if config.store.index_dir else [])]:
+        if not path.exists():
+            found.say("disk", "warn", f"{path} is not there yet; the first start makes it")
+            continue
+        seen = probe(path)
+        for finding in seen:
+            found.say("disk", "bad" if finding.fatal else "warn", f"{path}: {finding.text}")
+        if not seen:
+            found.say("disk", "ok", f"{path} can carry the store")
+        free = shutil.disk_usage(path).free
+        found.say("disk space", "ok" if free > SPACE_WANTED else "warn", f"{path}: {free >> 20} MiB free")
+
+
+def _certificate(config: Config, found: Findings) -> None:
     if config.tls.mode == "off":
-        say("certificate", "warn", "TLS is off: passwords go over the wire as they are")
+        found.say("certificate", "warn", "TLS is off: passwords go over the wire as they are")
         return
-    path = Path(config.tls.certificate) if config.tls.mode == "files" else config.data / "tls" / "self-signed.pem"
+    given = config.tls.mode == "files"
+    path = Path(config.tls.certificate) if given else config.data / "tls" / "self-signed.pem"
+    if not given:
+        found.say("certificate", "warn", 'self-signed: clients will ask; get one, and set tls.mode = "files"')
+        if not path.exists():
+            return
     try:
-        found = x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as problem:
-        say("certificate", "bad" if config.tls.mode == "files" else "warn", f"{path}: {problem}")
+        try_pair(path, Path(config.tls.key) if given else path.with_suffix(".key"))
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (TlsProblem, OSError, ValueError) as problem:
+        found.say("certificate", "bad", f"{problem}")
         return
-    left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    if config.tls.mode == "self-signed":
-        say("certificate", "warn", 'self-signed: clients will ask; get one, and set tls.mode = "files"')
-    say("certificate", "ok" if left.days > 14 else "bad", f"{path} is good for {left.days} days")
+    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    state = "ok" if left.days > DAYS_WANTED else "bad"
+    found.say("certificate", state, f"{path} is good for {left.days} days" if left.days >= 0 else f"{path} is over")
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        covered = _covers(names.get_values_for_type(x509.DNSName), config.hostname)
+    except x509.ExtensionNotFound:
+        covered = False
+    if not covered:
+        found.say("certificate", "warn", f"{path} does not name {config.hostname}")
 
 
-def _clock(say: Any) -> None:
+def _covers(names: list[str], hostname: str) -> bool:
+    wanted = hostname.lower()
+    return any(name.lower() in (wanted, f"*.{wanted.partition('.')[2]}") for name in names)
+
+
+def _clock(found: Findings) -> None:
     now = time.time()
     sane = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC).timestamp() < now < 4_000_000_000
-    say("clock", "ok" if sane else "bad", datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds"))
+    text = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds")
+    found.say("clock", "ok" if sane else "bad", text)
 
 
-async def _dns(config: Config, domains: list[str], say: Any) -> None:
+# DNS ----------------------------------------------------------------------------------------------------------------
+
+
+async def _dns(config: Config, domains: list[dict[str, Any]], found: Findings) -> None:
     resolver = Resolver(list(config.dns.nameservers))
-
-    async def ask_dns(what: str, question: Any) -> Any:
-        try:
-            return await question
-        except (NoSuchDomain, NullMx):
-            return None
-        except DnsTemporary as problem:
-            say(what, "warn", f"the DNS gives no answer: {problem}")
-            return ()
-
-    addresses = await ask_dns(config.hostname, resolver.addresses(config.hostname))
-    if addresses is None:
-        say(config.hostname, "bad", f"want an A or AAAA record for {config.hostname}; have none")
+    addresses = await _asked(config.hostname, resolver.addresses(config.hostname), found)
+    if addresses == []:
+        found.say(config.hostname, "bad", f"want an A or AAAA record for {config.hostname}; have none")
     for address in addresses or ():
         name = await resolver.confirmed_name(address)
         state = "ok" if name and name.lower() == config.hostname.lower() else "warn"
-        say(address, state, f"want PTR {config.hostname}; have {name or 'none that leads back'}")
+        found.say(f"PTR {address}", state, f"want {config.hostname}; have {name or 'none that leads back'}")
+        if ipaddress.ip_address(address).is_global:
+            for blocklist in BLOCKLISTS:
+                await _blocklist(resolver, address, blocklist, found)
     for domain in domains:
-        hosts = await ask_dns(f"MX {domain}", resolver.mx(domain))
-        have = ", ".join(host.name for host in hosts or ()) or "none"
-        state = "ok" if any(host.name.lower() == config.hostname.lower() for host in hosts or ()) else "bad"
-        say(f"MX {domain}", state, f"want {config.hostname}; have {have}")
-        for name, sign in ((domain, "v=spf1"), (f"_dmarc.{domain}", "v=DMARC1")):
-            texts = await ask_dns(name, resolver.txt(name))
-            found = [text for text in texts or () if text.startswith(sign)]
-            say(f"TXT {name}", "ok" if found else "warn", f"want {sign} ...; have {found[0] if found else 'none'}")
-        for path in sorted((config.data / "dkim" / domain).glob("*.pem")):
-            name = f"{path.stem}._domainkey.{domain}"
-            texts = await ask_dns(name, resolver.txt(name))
-            say(f"TXT {name}", "ok" if texts else "warn", f"want v=DKIM1 ...; have {'it' if texts else 'none'}")
+        for record in records(domain["domain"], config.hostname, domain["dkim"]):
+            await _record(resolver, record, found)
+
+
+async def _asked(what: str, question: Awaitable[list[T]], found: Findings) -> list[T] | None:
+    """The answer, [] where there is nothing, None (and a finding) where nobody answers."""
+    try:
+        return await question
+    except NoSuchDomain:
+        return []
+    except DnsTemporary as problem:
+        found.say(what, "warn", f"the DNS gives no answer: {problem}")
+        return None
+
+
+async def _record(resolver: Resolver, record: Record, found: Findings) -> None:
+    what = f"{record.kind} {record.name}"
+    have = await _asked(what, resolver.texts(record.name, record.kind), found)
+    if have is None:
+        return
+    sign = record.value.partition(";")[0].partition(" ")[0]
+    if record.kind == "TXT":
+        have = [text for text in have if text.startswith(sign)]
+    if record.kind == "MX":
+        good = any(one.lower().endswith(" " + record.value.partition(" ")[2].lower()) for one in have)
+    elif sign in ("v=spf1", "v=DMARC1"):
+        good = bool(have)  # how strict it is, is the domain's own choice
+    else:
+        good = any(_plain(one) == _plain(record.value) for one in have)
+    missing = "bad" if record.kind == "MX" else "warn"
+    found.say(what, "ok" if good else missing, f"want {record.value}; have {', '.join(have) or 'none'}")
+
+
+def _plain(text: str) -> str:
+    """What counts of a record: spaces and case of host names don't, that of keys does."""
+    return text.replace(" ", "") if text.startswith("v=") else text.lower()
+
+
+async def _blocklist(resolver: Resolver, address: str, blocklist: str, found: Findings) -> None:
+    one = ipaddress.ip_address(address)
+    name = one.reverse_pointer.rpartition(".in-addr" if one.version == 4 else ".ip6")[0]
+    what = f"blocklist {blocklist}"
+    answers = await _asked(what, resolver.addresses(f"{name}.{blocklist}", ipv6=False), found)
+    if answers is None:
+        return
+    if any(answer.startswith("127.255.") for answer in answers):
+        found.say(what, "warn", f"{address}: the list answers no questions from these name servers (dns.nameservers)")
+    elif answers:
+        found.say(what, "bad", f"{address} is listed ({', '.join(answers)}): ask the list to take it off")
+    else:
+        found.say(what, "ok", f"{address} is not listed")

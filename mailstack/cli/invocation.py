@@ -1,6 +1,7 @@
 """What every command shares: which configuration, and asking the server or working on the data."""
 
 import asyncio
+import datetime
 import os
 import sys
 from dataclasses import dataclass
@@ -39,11 +40,21 @@ class Invocation:
         except ConfigProblem as problem:
             fail(str(problem), 2)
 
+    def running(self) -> bool:
+        """Whether a server runs on the data."""
+        try:
+            return "ok" in (ask(self.config().data / "control.sock", "domain.list", {}, 10) or {})
+        except OSError:
+            return False
+
     def run(self, name: str, **arguments: Any) -> Any:
         """An operation through the running server, or on the data when no server runs."""
         config = self.config()
         try:
-            become_owner(config.data)
+            orjson.dumps(arguments)
+        except TypeError:
+            fail("what was typed is not UTF-8", 2)
+        try:
             answer = ask(config.data / "control.sock", name, arguments)
         except PermissionError:
             fail(f"{config.data}: not yours; run this as its owner or as root")
@@ -52,7 +63,8 @@ class Invocation:
         if answer is None:
             answer = asyncio.run(_directly(config, name, arguments))
         if "error" in answer:
-            fail(answer["error"], int(answer.get("code", 1)))
+            code = int(answer.get("code", 1))
+            fail(f"{self.config_path()}: {answer['error']}" if code == 2 else answer["error"], code)
         return answer["ok"]
 
 
@@ -63,6 +75,10 @@ async def _directly(config: Config, name: str, arguments: dict[str, Any]) -> dic
     from mailstack.store.errors import DataLocked, StoreProblem
 
     configure("auto", "error")
+    try:
+        become_owner(config.data)
+    except OSError as problem:
+        return {"error": f"data_dir: {config.data}: {problem.strerror}", "code": 2}
     data = Data(config)
     try:
         await data.open()
@@ -96,6 +112,19 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def octets(number: int) -> str:
+    """A size as the settings write it: 5GiB."""
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number and number % (1 << power) == 0:
+            return f"{number >> power}{unit}"
+    return str(number)
+
+
+def when(moment: float) -> str:
+    """A time for people; the server's time zone."""
+    return datetime.datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else "now"
 
 
 def read_password(from_stdin: bool) -> str | None:

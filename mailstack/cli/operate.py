@@ -1,16 +1,13 @@
 """queue, trace, repair, health, check, config."""
 
-import datetime
-import socket
-import ssl
 import sys
-import urllib.request
 
 import orjson
 import typer
 
 from mailstack.cli.accounts import JSON, invocation
-from mailstack.cli.invocation import fail, show
+from mailstack.cli.invocation import fail, show, when
+from mailstack.cli.reaching import greets, hosts
 
 queue = typer.Typer(no_args_is_help=True, help="Messages that wait for delivery.")
 
@@ -26,25 +23,29 @@ def queue_list(context: typer.Context, json: bool = JSON) -> None:
         show(rows, True, [])
         return
     for row in rows:
-        row["next"] = _when(row["next_attempt"])
+        row["next"] = when(row["next_attempt"])
         row["to"] = ", ".join(one["address"] for one in row["recipients"] if not one["done"])
         row["last"] = next((one["reply"] for one in row["recipients"] if one["reply"]), None)
     show(rows, False, ["id", "sender", "to", "size", "attempts", "next", "held", "last"])
 
 
-def _when(moment: float) -> str:
-    if not moment:
-        return "now"
-    return datetime.datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S")
-
-
 @queue.command("show")
-def queue_show(context: typer.Context, id: str) -> None:
+def queue_show(context: typer.Context, id: str, json: bool = JSON) -> None:
     """Show one message: its recipients, their last replies, its header.
 
     Example: mailstack queue show 0mb3k2x9a1b2c3d4
     """
-    print(orjson.dumps(invocation(context).run("queue.show", id=id), option=orjson.OPT_INDENT_2).decode())
+    found = invocation(context).run("queue.show", id=id)
+    if json:
+        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        return
+    print(f"{found['id']} from {found['sender']}, {found['size']} octets, received {when(found['received'])}")
+    state = "held" if found["held"] else f"next attempt {when(found['next_attempt'])}"
+    print(f"{found['attempts']} attempts; {state}")
+    for one in found["recipients"]:
+        print(f"  {one['address']}: {'done; ' if one['done'] else ''}{one['reply'] or 'not tried yet'}")
+    print()
+    print(found["header"])
 
 
 @queue.command("retry")
@@ -109,15 +110,19 @@ def trace(context: typer.Context, text: str, json: bool = JSON) -> None:
             print(last)
         rest = {key: value for key, value in event.items() if key not in ("time", "id", "event") and value}
         words = "  ".join(f"{key}={value}" for key, value in rest.items())
-        print(f"  {_when(event['time'])}  {event['event']:<10} {words}")
+        print(f"  {when(event['time'])}  {event['event']:<10} {words}")
 
 
-def repair(context: typer.Context, account: str = typer.Argument("")) -> None:
+def repair(context: typer.Context, account: str = typer.Argument(""), json: bool = JSON) -> None:
     """Compare index and Maildir, mend, report; one account or all.
 
     Example: mailstack repair alice@example.org
     """
-    for address, lines in invocation(context).run("repair", account=account or None).items():
+    report = invocation(context).run("repair", account=account or None)
+    if json:
+        print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
+        return
+    for address, lines in report.items():
         print(address)
         for line in lines:
             print(f"  {line}")
@@ -129,39 +134,11 @@ def health(context: typer.Context) -> None:
     Example: mailstack health && echo fine
     """
     config = invocation(context).config()
-    problems = []
-    for name in ("smtp", "submission", "submissions", "imap", "imaps", "http"):
-        if config.tls.mode == "off" and name in ("submissions", "imaps"):
-            continue
-        for text in getattr(config.listen, name):
-            problem = _greets(name, text)
-            if problem:
-                problems.append(f"{name} {text}: {problem}")
+    doors = [(name, *place) for name, text in config.listeners() for place in hosts(text)]
+    problems = [f"{name} {host} port {port}: {problem}" for name, host, port in doors if (problem := greets(name, host, port))]
     if problems:
         fail("\n".join(problems))
-
-
-def _greets(name: str, text: str) -> str | None:
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]")
-    host = {"::": "localhost", "0.0.0.0": "127.0.0.1"}.get(host, host)
-    try:
-        if name == "http":
-            shown = f"[{host}]" if ":" in host else host
-            with urllib.request.urlopen(f"http://{shown}:{port}/healthz", timeout=5) as answer:
-                return None if answer.status == 200 else f"HTTP {answer.status}"
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
-            if name in ("submissions", "imaps"):
-                context = ssl.create_default_context()
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-                with context.wrap_socket(connection) as secure:
-                    greeting = secure.recv(512)
-            else:
-                greeting = connection.recv(512)
-        return None if greeting.startswith((b"220", b"* OK")) else f"said {greeting[:60]!r}"
-    except (OSError, ValueError) as problem:
-        return str(problem)
+    print(f"all {len(doors)} listeners answer")
 
 
 def check(context: typer.Context, json: bool = JSON) -> None:
@@ -171,7 +148,8 @@ def check(context: typer.Context, json: bool = JSON) -> None:
     """
     from mailstack.cli.checking import findings
 
-    rows = findings(invocation(context).config())
+    one = invocation(context)
+    rows = findings(one.config(), one.run, one.running())
     show(rows, json, ["what", "state", "text"])
     sys.stdout.flush()
     if any(row["state"] == "bad" for row in rows):

@@ -2,15 +2,16 @@
 
 import asyncio
 import secrets
+import shutil
 import smtplib
-import ssl
 import time
-import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aioimaplib import aioimaplib
 
+from mailstack.cli.reaching import greets, hosts, place, trusting
 from mailstack.config import Config
 
 ADDRESS_PART = "mailstack-selftest"
@@ -21,130 +22,117 @@ class StepFailed(Exception):
 
 
 def _place(config: Config, *names: str) -> tuple[str, str, int]:
-    """The first listener that is configured among `names`: its name, host and port."""
-    for name in names:
-        for text in getattr(config.listen, name):
-            host, _, port = text.rpartition(":")
-            host = host.strip("[]")
-            return name, {"::": "localhost", "0.0.0.0": "127.0.0.1"}.get(host, host), int(port)
-    raise StepFailed(f"no listener among {', '.join(names)} is configured")
+    """The first configured listener among `names`: its name, host and port."""
+    found = place(config, *names)
+    if found is None:
+        raise StepFailed(f"no listener among {', '.join(names)} is configured")
+    return found
 
 
 def wait_until_ready(config: Config, ended: Callable[[], object], seconds: float = 60.0) -> None:
-    """Return when /healthz is green. Raises StepFailed."""
-    _, host, port = _place(config, "http")
+    """Return when every listener answers. Raises StepFailed."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    doors = [(name, *door) for name, text in config.listeners() for door in hosts(text)]
+    while doors and time.monotonic() < end:
         if ended() is not None:
             raise StepFailed("start: the server ended")
-        try:
-            with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
+        if greets(*doors[-1]) is None:
+            doors.pop()
+        else:
             time.sleep(0.1)
-    raise StepFailed("start: the server did not get ready")
+    if doors:
+        raise StepFailed("start: the server did not get ready")
 
 
-def run_selftest(config: Config, run: Callable[..., Any]) -> None:
-    """With an account of its own, which is removed at the end. Prints each step with its time."""
+def run_selftest(config: Config, run: Callable[..., Any], patience: float = 30.0) -> None:
+    """With an account of its own, which is removed at the end. Prints each step with its time. Raises StepFailed."""
     domains = [row["domain"] for row in run("domain.list")]
     if not domains:
         raise StepFailed("account: there is no domain; add one: mailstack domain add example.org")
     address = f"{ADDRESS_PART}-{secrets.token_hex(4)}@{domains[0]}"
     password = run("user.add", address=address)["password"]
     try:
-        _steps(config, address, password)
+        print("Self-test", flush=True)
+        asyncio.run(_round_trip(config, address, password, secrets.token_hex(8), patience))
     finally:
-        folder = run("user.remove", address=address)["folder"]
-        _clean(folder)
+        removed = run("user.remove", address=address)
+        for folder in {removed["folder"], str(Path(removed["index"]).parent)}:
+            if ADDRESS_PART in folder:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _clean(folder: str) -> None:
-    import shutil
+class _Steps:
+    """Which step is under way, and how long each took."""
 
-    if ADDRESS_PART in folder:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-class _Clock:
     def __init__(self) -> None:
-        self.last = time.perf_counter()
+        self.name = ""
+        self._begun = 0.0
 
-    def step(self, name: str) -> None:
-        now = time.perf_counter()
-        print(f"  {name:<42} {1000 * (now - self.last):8.1f} ms", flush=True)
-        self.last = now
+    def begin(self, name: str) -> None:
+        self.name, self._begun = name, time.perf_counter()
 
-
-def _steps(config: Config, address: str, password: str) -> None:
-    token = secrets.token_hex(8)
-    print("Self-test", flush=True)
-    clock = _Clock()
-    asyncio.run(_round_trip(config, address, password, token, clock))
+    def done(self, note: str = "") -> None:
+        name = f"{self.name} ({note})" if note else self.name
+        print(f"  {name:<42} {1000 * (time.perf_counter() - self._begun):8.1f} ms", flush=True)
 
 
-async def _round_trip(config: Config, address: str, password: str, token: str, clock: _Clock) -> None:
-    step = "IMAP login"
+async def _round_trip(config: Config, address: str, password: str, token: str, patience: float) -> None:
+    steps = _Steps()
     try:
-        name, host, port = _place(config, "imaps", "imap") if config.tls.mode != "off" else _place(config, "imap")
-        secure = name == "imaps"
+        steps.begin("IMAP login")
+        name, host, port = _place(config, "imaps", "imap")
         client: Any
-        if secure:
-            client = aioimaplib.IMAP4_SSL(host=host, port=port, timeout=30, ssl_context=_context())
+        if name == "imaps":
+            client = aioimaplib.IMAP4_SSL(host=host, port=port, timeout=patience, ssl_context=trusting())
         else:
-            client = aioimaplib.IMAP4(host=host, port=port, timeout=30)
+            client = aioimaplib.IMAP4(host=host, port=port, timeout=patience)
         await client.wait_hello_from_server()
-        await _ok(await client.login(address, password))
-        clock.step("IMAP login")
-        step = "IMAP IDLE"
-        await _ok(await client.select("INBOX"))
-        idle = await client.idle_start(timeout=60)
-        clock.step("IMAP SELECT and IDLE")
-        step = "submission"
-        queued = await asyncio.get_running_loop().run_in_executor(None, _submit, config, address, password, token)
-        clock.step(f"submission: 250 ({queued})")
-        step = "push"
-        while not any(b"EXISTS" in line for line in await client.wait_server_push(timeout=30)):
-            pass
-        clock.step("IMAP IDLE told of it")
-        step = "IMAP FETCH"
+        _ok(await client.login(address, password))
+        steps.done()
+        steps.begin("IMAP SELECT and IDLE")
+        _ok(await client.select("INBOX"))
+        idle = await client.idle_start(timeout=2 * patience)
+        steps.done()
+        steps.begin("submission: 250")
+        queued = await asyncio.to_thread(_submit, config, address, password, token, patience)
+        steps.done(queued)
+        steps.begin("IMAP IDLE told of it")
+        async with asyncio.timeout(patience):
+            while not any(b"EXISTS" in line for line in await client.wait_server_push(timeout=patience)):
+                pass
+        steps.done()
+        steps.begin("IMAP FETCH: the same message")
         client.idle_done()
         await asyncio.wait_for(idle, 10)
-        answer = await _ok(await client.fetch("1", "(BODY.PEEK[])"))
+        answer = _ok(await client.fetch("1", "(BODY.PEEK[])"))
         if token.encode() not in b"".join(bytes(line) for line in answer.lines):
-            raise StepFailed("IMAP FETCH: the message is not the one that was sent")
-        clock.step("IMAP FETCH: the same message")
+            raise StepFailed("the message is not the one that was sent")
+        steps.done()
         await client.logout()
-    except (OSError, TimeoutError, smtplib.SMTPException, aioimaplib.Error, aioimaplib.Abort) as problem:
-        raise StepFailed(f"{step}: {type(problem).__name__}: {problem}") from problem
+    except (StepFailed, OSError, TimeoutError, smtplib.SMTPException, aioimaplib.Error, aioimaplib.Abort) as problem:
+        words = str(problem) or f"no answer within {patience:.0f} s"
+        raise StepFailed(f"{steps.name}: {words}") from problem
 
 
-async def _ok(answer: Any) -> Any:
+def _ok(answer: Any) -> Any:
     if answer.result != "OK":
-        raise StepFailed(f"IMAP said {answer.result} {answer.lines}")
+        words = b" ".join(bytes(line) for line in answer.lines).decode(errors="replace")
+        raise StepFailed(f"the server said {answer.result} {words}")
     return answer
 
 
-def _submit(config: Config, address: str, password: str, token: str) -> str:
-    name, host, port = _place(config, "submissions", "submission") if config.tls.mode != "off" else _place(config, "submission")
+def _submit(config: Config, address: str, password: str, token: str, patience: float) -> str:
+    name, host, port = _place(config, "submissions", "submission")
     kind = smtplib.SMTP_SSL if name == "submissions" else smtplib.SMTP
-    extra: dict[str, Any] = {"context": _context()} if name == "submissions" else {}
-    with kind(host, port, timeout=30, **extra) as client:
+    extra: dict[str, Any] = {"context": trusting()} if name == "submissions" else {}
+    with kind(host, port, timeout=patience, **extra) as client:
         if name == "submission" and config.tls.mode != "off":
-            client.starttls(context=_context())
+            client.starttls(context=trusting())
         client.login(address, password)
         text = f"From: <{address}>\r\nTo: <{address}>\r\nSubject: Self-test {token}\r\n\r\nIt works.\r\n"
         client.mail(address)
         client.rcpt(address)
         code, words = client.data(text.encode())
         if code != 250:
-            raise StepFailed(f"submission: {code} {words.decode(errors='replace')}")
+            raise StepFailed(f"{code} {words.decode(errors='replace')}")
         return words.decode(errors="replace").rpartition(" ")[2]

@@ -13,7 +13,7 @@ from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.queue.queue import Queue, Queued
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import Directory, DirectoryProblem
-from mailstack.store.users.passwords import hash_password, known_scheme, make_app_password, make_password
+from mailstack.store.users.passwords import LONGEST, hash_password, known_scheme, make_app_password, make_password
 
 HASHES_AT_ONCE = 16
 ROWS_AT_ONCE = 500  # built between two looks at the event loop
@@ -48,6 +48,15 @@ def _quota(text: str | None) -> int | None:
         raise OperationProblem(str(problem)) from None
 
 
+def _password(text: str) -> str:
+    """Refuse one that nobody could log in with."""
+    if not text:
+        raise OperationProblem("a password or a hash is needed")
+    if len(text) > LONGEST or "\0" in text:
+        raise OperationProblem(f"a password has at most {LONGEST} characters, and no NUL")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A line of an import."""
@@ -59,21 +68,24 @@ class _Row:
     quota: int | None
 
 
-def _read_rows(rows: list[dict[str, str | None]]) -> tuple[list[_Row], dict[int, str]]:
-    """Rows that make sense, and what is wrong with the others, by line. The first line of the file names the columns."""
+def _read_rows(rows: list[dict[str, Any]]) -> tuple[list[_Row], dict[int, str]]:
+    """Rows that make sense, and what is wrong with the others, by line of the file."""
     good: list[_Row] = []
     problems: dict[int, str] = {}
     seen: set[str] = set()
-    for line, row in enumerate(rows, 2):
+    for row in rows:
+        line = int(row["line"])
         try:
+            if row.get("more"):
+                raise OperationProblem("more fields than columns; a comma in a password needs quotes around it")
             address = _address((row.get("address") or "").strip())
             hashed = (row.get("hash") or "").strip()
             if hashed and not hashed.startswith("{"):
                 hashed = "{CRYPT}" + hashed
             if hashed and not known_scheme(hashed):
                 raise OperationProblem("the hash's scheme is not known")
-            if not hashed and not row.get("password"):
-                raise OperationProblem("a password or a hash is needed")
+            if not hashed:
+                _password(row.get("password") or "")
             if address.key in seen:
                 raise OperationProblem(f"{address.key} is there twice")
             seen.add(address.key)
@@ -148,7 +160,7 @@ class UserOperations:
 
     async def user_add(self, arguments: Arguments) -> Any:
         address = _address(arguments["address"])
-        password = arguments.get("password") or make_password()
+        password = _password(arguments.get("password") or make_password())
         quota = _quota(arguments.get("quota"))
         hashed = await self._hop(hash_password, password)
         added = await self._directory.add_accounts([(address, hashed, quota)], self._clock())
@@ -189,7 +201,7 @@ class UserOperations:
 
     async def user_passwd(self, arguments: Arguments) -> Any:
         address = _address(arguments["address"])
-        password = arguments.get("password") or make_password()
+        password = _password(arguments.get("password") or make_password())
         await self._directory.set_password(address.key, await self._hop(hash_password, password))
         return {"address": address.key, "password": None if arguments.get("password") else password}
 

@@ -112,6 +112,12 @@ class Resolver:
             raise trouble
         return found
 
+    async def texts(self, name: str, kind: str) -> list[str]:
+        """Records as a zone file has them; those of TXT as the text that they are."""
+        if kind == "TXT":
+            return await self.txt(name)
+        return [one.to_text() for one in await self._ask(name, dns.rdatatype.from_text(kind))]
+
     async def txt(self, name: str) -> list[str]:
         return [b"".join(one.strings).decode("utf-8", "replace") for one in await self._ask(name, dns.rdatatype.TXT)]
 

@@ -1,0 +1,103 @@
+"""`mailstack demo`: the embedded default, which proves itself and shows the settings for clients."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import typer
+
+from mailstack.cli.invocation import Invocation, fail
+from mailstack.cli.reaching import has_ipv6
+from mailstack.cli.selfcheck import StepFailed, run_selftest, wait_until_ready
+from mailstack.config import SERVICES, Config, Listen, render
+
+DOMAIN = "home.test"
+USERS = ("alice", "bob")
+HOSTNAME = "localhost"
+TRIAL_PORTS = dict(zip(SERVICES, (2525, 2587, 2465, 2143, 2993, 2080), strict=True))
+ORDINARY_PORTS = dict(zip(SERVICES, (25, 587, 465, 143, 993, 80), strict=True))
+
+
+def demo_config(data: Path, listen: str = "") -> Config:
+    """Loopback and unprivileged ports, or an address and the ordinary ones; self-signed."""
+    addresses = [listen] if listen else ["127.0.0.1", *(["[::1]"] if has_ipv6() else [])]
+    ports = ORDINARY_PORTS if listen else TRIAL_PORTS
+    listeners = {name: [f"{address}:{port}" for address in addresses] for name, port in ports.items()}
+    return Config(hostname=HOSTNAME, data_dir=str(data), postmaster=f"{USERS[0]}@{DOMAIN}", listen=Listen(**listeners))
+
+
+def demo(
+    data: str = typer.Option("var", help="where the demo's mail goes"),
+    listen: str = typer.Option("", help="an address to listen on with the ordinary ports, as in a container"),
+) -> None:
+    """Run the embedded default: two accounts, self-signed TLS, loopback; prove it, and show the settings for clients.
+
+    A mailstack.toml in DATA that names a real host is served as it is, without demo accounts.
+
+    Example: mailstack demo --data var
+    """
+    folder = Path(data).absolute()
+    path = folder / "mailstack.toml"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(render(demo_config(folder, listen)), encoding="utf-8")
+    except OSError as problem:
+        fail(f"{problem.filename}: {problem.strerror}", 2)
+    one = Invocation(str(path))
+    config = one.config()
+    command = [sys.executable, "-m", "mailstack", "-c", str(path), "serve"]
+    if config.hostname != HOSTNAME:
+        os.execv(sys.executable, command)  # noqa: S606 - this program itself
+    server = subprocess.Popen(command)  # noqa: S603 - this program itself
+    # Ctrl-C in a terminal reaches both; `docker stop` and a service manager reach this process alone.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: server.send_signal(received))
+    threading.Thread(target=_prove, args=(one, config, server), daemon=True).start()
+    raise typer.Exit(server.wait())
+
+
+def _prove(one: Invocation, config: Config, server: "subprocess.Popen[bytes]") -> None:
+    """In a thread, beside the running server."""
+    try:
+        wait_until_ready(config, server.poll)
+        passwords = _accounts(one)
+        print(_card(config, passwords), flush=True)
+        run_selftest(config, one.run)
+        print("Everything works. Ctrl-C stops it.", flush=True)
+    except StepFailed as problem:
+        # A server that ended has said why.
+        if server.poll() is None:
+            print(f"mailstack: self-test: {problem}", file=sys.stderr, flush=True)
+    except typer.Exit:
+        return  # an operation failed, and said so
+
+
+def _accounts(one: Invocation) -> dict[str, str]:
+    """Make the demo's accounts, unless they were made; their passwords."""
+    if any(row["domain"] == DOMAIN for row in one.run("domain.list")):
+        return {}
+    one.run("domain.add", domain=DOMAIN)
+    return {name: one.run("user.add", address=f"{name}@{DOMAIN}")["password"] for name in USERS}
+
+
+def _card(config: Config, passwords: dict[str, str]) -> str:
+    def port(name: str) -> str:
+        texts = getattr(config.listen, name)
+        return texts[0].rpartition(":")[2] if texts else "off"
+
+    lines = ["", "Settings for mail clients", f"  IMAP   localhost  port {port('imaps')} (TLS) or {port('imap')} (STARTTLS)"]
+    lines.append(f"  SMTP   localhost  port {port('submissions')} (TLS) or {port('submission')} (STARTTLS), with login")
+    lines.append("  The certificate is self-signed: clients will ask once.")
+    file = f"{config.data_dir}/mailstack.toml"
+    if passwords:
+        lines.append("  Accounts, their passwords shown this once:")
+        lines += [f"    {name}@{DOMAIN}   {password}" for name, password in passwords.items()]
+    else:
+        lines.append(f"  Accounts: {', '.join(f'{name}@{DOMAIN}' for name in USERS)}")
+        lines.append(f"  A new password: mailstack -c {file} user passwd {USERS[0]}@{DOMAIN}")
+    lines += [f"  Configuration: {file}", ""]
+    return "\n".join(lines)
