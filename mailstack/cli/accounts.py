@@ -157,12 +157,12 @@ def user_import(context: typer.Context, file: Path) -> None:
     try:
         with open(file, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restkey="more", strict=True)
+            columns = set(reader.fieldnames or ())
             rows = [{**row, "line": reader.line_num} for row in reader]
     except OSError as problem:
         fail(f"{file}: {problem.strerror}", 2)
     except (UnicodeDecodeError, csv.Error) as problem:
         fail(f"{file}: {problem}", 2)
-    columns = set(reader.fieldnames or ())
     if "address" not in columns or columns - COLUMNS:
         fail(f"{file}: the first line must name the columns: address,password,hash,quota", 2)
     imported = invocation(context).run("user.import", rows=rows)

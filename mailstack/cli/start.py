@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def serve(context: typer.Context) -> None:
     """Run in the foreground; SIGTERM stops within ten seconds, SIGHUP reloads settings and certificates.
 
-    Example: mailstack -c /etc/mailstack/mailstack.toml serve
+    Example: mailstack serve
     """
     from mailstack import app
 

@@ -37,7 +37,7 @@ class ControlServer:
                 try:
                     request = orjson.loads(line)
                     name = str(request.pop("do"))
-                except (ValueError, KeyError, AttributeError):
+                except (ValueError, KeyError, AttributeError, TypeError):
                     answer = {"error": "not a request", "code": 2}
                 else:
                     answer = await self._run(name, request)

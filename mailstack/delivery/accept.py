@@ -132,7 +132,7 @@ class Acceptor:
                 await account.append("INBOX", _message(envelope, content, prefix, places[0]))
             except StoreProblem as problem:
                 return _no(problem)
-            return await self._done(envelope, content, places, 0)
+            return await self._done(envelope, prefix, content, places, [])
         prepared: list[tuple[_Place, Account, Prepared]] = []
         owed: list[_Place] = []
         queued: list[PreparedQueued] = []
@@ -215,11 +215,14 @@ class Acceptor:
             except StoreProblem as problem:
                 # Some have it, some can't: the sender tries again, and a second copy is better than none.
                 return _no(problem)
-        return await self._done(envelope, content, [place for place, _, _ in prepared if place not in failed], len(queued))
+        delivered = [place for place, _, _ in prepared if place not in failed]
+        return await self._done(envelope, prefix, content, delivered, [waiting.envelope for waiting in queued])
 
-    async def _done(self, envelope: Envelope, content: Content, delivered: list[_Place], queued: int) -> Reply:
+    async def _done(
+        self, envelope: Envelope, prefix: bytes, content: Content, delivered: list[_Place], parcels: list[Envelope]
+    ) -> Reply:
         """Everything is safe: write it down, confirm what was asked for, and say so."""
-        self._tell(envelope, content, delivered, queued)
+        self._tell(envelope, prefix, content, delivered, parcels)
         if self.bouncer is not None and envelope.sender is not None:
             confirmed = [place.recipient for place in delivered if place.recipient.notify]
             if confirmed:
@@ -231,14 +234,20 @@ class Acceptor:
                     log.error("delivery.not_confirmed", id=envelope.id, problem=problem.detail)
         return Reply(250, "2.0.0", f"Ok: queued as {envelope.id}")
 
-    def _tell(self, envelope: Envelope, content: Content, delivered: list[_Place], queued: int) -> None:
-        message_id = (first(split_header(content.head(16384))[0], b"message-id") or b"").decode("ascii", "replace")[:300]
+    def _tell(
+        self, envelope: Envelope, prefix: bytes, content: Content, delivered: list[_Place], parcels: list[Envelope]
+    ) -> None:
+        header, _ = split_header(prefix + content.head(16384))
+        message_id = (first(header, b"message-id") or b"").decode("ascii", "replace")[:300]
         sender = str(envelope.sender) if envelope.sender is not None else None
         to = [str(one.address) for one in envelope.recipients]
-        log.info("message.accepted", id=envelope.id, sender=sender, to=to, size=content.size, queued=queued)
+        log.info("message.accepted", id=envelope.id, sender=sender, to=to, size=content.size, queued=len(parcels))
         self._trace.record(envelope.id, "accepted", sender=sender, to=to, message_id=message_id, size=content.size)
         for place in delivered:
             self._trace.record(envelope.id, "delivered", to=place.account.address, mailbox="INBOX")
+        for parcel in parcels:
+            other = parcel.id if parcel.id != envelope.id else None
+            self._trace.record(envelope.id, "queued", to=[str(one.address) for one in parcel.recipients], queued_as=other)
 
 
 def _message(envelope: Envelope, content: Content, prefix: bytes, place: _Place) -> NewMessage:

@@ -12,12 +12,21 @@ from typing import Any
 import orjson
 
 KEPT_SECONDS = 30 * 86400
+PRUNE_SECONDS = 3600
 BATCH = 200
+SHOWN = 50  # messages of an address, the newest
+REMEMBERED = 50_000  # copies that were fetched
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (time REAL NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, fields BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS event_id ON event (id);
 CREATE INDEX IF NOT EXISTS event_time ON event (time);
 CREATE TABLE IF NOT EXISTS word (word TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (word, id)) WITHOUT ROWID;
+"""
+
+# Once for each account, also after a restart.
+FETCHED = """
+INSERT INTO event SELECT ?1, ?2, ?3, ?4
+WHERE NOT EXISTS (SELECT 1 FROM event WHERE id = ?2 AND name = ?3 AND fields = ?4)
 """
 
 
@@ -31,6 +40,8 @@ class Trace:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="trace")
         self._task: asyncio.Task[None] | None = None
         self._connection: sqlite3.Connection | None = None
+        self._pruned = 0.0
+        self._fetched: set[str] = set()
         self.lost = 0
 
     def record(self, id: str, name: str, **fields: Any) -> None:
@@ -38,6 +49,20 @@ class Trace:
         self._events.append((self._clock(), id, name, fields))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_soon())
+
+    def first_fetch(self, unique: str, account: str) -> str | None:
+        """Record that an account fetched its copy of a delivery (<id>.<recipient number>). The id if it is the first time.
+
+        What was recorded before the last start is not written a second time, but None is not promised for it.
+        """
+        id, found, _ = unique.partition(".")
+        if not found or unique in self._fetched:
+            return None
+        if len(self._fetched) >= REMEMBERED:
+            self._fetched.clear()
+        self._fetched.add(unique)
+        self.record(id, "fetched", account=account)
+        return id
 
     async def _write_soon(self) -> None:
         while self._events:
@@ -65,11 +90,16 @@ class Trace:
         connection = self._open()
         with connection:
             rows = [(moment, id, name, orjson.dumps(fields, default=str)) for moment, id, name, fields in events]
-            connection.executemany("INSERT INTO event VALUES (?,?,?,?)", rows)
+            connection.executemany("INSERT INTO event VALUES (?,?,?,?)", [row for row in rows if row[2] != "fetched"])
+            connection.executemany(FETCHED, [row for row in rows if row[2] == "fetched"])
             words = {(word, id) for _, id, _, fields in events for word in _words(fields)}
             connection.executemany("INSERT OR IGNORE INTO word VALUES (?,?)", sorted(words))
-            cut = self._clock() - KEPT_SECONDS
-            connection.execute("DELETE FROM event WHERE time<?", (cut,))
+            now = self._clock()
+            if not self._pruned <= now < self._pruned + PRUNE_SECONDS:
+                self._pruned = now
+                connection.execute("DELETE FROM event WHERE time<?", (now - KEPT_SECONDS,))
+                # Ids sort by time.
+                connection.execute("DELETE FROM word WHERE id<(SELECT coalesce(min(id), '~') FROM event)")
 
     async def find(self, text: str) -> list[dict[str, Any]]:
         """Events of messages with this id, Message-ID or address, oldest first."""
@@ -80,13 +110,19 @@ class Trace:
     def _find(self, text: str) -> list[dict[str, Any]]:
         connection = self._open()
         wanted = text.strip().strip("<>").lower()
-        ids = [row[0] for row in connection.execute("SELECT id FROM word WHERE word=? ORDER BY id DESC LIMIT 50", (wanted,))]
-        found = []
-        for id in sorted({wanted, *ids}):
-            query = "SELECT time, id, name, fields FROM event WHERE id=? ORDER BY time, rowid"
-            for moment, number, name, fields in connection.execute(query, (id,)):
-                found.append({"time": moment, "id": number, "event": name, **orjson.loads(fields)})
-        return found
+        query = "SELECT word.id FROM word WHERE word=? ORDER BY id DESC LIMIT ?"
+        ids = {wanted, *(row[0] for row in connection.execute(query, (wanted, SHOWN)))}
+        events: dict[str, list[dict[str, Any]]] = {}
+        while ids:
+            id = ids.pop()
+            query = "SELECT time, name, fields FROM event WHERE id=? ORDER BY time, rowid"
+            events[id] = [
+                {"time": moment, "id": id, "event": name, **orjson.loads(fields)}
+                for moment, name, fields in connection.execute(query, (id,))
+            ]
+            # Parts of a message that went into the queue under another name are its story too.
+            ids |= {event["queued_as"] for event in events[id] if event.get("queued_as")} - events.keys()
+        return [event for id in sorted(events) for event in events[id]]
 
     async def close(self) -> None:
         if self._task is not None:
@@ -103,7 +139,7 @@ class Trace:
 
 def _words(fields: dict[str, Any]) -> list[str]:
     found = []
-    for key in ("sender", "to", "recipient", "message_id"):
+    for key in ("sender", "to", "message_id", "queued_as"):
         value = fields.get(key)
         values = value if isinstance(value, list) else [value]
         found += [str(one).strip("<>").lower() for one in values if one]

@@ -10,6 +10,8 @@ class CountingSink:
         self.tokens: set[str] = set()
         self.copies: dict[str, int] = {}
         self.port = 0
+        self.hello = b"250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000000\r\n"
+        self.reply = b"250 2.0.0 Ok\r\n"
         self.changed = threading.Condition()
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -45,13 +47,15 @@ class CountingSink:
             while line := await reader.readline():
                 verb = line[:4].upper()
                 if verb == b"EHLO":
-                    writer.write(b"250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 100000000\r\n")
+                    writer.write(self.hello)
+                elif verb == b"AUTH":
+                    writer.write(b"235 2.7.0 Ok\r\n")
                 elif verb == b"DATA":
                     writer.write(b"354 go on\r\n")
                     await writer.drain()
                     data = await reader.readuntil(b"\r\n.\r\n")
-                    self.take(data)
-                    writer.write(b"250 2.0.0 Ok\r\n")
+                    await asyncio.to_thread(self.take, data)
+                    writer.write(self.reply)
                 elif verb == b"QUIT":
                     writer.write(b"221 2.0.0 Bye\r\n")
                     break

@@ -10,14 +10,17 @@ from mailstack.imap.answers import no
 from mailstack.imap.commands.sections import Span, UnknownEncoding, from_header, of_header, shown, stretch
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session
+from mailstack.log import get_logger
 from mailstack.message.flag import Flags
 from mailstack.message.mime import Part
 from mailstack.store.errors import StoreProblem
+from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.values import How
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.fetch import Attribute, BinarySection, Item, Kind, Section
 from mailstack.wire.imap.responses import date_time, without_nul
 
+log = get_logger()
 CHUNK = 1000  # messages between two looks at the event loop
 AT_ONCE = 1 << 20  # octets of messages in memory at once
 HEADERS_AT_ONCE = 256
@@ -41,9 +44,13 @@ async def fetch(session: Session, command: c.Fetch) -> str:
             items = (*items, Attribute.MODSEQ)
     if command.uid and Attribute.UID not in items:
         items = (Attribute.UID, *items)
-    if not selected.read_only and any(isinstance(item, Section | BinarySection) and not item.peek for item in items):
+    reads = any(_is_body(item) for item in items)
+    marks = not selected.read_only and any(isinstance(item, Section | BinarySection) and not item.peek for item in items)
+    if reads or marks:
         unseen = [uid for uid in uids if (place := mailbox.position(uid)) is not None and not mailbox.flags[place] & SEEN]
-        if unseen:
+        if reads:
+            _note_fetched(session, mailbox, unseen)
+        if marks and unseen:
             stored = await mailbox.store(unseen, How.ADD, Flags.SEEN, origin=selected)
             selected.note_changed(stored.changed)
     simple = [item for item in items if isinstance(item, Attribute)]
@@ -54,6 +61,21 @@ async def fetch(session: Session, command: c.Fetch) -> str:
         return "FETCH done"
     await _with_sections(session, selected, uids, simple, heavy)
     return "FETCH done"
+
+
+def _is_body(item: Item) -> bool:
+    if isinstance(item, Section):
+        return item.kind in (Kind.WHOLE, Kind.TEXT)
+    return isinstance(item, BinarySection)
+
+
+def _note_fetched(session: Session, mailbox: Mailbox, unseen: Sequence[int]) -> None:
+    """The last stop on a delivery's way. What was seen was fetched before: it is not looked at again."""
+    account = session.record.address if session.record is not None else ""
+    for uid in unseen:
+        id = session.services.trace.first_fetch(mailbox.email_id(uid), account)
+        if id is not None:
+            log.info("message.fetched", id=id, account=account, session=session.id)
 
 
 async def _attributes(session: Session, selected: Selected, uids: Sequence[int], items: list[Attribute]) -> None:
