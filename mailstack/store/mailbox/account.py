@@ -59,7 +59,7 @@ from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Draft, Maildir, Naming, give_names, write_drafts
 from mailstack.store.mailbox.marks import Marks
-from mailstack.store.mailbox.scan import Known, folder_times, rename_adopted, scan
+from mailstack.store.mailbox.scan import Known, rename_adopted, scan
 from mailstack.store.mailbox.state import MailboxState
 from mailstack.store.mailbox.values import (
     AccountFolder,
@@ -77,6 +77,7 @@ from mailstack.store.mailbox.values import (
     Usage,
 )
 
+File = tuple[int, bytes, bool]  # UID, path, whether it is converted to CRLF
 P = ParamSpec("P")
 R = TypeVar("R")
 log = get_logger()
@@ -85,6 +86,7 @@ SNAPSHOT_ROWS = 300
 ROWS_SECONDS = 1.0  # how long rows that the files repeat may wait
 TRAILING_MANY = 20_000
 RESCAN_SECONDS = 30.0
+JUST_NOW = 2.0
 NEVER_SEEN = (0, 0)  # the times of a folder that must be looked at
 STALE_TEMPORARY = 36 * 3600
 DELIVERIES_KEPT = 14 * 86400
@@ -129,7 +131,7 @@ class Account:
     def __init__(self, folder: AccountFolder, surroundings: Surroundings) -> None:
         self.folder = folder
         self._with = surroundings
-        self.answers = surroundings.answers
+        self.answers = answers.AccountAnswers(surroundings.answers, str(folder.path))
         self.maildir = Maildir(folder.path / "Maildir", surroundings.disk)
         self.index: Index
         self.quota = folder.quota
@@ -291,7 +293,7 @@ class Account:
             marks.write(disk, beside, made)
             disk.rename(beside, path)
             disk.sync_folder(path.parent)
-        head = Head(made.uid_validity, 1, 1, folder_times=folder_times(self.maildir, folder))
+        head = Head(made.uid_validity, 1, 1, folder_times=self.maildir.times(folder))
         self.index.snapshot([Snapshot(made.id, head, {})], 0, 0)
         self._heads[made.id] = head
         mailbox = self._mailboxes[name] = Mailbox(self, name, folder, made)
@@ -333,6 +335,7 @@ class Account:
             path = self.maildir.folder_path(mailbox.folder)
             mailbox.state = await self.hop(load_state, self.index, mailbox.marks, head, pending, path)
             mailbox.folder_times = head.folder_times if head is not None and not pending else NEVER_SEEN
+            self.maildir.saw(mailbox.folder, mailbox.folder_times)
             mailbox.recent_from = mailbox.state.uid_next
 
     async def _snapshot(self, final: bool = False) -> None:
@@ -499,6 +502,20 @@ class Account:
                 raise
             await self._settled()
             return await again()
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+
+    async def reading_many(
+        self, files: list[File], blocking: Callable[[list[File]], dict[int, R]], again: Callable[[list[int]], list[File]]
+    ) -> dict[int, R]:
+        """Read of many files what is there; for the others wait for what trails, and look once more."""
+        try:
+            found = await self.hop(blocking, files)
+            missing = [uid for uid, _, _ in files if uid not in found]
+            if missing and not self._trailing_done.is_set():
+                await self._settled()
+                found |= await self.hop(blocking, again(missing))
+            return found
         except OSError as problem:
             raise from_os_error(problem) from problem
 
@@ -1004,16 +1021,15 @@ class Account:
     async def check(self, mailbox: Mailbox, *, always: bool = False) -> None:
         """Look at the folder if something may have changed it, and take over what did."""
         try:
-            times = await self.hop(folder_times, self.maildir, mailbox.folder)
-        except FileNotFoundError:
+            changed = await self.hop(self.maildir.changed, mailbox.folder)
+        except (FileNotFoundError, NotADirectoryError):
             await self.refresh()
             return
-        now = time.monotonic()
-        stale = mailbox.own_changes and now - mailbox.scanned_at > RESCAN_SECONDS and mailbox.scanned_at > 0
-        if not always and times == mailbox.folder_times and not stale:
-            return
-        if not always and mailbox.own_changes and not stale and mailbox.scanned_at > 0:
-            # Our own work changed the folder's time; others' work is found by the next look after a while.
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+        # What came within the same moment as our own work may be hidden by it.
+        stale = mailbox.own_changes and time.monotonic() - mailbox.scanned_at > RESCAN_SECONDS
+        if not always and not changed and not stale:
             return
         async with self._turn:
             if mailbox.deleted or mailbox.state is None:
@@ -1041,7 +1057,11 @@ class Account:
             fresh=frozenset(state.fresh),
             buried=frozenset(state.buried),
         )
-        found = await self.hop(scan, self.maildir, known, self.new_unique, self._with.host)
+        try:
+            found = await self.hop(scan, self.maildir, known, self.new_unique, self._with.host)
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+        self.maildir.saw(mailbox.folder, found.times)
         facts: list[Fact] = []
         modseq = state.highest_modseq
         if found.adoptions:
@@ -1072,10 +1092,9 @@ class Account:
             log.info(
                 "store.adopted", mailbox=mailbox.name, added=len(found.adoptions), flags=len(found.flags), gone=len(found.gone)
             )
-            mailbox.own_changes = False
-        mailbox.folder_times = await self.hop(folder_times, self.maildir, mailbox.folder)
-        if not found.adoptions and mailbox.folder_times != found.times:
-            mailbox.own_changes = True  # changed while we looked: look again
+        mailbox.folder_times = found.times
+        # A change of the last moments could hide another one: look once more when it is over.
+        mailbox.own_changes = bool(facts) or self._with.clock() - max(found.times) / 1e9 < JUST_NOW
         await self._after_turn()
 
     async def repair(self) -> list[str]:

@@ -46,6 +46,20 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
     return found
 
 
+class AccountAnswers:
+    """One account's part of the cache. A Maildir that was copied from another account has the same mailbox ids."""
+
+    def __init__(self, cache: "AnswerCache", account: str) -> None:
+        self._cache = cache
+        self._account = account
+
+    def get(self, mailbox: str, kind: str, number: int) -> dict[int, bytes] | None:
+        return self._cache.get(f"{self._account}/{mailbox}", kind, number)
+
+    def put(self, mailbox: str, kind: str, number: int, pack: dict[int, bytes]) -> None:
+        self._cache.put(f"{self._account}/{mailbox}", kind, number, pack)
+
+
 class AnswerCache:
     """Packs in memory, the least recently used go first. Shared by all accounts, on the event loop only."""
 

@@ -242,7 +242,7 @@ class Mailbox:
         maildir = self._account.maildir
         files = self._files(uids)
 
-        def blocking() -> dict[int, bytes]:
+        def blocking(files: list[tuple[int, bytes, bool]]) -> dict[int, bytes]:
             found = {}
             for uid, path, convert in files:
                 try:
@@ -251,14 +251,7 @@ class Mailbox:
                     continue
             return found
 
-        found = await self._account.hop(blocking)
-        for uid, _, _ in files:
-            if uid not in found and self.loaded.position(uid) is not None:
-                try:
-                    found[uid] = await self._read(uid, 0, None)
-                except MessageGone:
-                    continue
-        return found
+        return await self._account.reading_many(files, blocking, self._files)
 
     async def read_spans(self, spans: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
         """Stretches of messages, given as UID, start and length, in one hop; None where the message is gone."""
@@ -303,7 +296,7 @@ class Mailbox:
         for first in range(0, len(files), answers.PACK):
             some = files[first : first + answers.PACK]
 
-            def blocking(some: list[tuple[int, bytes, bool]] = some) -> dict[int, bytes]:
+            def blocking(some: list[tuple[int, bytes, bool]]) -> dict[int, bytes]:
                 headers = {}
                 for uid, path, convert in some:
                     try:
@@ -312,7 +305,7 @@ class Mailbox:
                         continue
                 return headers
 
-            found |= await self._account.hop(blocking)
+            found |= await self._account.reading_many(some, blocking, self._files)
         return found
 
     async def map(self, uids: Sequence[int], function: Callable[[bytes], R], *, header: bool = False) -> dict[int, R]:
@@ -323,7 +316,7 @@ class Mailbox:
         for first in range(0, len(files), 64):
             some = files[first : first + 64]
 
-            def blocking(some: list[tuple[int, bytes, bool]] = some) -> dict[int, R]:
+            def blocking(some: list[tuple[int, bytes, bool]]) -> dict[int, R]:
                 results = {}
                 for uid, path, convert in some:
                     try:
@@ -333,7 +326,7 @@ class Mailbox:
                     results[uid] = function(data)
                 return results
 
-            found |= await self._account.hop(blocking)
+            found |= await self._account.reading_many(some, blocking, self._files)
         return found
 
     async def envelopes(self, uids: Sequence[int]) -> dict[int, bytes]:
@@ -380,8 +373,16 @@ class Mailbox:
                 elif state.position(uid) is not None:
                     missing.setdefault(number, []).append(uid)
         for number, some in missing.items():
-            computed = await self._account.hop(answers.compute, self._account.maildir, kind, self._files(some))
-            found |= computed[kind]
+            computed: dict[str, dict[int, bytes]] = {}
+
+            def blocking(
+                files: list[tuple[int, bytes, bool]], computed: dict[str, dict[int, bytes]] = computed
+            ) -> dict[int, bytes]:
+                for one, fresh in answers.compute(self._account.maildir, kind, files).items():
+                    computed.setdefault(one, {}).update(fresh)
+                return computed[kind]
+
+            found |= await self._account.reading_many(self._files(some), blocking, self._files)
             for one, fresh in computed.items():
                 old = packs[number] if one == kind else await self._kept(one, number)
                 pack = {uid: answer for uid, answer in old.items() if state.position(uid) is not None} | fresh

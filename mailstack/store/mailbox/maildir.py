@@ -6,7 +6,8 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from mailstack.store.mailbox.marks import Marks
 
 log = get_logger()
 FOLDERS = (b"tmp", b"new", b"cur")
+NOT_OURS = frozenset((errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENOTDIR))  # a link, or may not be read
+TOGETHER = 256  # operations after which others get their turn at the folder
 NEVER = frozenset(
     (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EPERM)
 )
@@ -62,12 +65,50 @@ class Maildir:
         self.root = root
         self._bytes = os.fsencode(root)
         self.disk = disk
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._renaming = threading.Lock()
 
     def path(self, relative: bytes) -> bytes:
         return self._bytes + b"/" + relative
 
     def folder_path(self, folder: str) -> Path:
         return self.root / folder if folder else self.root
+
+    # What other programs do shows in the times of cur/ and new/. Our own work changes them too: it is taken over as seen,
+    # unless another's change came before it. One that comes within the same few milliseconds is found by a later scan.
+
+    def times(self, folder: str) -> tuple[int, int]:
+        """mtime of cur and new in nanoseconds."""
+        path = self.folder_path(folder)
+        return (os.stat(path / "cur").st_mtime_ns, os.stat(path / "new").st_mtime_ns)
+
+    def saw(self, folder: str, times: tuple[int, int]) -> None:
+        """Whatever was done to a folder up to then is known."""
+        with self._renaming:
+            self._seen[folder] = times
+
+    def changed(self, folder: str) -> bool:
+        """Whether others changed a folder since it was seen. Raises FileNotFoundError."""
+        with self._renaming:
+            return self.times(folder) != self._seen.get(folder)
+
+    @contextlib.contextmanager
+    def ours(self, paths: Iterable[bytes]) -> Iterator[None]:
+        """Around renames of our own."""
+        parents = {path.rpartition(b"/")[0] for path in paths}
+        folders = {os.fsdecode(parent.rpartition(b"/")[0]) for parent in parents if parent}
+        with self._renaming:
+            known = []
+            for folder in folders:
+                with contextlib.suppress(OSError):
+                    if folder in self._seen and self._seen[folder] == self.times(folder):
+                        known.append(folder)
+            try:
+                yield
+            finally:
+                for folder in known:
+                    with contextlib.suppress(OSError):
+                        self._seen[folder] = self.times(folder)
 
     def make_folder(self, path: Path) -> None:
         """A mailbox's folder with tmp, new and cur; durable."""
@@ -105,12 +146,13 @@ class Maildir:
 
     def rename_all(self, pairs: list[tuple[bytes, bytes]]) -> None:
         """Rename; on failure what was renamed goes back. The folders are not flushed yet."""
-        for number, (source, target) in enumerate(pairs):
-            try:
-                self.disk.rename(self.path(source), self.path(target))  # type: ignore[arg-type]
-            except OSError:
-                self.take_back(pairs[:number])
-                raise
+        with self.ours(target for _, target in pairs):
+            for number, (source, target) in enumerate(pairs):
+                try:
+                    self.disk.rename(self.path(source), self.path(target))  # type: ignore[arg-type]
+                except OSError:
+                    self.take_back(pairs[:number])
+                    raise
 
     def take_back(self, pairs: list[tuple[bytes, bytes]]) -> None:
         for source, target in reversed(pairs):
@@ -126,27 +168,32 @@ class Maildir:
     def carry_out(self, operations: list[Operation], *, again: bool = False) -> None:
         """Do what was promised, in order, and flush the folders. `again`: after a crash, when some may be done already."""
         touched: list[bytes] = []
-        for operation in operations:
-            try:
-                match operation:
-                    case Rename(source, target):
-                        touched += [target, source] if source.rpartition(b"/")[0] != target.rpartition(b"/")[0] else [target]
-                        self._rename(source, target)
-                    case Link(source, target):
-                        touched.append(target)
-                        if not again or self.look_up(target) is None:
-                            self._link(source, target)
-                    case Unlink(path):
-                        touched.append(path)
-                        self._unlink(path)
-            except OSError as problem:
-                if problem.errno not in NEVER:
-                    raise
-                # Another program put something in the way: waiting would help nobody.
-                log.error("store.promise_impossible", operation=str(operation), problem=str(problem))
+        for first in range(0, len(operations), TOGETHER):
+            some = operations[first : first + TOGETHER]
+            paths = [path for operation in some for path in _touched(operation)]
+            with self.ours(paths):
+                for operation in some:
+                    try:
+                        self._carry_out_one(operation, again)
+                    except OSError as problem:
+                        if problem.errno not in NEVER:
+                            raise
+                        # Another program put something in the way: waiting would help nobody.
+                        log.error("store.promise_impossible", operation=str(operation), problem=str(problem))
+            touched += paths
         for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in touched):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self.disk.sync_folder(self.path(parent))  # type: ignore[arg-type]
+
+    def _carry_out_one(self, operation: Operation, again: bool) -> None:
+        match operation:
+            case Rename(source, target):
+                self._rename(source, target)
+            case Link(source, target):
+                if not again or self.look_up(target) is None:
+                    self._link(source, target)
+            case Unlink(path):
+                self._unlink(path)
 
     def _rename(self, source: bytes, target: bytes) -> None:
         try:
@@ -230,6 +277,11 @@ class Maildir:
                     continue
                 path = found
                 continue
+            except OSError as problem:
+                if problem.errno not in NOT_OURS:
+                    raise
+                log.warning("store.file_skipped", file=os.fsdecode(self.path(path)), problem=problem.strerror)
+                raise MessageGone(str(problem)) from problem
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.close(descriptor)
                 raise MessageGone("not a regular file")
@@ -266,6 +318,17 @@ class Maildir:
                 limit *= 8
         finally:
             os.close(descriptor)
+
+
+def _touched(operation: Operation) -> tuple[bytes, ...]:
+    """Paths whose folders an operation changes: first the one that receives something."""
+    match operation:
+        case Rename(source, target):
+            return (target, source)
+        case Link(_, target):
+            return (target,)
+        case Unlink(path):
+            return (path,)
 
 
 def _read_all(descriptor: int, start: int, length: int) -> bytes:

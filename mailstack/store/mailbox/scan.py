@@ -13,11 +13,15 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mailstack.message.flag import from_letters
-from mailstack.store.mailbox.filename import compose, parse, split
+from mailstack.log import get_logger
+from mailstack.message.flag import from_letters, to_letters
+from mailstack.store.errors import MessageGone
+from mailstack.store.mailbox.filename import compose, parse, safe_unique, split
 from mailstack.store.mailbox.maildir import Maildir
 
+log = get_logger()
 TRIES = 4
+LONGEST_BASE = 200  # with all flags the name must stay below 255 octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,6 @@ class Found:
     times: tuple[int, int] = (0, 0)
 
 
-def folder_times(maildir: Maildir, folder: str) -> tuple[int, int]:
-    """mtime of cur and new in nanoseconds."""
-    path = maildir.folder_path(folder)
-    return (os.stat(path / "cur").st_mtime_ns, os.stat(path / "new").st_mtime_ns)
-
-
 def _listing(maildir: Maildir, prefix: bytes) -> dict[bytes, bytes]:
     """Base -> path below the Maildir; a file in cur/ wins over one in new/."""
     found: dict[bytes, bytes] = {}
@@ -80,18 +78,18 @@ def scan(maildir: Maildir, known: Known, new_unique: Callable[[], str], host: st
     """Compare the folder with the index."""
     prefix = os.fsencode(known.folder) + b"/" if known.folder else b""
     found = Found()
-    found.times = folder_times(maildir, known.folder)
+    found.times = maildir.times(known.folder)
     listing = _listing(maildir, prefix)
     places = {base: place for place, base in enumerate(known.bases)}
     missing = places.keys() - listing.keys()
     for _ in range(TRIES):
         if not missing:
             break
-        before = folder_times(maildir, known.folder)
+        before = maildir.times(known.folder)
         again = _listing(maildir, prefix)
         missing &= places.keys() - again.keys()
         listing |= again
-        if folder_times(maildir, known.folder) == before == found.times:
+        if maildir.times(known.folder) == before == found.times:
             found.gone = sorted(known.uids[places[base]] for base in missing)
             break
         found.times = before
@@ -124,9 +122,10 @@ def _adopt(
     adoptions: list[Adoption] = []
     strangers: list[tuple[int, bytes, str, int, int, bool]] = []
     for base, path in unknown:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             status = os.lstat(maildir.path(path))
             if not stat.S_ISREG(status.st_mode):
+                log.warning("store.file_skipped", file=os.fsdecode(maildir.path(path)), problem="not a regular file")
                 continue
             name = parse(path.rpartition(b"/")[2])
             fresh = path.startswith(prefix + b"new/")
@@ -136,26 +135,41 @@ def _adopt(
                 and name.uid < known.uid_mark
                 and name.uid not in taken
                 and name.uid not in known.buried
+                and name.size == status.st_size
                 and name.wire_size is not None
                 and name.time is not None
-                and name.unique
+                and name.unique is not None
+                and safe_unique(name.unique)
+                and len(base) <= LONGEST_BASE
             ):
                 taken.add(name.uid)
                 uid_next = max(uid_next, name.uid + 1)
                 flags = int(from_letters(name.letters))
-                adoptions.append(Adoption(path, path, base, name.uid, flags, name.wire_size, name.time, fresh))
+                fresh = fresh and not flags
+                target = _target(prefix, base, flags, fresh)
+                adoptions.append(Adoption(path, target, base, name.uid, flags, name.wire_size, name.time, fresh))
                 continue
             wire_size = name.wire_size if name.size == status.st_size else None
             if wire_size is None:
                 wire_size = _wire_size(maildir, path)
             strangers.append((int(status.st_mtime), path, name.letters, status.st_size, wire_size, fresh))
+        except (FileNotFoundError, MessageGone):
+            continue  # gone meanwhile, or told of already
+        except OSError as problem:
+            log.warning("store.file_skipped", file=os.fsdecode(maildir.path(path)), problem=problem.strerror)
     for date, path, letters, size, wire_size, fresh in sorted(strangers):
         base = compose(date, new_unique(), host, size, wire_size, known.uid_validity, uid_next)
-        target = prefix + (b"new/" + base if fresh else b"cur/" + base + b":2," + letters.encode())
-        adoptions.append(Adoption(path, target, base, uid_next, int(from_letters(letters)), wire_size, date, fresh))
+        flags = int(from_letters(letters))
+        fresh = fresh and not flags
+        target = _target(prefix, base, flags, fresh)
+        adoptions.append(Adoption(path, target, base, uid_next, flags, wire_size, date, fresh))
         uid_next += 1
     adoptions.sort(key=lambda adoption: adoption.uid)
     return adoptions
+
+
+def _target(prefix: bytes, base: bytes, flags: int, fresh: bool) -> bytes:
+    return prefix + (b"new/" + base if fresh else b"cur/" + base + b":2," + to_letters(flags).encode())
 
 
 def _wire_size(maildir: Maildir, path: bytes) -> int:
@@ -178,12 +192,13 @@ def _wire_size(maildir: Maildir, path: bytes) -> int:
 def rename_adopted(maildir: Maildir, adoptions: list[Adoption]) -> list[Adoption]:
     """Give the files their names; those that vanished meanwhile are left out."""
     done: list[Adoption] = []
-    for adoption in adoptions:
-        if adoption.source == adoption.target:
-            done.append(adoption)
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            maildir.disk.rename(maildir.path(adoption.source), maildir.path(adoption.target))  # type: ignore[arg-type]
-            done.append(adoption)
+    with maildir.ours([path for adoption in adoptions for path in (adoption.source, adoption.target)]):
+        for adoption in adoptions:
+            if adoption.source == adoption.target:
+                done.append(adoption)
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                maildir.disk.rename(maildir.path(adoption.source), maildir.path(adoption.target))  # type: ignore[arg-type]
+                done.append(adoption)
     maildir.sync_parents(adoption.target for adoption in done if adoption.source != adoption.target)
     return done

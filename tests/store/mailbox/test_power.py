@@ -5,7 +5,8 @@ What was answered is there; what was not is there whole or not at all; no UID an
 
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -261,6 +262,17 @@ async def nothing_is_unsaid(account: Account, image: Image, quiet: set[str]) -> 
 def quiet_mailboxes(disk: PowerDisk) -> set[str]:
     first, last = disk.images[0].note, disk.images[-1].note
     return {id for id in first[1] if first[1][id] == last[1].get(id) and first[2][id] == last[2].get(id)}
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """In memory where it can be: real flushes cost time and mean nothing to the model."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="mailstack-") as folder:
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)

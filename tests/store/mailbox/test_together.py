@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import shutil
+import threading
+from collections.abc import Awaitable, Callable, Sized
 from pathlib import Path
 
 import orjson
@@ -10,6 +12,7 @@ import pytest
 
 from mailstack.message.flag import Flags
 from mailstack.store.content import Content
+from mailstack.store.disk import Disk
 from mailstack.store.errors import (
     MailboxExists,
     NoSuchMailbox,
@@ -468,4 +471,72 @@ async def test_one_keyword_goes_and_all_others_stay(tmp_path: Path) -> None:
     assert path.name[-2] == "Z"
     inbox.release()
     archive.release()
+    await boxes.close()
+
+
+# Reading what trails ------------------------------------------------------------------------------------------------
+
+
+class HeldDisk(Disk):
+    """Links and renames wait for the gate."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def link(self, source: Path | str, target: Path | str) -> None:
+        assert self.gate.wait(20)
+        super().link(source, target)
+
+    def rename(self, source: Path | str, target: Path | str) -> None:
+        assert self.gate.wait(20)
+        super().rename(source, target)
+
+
+@pytest.mark.parametrize("kind", ["envelopes", "structures", "headers", "map", "read_many", "read", "parts"])
+async def test_messages_are_read_while_their_files_are_on_the_way(tmp_path: Path, kind: str) -> None:
+    disk = HeldDisk()
+    boxes = Mailboxes("mail.a.test", disk)
+    account = await boxes.account(place(tmp_path))
+    for number in range(5):
+        await append(account, b"Subject: %d\r\n\r\n" % number)
+    inbox, archive = await account.open("INBOX"), await account.open("Archive")
+    disk.gate.clear()
+    copied = await inbox.copy(inbox.uids[:2], "Archive")
+    moved = await inbox.move(inbox.uids[2:], "Archive")
+    uids = [*copied.uids, *moved.uids]
+    read: dict[str, Callable[[], Awaitable[Sized]]] = {
+        "envelopes": lambda: archive.envelopes(uids),
+        "structures": lambda: archive.structures(uids, True),
+        "headers": lambda: archive.headers(uids),
+        "map": lambda: archive.map(uids, len),
+        "read_many": lambda: archive.read_many(uids),
+        "read": lambda: asyncio.gather(*(archive.read(uid) for uid in uids)),
+        "parts": lambda: archive.parts(uids),
+    }
+    task = asyncio.ensure_future(read[kind]())
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    disk.gate.set()
+    assert len(await task) == 5
+    inbox.release()
+    archive.release()
+    await boxes.close()
+
+
+async def test_a_copied_account_shares_no_kept_answers(tmp_path: Path) -> None:
+    """Its mailboxes have the same ids, and soon other messages under the same UIDs."""
+    boxes = Mailboxes("mail.a.test")
+    folders = [AccountFolder(tmp_path / name, tmp_path / name / "index.sqlite3") for name in ("one", "two")]
+    await boxes.account(folders[0])
+    await boxes.close()
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    boxes = Mailboxes("mail.a.test")
+    for name, folder in zip((b"one", b"two"), folders, strict=True):
+        account = await boxes.account(folder)
+        await append(account, b"Subject: %b\r\n\r\n" % name)
+        inbox = await account.open("INBOX")
+        (envelope,) = (await inbox.envelopes(inbox.uids)).values()
+        assert name in envelope
+        inbox.release()
     await boxes.close()
