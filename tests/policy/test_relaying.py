@@ -20,11 +20,12 @@ LONG = int(os.environ.get("MAILSTACK_FUZZ_EXAMPLES", "2000"))
 MAY_LEAVE = {"x@far.test"}
 PIECES = st.sampled_from(
     [
-        "x", "alice", "bob", "out", "postmaster", "abuse", "a.test", "A.TEST", "c.test", "far.test", "[127.0.0.1]", "[IPv6:::1]",
-        "[192.0.2.1]", "mail.a.test", "localhost", "@", "%", "!", "+", ":", ",", '"', "\\", ".", "<", ">", " ", "SRS0=", "SRS1=", "=",
-        "a.test.", "\u0430.test", "a\u3002test", "\uff41.test", "xn--a", "\0", "(", ")", ";", "/", "\u200b", "%40", "=40",
+        *("x", "alice", "bob", "out", "postmaster", "abuse", "a.test", "A.TEST", "c.test", "far.test", "mail.a.test"),
+        *("[127.0.0.1]", "[IPv6:::1]", "[192.0.2.1]", "localhost", "SRS0=", "SRS1=", "a.test.", "xn--a", "%40", "=40"),
+        *("@", "%", "!", "+", ":", ",", '"', "\\", ".", "<", ">", " ", "=", "\0", "(", ")", ";", "/"),
+        *("\u0430.test", "a\u3002test", "\uff41.test", "\u200b"),
     ]
-)  # fmt: skip
+)
 TEXTS = st.lists(PIECES, min_size=1, max_size=9).map("".join) | st.text(max_size=40)
 
 
