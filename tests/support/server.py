@@ -86,7 +86,7 @@ class Server:
         begun = time.monotonic()
         command = [*self.entry, "serve"] if self.entry else [*self.command, "serve"]
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, close_fds=not self.entry)
         for name in ("smtp", "imap"):
             self.wait_for(name, begun + seconds)
         return time.monotonic() - begun
