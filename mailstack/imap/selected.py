@@ -1,6 +1,7 @@
 """One session's view of one mailbox. Rule: sequence numbers exist only in this file and where it hands them out.
 
-The view is the store's own array of UIDs as long as nothing was held back, so that a thousand idle sessions share one.
+The view holds what the client was told of, and nothing else. It is the store's own array of UIDs as long as nothing is held
+back, so that a thousand idle sessions share one.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ class Selected:
     """A selected mailbox. Made after Account.open(); close() releases it."""
 
     __slots__ = (
+        "_added",
         "_changed",
-        "_count",
+        "_flag_names",
         "_gone",
         "_stop",
         "_told_keywords",
         "condstore",
         "deleted",
-        "flag_names",
         "mailbox",
         "on_change",
         "read_only",
@@ -59,14 +60,14 @@ class Selected:
         self.mailbox = mailbox
         self.read_only = read_only
         self.uids = mailbox.uids
-        self._count = len(self.uids)
+        self._added: list[int] | None = None
         self._gone: set[int] | None = None
         self._changed: set[int] | None = None
         self.deleted = False
         self.condstore = False
         self.saved: array[int] = array("I")
         self.on_change = on_change
-        self.flag_names = FlagNames(mailbox.keywords)
+        self._flag_names = FlagNames(mailbox.keywords)
         self._told_keywords = mailbox.keywords
         self.recent_from = mailbox.recent_from
         if not read_only:
@@ -108,27 +109,55 @@ class Selected:
     def _hear(self, change: Change) -> None:
         match change:
             case MessagesAdded(uids):
-                if self._gone:
-                    self.uids = self.uids + array("I", uids)
-                else:
-                    # Only what came; the view follows the store's own array as soon as it was told.
-                    self.uids = self.mailbox.uids if self._is_prefix(uids) else _merged(self.uids, uids)
+                self._added = [*(self._added or ()), *uids]
             case FlagsChanged(uids, _, origin):
                 if origin is not self:
                     self._changed = (self._changed or set()) | set(uids)
             case MessagesExpunged(uids, _):
-                self._gone = (self._gone or set()) | set(uids)
+                gone = set(uids)
+                if self._added:
+                    # What came and went before the client was told of it, it is never told of.
+                    untold = gone.intersection(self._added)
+                    self._added = [uid for uid in self._added if uid not in untold]
+                    gone -= untold
+                if gone:
+                    self._gone = (self._gone or set()) | gone
             case MailboxGone():
                 self.deleted = True
         if callable(self.on_change):
             self.on_change()
 
-    def _is_prefix(self, uids: tuple[int, ...]) -> bool:
-        return len(self.mailbox.uids) == len(self.uids) + len(uids)
+    @property
+    def flag_names(self) -> FlagNames:
+        """As the keywords are now: another session may have brought one in while this one waited."""
+        keywords = self.mailbox.keywords
+        if keywords != self._flag_names.keywords:
+            self._flag_names = FlagNames(keywords)
+        return self._flag_names
 
     @property
     def has_news(self) -> bool:
-        return bool(self._gone or self._changed or self._count != len(self.uids) or self.deleted)
+        return bool(self._gone or self._changed or self._added or self.deleted) or self.mailbox.keywords != self._told_keywords
+
+    def keyword_news(self) -> list[bytes]:
+        """FLAGS, when there are other keywords than the client was told of."""
+        return self.flags_lines() if self.mailbox.keywords != self._told_keywords else []
+
+    def new_messages(self, *, rev1: bool) -> list[bytes]:
+        """EXISTS: messages that came are in the view from here on."""
+        if not self._added:
+            return []
+        added, self._added = self._added, None
+        self.uids = self.uids + array("I", added)
+        self._share()
+        lines = [b"* %d EXISTS\r\n" % len(self.uids)]
+        if rev1:
+            lines.append(b"* %d RECENT\r\n" % self.recent_count)
+        return lines
+
+    def _share(self) -> None:
+        if len(self.uids) == len(self.mailbox.uids) and self.uids == self.mailbox.uids:
+            self.uids = self.mailbox.uids
 
     def note_changed(self, uids: array[int] | tuple[int, ...]) -> None:
         """Flags that this session must be told of at the next chance."""
@@ -146,24 +175,14 @@ class Selected:
 
     def updates(self, *, may_expunge: bool, uid: bool, rev1: bool) -> list[bytes]:
         """What the session was not told yet (RFC 9051 5.2, 7.5.1); expunges only where numbers may change."""
-        lines: list[bytes] = []
-        if self.mailbox.keywords != self._told_keywords:
-            lines += self.flags_lines()
+        lines = self.keyword_news()
         if self._gone and may_expunge:
             gone, self._gone = self._gone, None
             places = [place for place, one in enumerate(self.uids) if one in gone]
-            # What came and went before the client was told of it, it is never told of.
-            lines += [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places) if place < self._count]
+            lines += [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places)]
             self.uids = array("I", [one for one in self.uids if one not in gone])
-            if self.uids == self.mailbox.uids:
-                self.uids = self.mailbox.uids
-            before = self._count
-            self._count -= sum(1 for place in places if place < before)
-        if self._count != len(self.uids):
-            self._count = len(self.uids)
-            lines.append(b"* %d EXISTS\r\n" % self._count)
-            if rev1:
-                lines.append(b"* %d RECENT\r\n" % self.recent_count)
+            self._share()
+        lines += self.new_messages(rev1=rev1)
         if self._changed:
             changed, self._changed = self._changed, None
             lines += self.flag_lines(sorted(changed), uid=uid)
@@ -172,7 +191,6 @@ class Selected:
     def flags_lines(self) -> list[bytes]:
         """FLAGS and PERMANENTFLAGS, as they are now."""
         self._told_keywords = self.mailbox.keywords
-        self.flag_names = FlagNames(self._told_keywords)
         names = " ".join([*NAMES.values(), *(name for name in self._told_keywords if name is not None)])
         more = "" if self.mailbox.keywords_full else " \\*"
         permanent = "" if self.read_only else names + more
@@ -184,19 +202,15 @@ class Selected:
     def flag_lines(self, uids: list[int], *, uid: bool) -> list[bytes]:
         """FETCH responses with the flags of messages."""
         lines = []
-        mailbox = self.mailbox
+        mailbox, names = self.mailbox, self.flag_names
         for one in uids:
             number, place = self.number(one), mailbox.position(one)
             if number is None or place is None:
                 continue
-            text = b"FLAGS " + self.flag_names(mailbox.flags[place], self.recent(one))
+            text = b"FLAGS " + names(mailbox.flags[place], self.recent(one))
             if uid or self.condstore:
                 text = b"UID %d " % one + text
             if self.condstore:
                 text += b" MODSEQ (%d)" % mailbox.modseqs[place]
             lines.append(b"* %d FETCH (%b)\r\n" % (number, text))
         return lines
-
-
-def _merged(uids: array[int], more: tuple[int, ...]) -> array[int]:
-    return array("I", sorted([*uids, *more]))

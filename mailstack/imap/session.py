@@ -127,6 +127,10 @@ class Session:
         try:
             if not self.state & handler.states:
                 raise bad(f"{name} is not possible now")
+            if self.selected is not None:
+                # Told of new messages first, so that the command can name them.
+                for line in self.selected.keyword_news() + self.selected.new_messages(rev1=self.rev1):
+                    self.write(line)
             words = await handler.run(self, command)
         except Refused as refused:
             if refused.kind == b"BAD":

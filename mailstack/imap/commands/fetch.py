@@ -123,7 +123,8 @@ def _flags_only(selected: Selected, uids: Sequence[int], items: list[Attribute])
         return None
     flags = mailbox.flags[start : end + 1]
     recent = selected.recent(uids[0])
-    names = {bits: selected.flag_names(bits, recent) for bits in set(flags)}
+    flag_names = selected.flag_names
+    names = {bits: flag_names(bits, recent) for bits in set(flags)}
     return b"".join(
         [
             b"* %d FETCH (UID %d FLAGS %b)\r\n" % (place, uid, names[bits])
@@ -168,7 +169,8 @@ async def _columns(selected: Selected, uids: Sequence[int], items: list[Attribut
             name = item.value + b" "
             columns.append([None if (one := found(uid)) is None else name + one for uid in uids])
         else:
-            columns.append([None if place is None else _value(selected, item)(place) for place in places])
+            value = _value(selected, item)
+            columns.append([None if place is None else value(place) for place in places])
     return columns
 
 

@@ -47,9 +47,8 @@ async def store(session: Session, command: c.Store) -> str:
         selected.note_changed(tuple(uid for uid in uids if uid not in refused))
     elif selected.condstore:
         selected.note_changed(stored.changed)
-    if selected.mailbox.keywords != selected.flag_names.keywords:
-        for line in selected.flags_lines():
-            session.write(line)
+    for line in selected.keyword_news():
+        session.write(line)
     told = sorted(selected.take_changed())
     for first in range(0, len(told), 1000):
         session.write(b"".join(selected.flag_lines(told[first : first + 1000], uid=command.uid)))
