@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test check lint bench lock test-crash test-clients fuzz clean
+.PHONY: run test check lint bench lock test-crash test-clients test-package fuzz clean
 
 $(BIN)/mailstack: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,13 @@ test-clients: $(VENV)/.test
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(CLIENTS) >/dev/null; fi
 	$(BIN)/python -m pytest -q -m clients tests
+
+# As root, on Debian: what the Dockerfile does, in a fresh root, since images can't be pulled everywhere.
+ROOT ?= /var/tmp/mailstack-root
+test-package:
+	@command -v debootstrap >/dev/null || { apt-get update -q >/dev/null && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends debootstrap >/dev/null; }
+	sh etc/test-root.sh $(ROOT) $$(. /etc/os-release && echo $$VERSION_CODENAME)
 
 fuzz: $(VENV)/.test
 	MAILSTACK_FUZZ_EXAMPLES=$${MAILSTACK_FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest -q -m fuzz tests
