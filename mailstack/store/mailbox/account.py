@@ -39,6 +39,7 @@ from mailstack.store.errors import (
 from mailstack.store.mailbox import answers, keywords, marks, subscriptions
 from mailstack.store.mailbox.facts import (
     Added,
+    Damaged,
     Entry,
     Fact,
     Flagged,
@@ -54,13 +55,13 @@ from mailstack.store.mailbox.facts import (
 )
 from mailstack.store.mailbox.filename import compose
 from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, normalise, to_folder
-from mailstack.store.mailbox.index import Index, Snapshot
+from mailstack.store.mailbox.index import Index, Snapshot, damaged
 from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Draft, Maildir, Naming, give_names, write_drafts
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.scan import Known, rename_adopted, scan
-from mailstack.store.mailbox.state import MailboxState
+from mailstack.store.mailbox.state import SEGMENT, MailboxState
 from mailstack.store.mailbox.values import (
     AccountFolder,
     Appended,
@@ -198,13 +199,27 @@ class Account:
     def _start(self) -> None:
         disk = self._with.disk
         is_new = not (self.maildir.root / marks.FILE).exists()
-        for path in (*reversed(self.folder.path.parents), self.folder.path, self.folder.index.parent):
+        index = self.folder.index
+        for path in (*reversed(self.folder.path.parents), self.folder.path, *reversed(index.parents)):
             if not path.exists():
                 # Another account of the same domain may make it at the same moment.
                 with contextlib.suppress(FileExistsError):
                     disk.mkdir(path)
                 disk.sync_folder(path.parent)
         self.index = Index(self.folder.index, disk)
+        try:
+            self._take_all(is_new)
+        except (sqlite3.DatabaseError, Damaged) as problem:
+            if not damaged(problem):
+                raise
+            log.error("store.index_damaged", index=str(self.folder.index), problem=str(problem))
+            self._mailboxes.clear()
+            self._pending.clear()
+            self.index.start_anew(0)
+            self._take_all(is_new)
+
+    def _take_all(self, is_new: bool) -> None:
+        disk = self._with.disk
         self._heads = self.index.heads()
         self._last_row = self.index.last()
         self._closed_row = self._last_row
@@ -331,9 +346,19 @@ class Account:
         """In the turn."""
         if mailbox.state is None:
             head = self._heads.get(mailbox.id)
-            pending = self._pending.pop(mailbox.id, [])
+            pending = self._pending.get(mailbox.id, [])
             path = self.maildir.folder_path(mailbox.folder)
-            mailbox.state = await self.hop(load_state, self.index, mailbox.marks, head, pending, path)
+            try:
+                mailbox.state = await self.hop(load_state, self.index, mailbox.marks, head, pending, path)
+            except OSError as problem:
+                raise from_os_error(problem) from problem
+            except (sqlite3.Error, Damaged) as problem:
+                if not damaged(problem):
+                    raise _from_sqlite(problem) from problem
+                await self._start_anew(problem)
+                head, pending = None, []
+                mailbox.state = await self.hop(load_state, self.index, mailbox.marks, head, pending, path)
+            self._pending.pop(mailbox.id, None)
             mailbox.folder_times = head.folder_times if head is not None and not pending else NEVER_SEEN
             self.maildir.saw(mailbox.folder, mailbox.folder_times)
             mailbox.recent_from = mailbox.state.uid_next
@@ -371,10 +396,35 @@ class Account:
             raise from_os_error(problem) from problem
         except sqlite3.Error as problem:
             self._suspicious = True
-            with contextlib.suppress(OSError, sqlite3.Error):
+            trouble: sqlite3.Error = problem
+            try:
                 await self.hop(self._recover)
                 self._suspicious = False
+            except OSError:
+                pass
+            except sqlite3.Error as found:
+                trouble = found
+            if damaged(problem) or damaged(trouble):
+                await self._start_anew(problem)
             raise _from_sqlite(problem) from problem
+
+    async def _start_anew(self, problem: Exception) -> None:
+        """In the turn: the index is damaged. What is loaded is written anew, the rest is found in the folders."""
+        log.error("store.index_damaged", index=str(self.folder.index), problem=str(problem))
+        try:
+            await self.hop(self.index.start_anew, self._last_row)
+        except OSError as trouble:
+            raise from_os_error(trouble) from trouble
+        except sqlite3.Error as trouble:
+            raise _from_sqlite(trouble) from trouble
+        self._heads.clear()
+        self._pending.clear()
+        self._unwritten.clear()
+        for mailbox in self._mailboxes.values():
+            if mailbox.state is not None:
+                mailbox.state.dirty.update(uid // SEGMENT for uid in mailbox.state.uids)
+        self._rows = SNAPSHOT_ROWS
+        self._suspicious = False
 
     def _recover(self) -> None:
         self.index.reopen()
@@ -820,7 +870,7 @@ class Account:
 
     async def _append(self, batch: list[tuple[list[Prepared], asyncio.Future[Appended]]], write: Write) -> None:
         names = [one.unique for prepared, _ in batch for one in prepared if one.once]
-        done = await self.hop(self.index.delivered, names) if names else {}
+        done = await self._durably(self.index.delivered, names) if names else {}
         room = None
         if self.quota is not None:
             room = self.quota - (await self._count()).octets
@@ -1162,5 +1212,5 @@ def _added(modseq: int, rows: list[tuple[int, int, Prepared, bytes]], fresh: boo
     )
 
 
-def _from_sqlite(problem: sqlite3.Error) -> StoreProblem:
+def _from_sqlite(problem: Exception) -> StoreProblem:
     return NoSpace(str(problem)) if "full" in str(problem) else StoreFailed(str(problem))

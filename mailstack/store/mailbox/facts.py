@@ -1,10 +1,12 @@
 """What a commit says: facts about mailboxes, and the file operations that it promised to carry out.
 
-One commit is one row of the journal, whatever the number of messages; numbers travel as packed arrays.
+One commit is one row of the journal, whatever the number of messages; numbers travel as packed arrays. What is kept is sealed
+with a checksum: SQLite does not see damage inside of a value.
 """
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from collections.abc import Iterable
 
@@ -78,13 +80,28 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
 
+class Damaged(ValueError):
+    """What was read is not what was written."""
+
+
+def seal(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(4, "big") + data
+
+
+def unseal(data: object) -> bytes:
+    """Raises Damaged."""
+    if not isinstance(data, bytes) or zlib.crc32(memoryview(data)[4:]).to_bytes(4, "big") != data[:4]:
+        raise Damaged
+    return data[4:]
+
+
 def dump(entry: Entry) -> bytes:
-    return _encoder.encode(entry)
+    return seal(_encoder.encode(entry))
 
 
 def load(data: bytes) -> Entry:
-    """Raises msgspec.DecodeError on what no version of ours wrote."""
-    return _decoder.decode(data)
+    """Raises Damaged."""
+    return _decoder.decode(unseal(data))
 
 
 def pack(kind: str, values: Iterable[int]) -> bytes:
@@ -101,11 +118,11 @@ _segment_decoder = msgspec.msgpack.Decoder(list[bytes])
 
 
 def pack_segment(columns: list[bytes]) -> bytes:
-    return _encoder.encode(columns)
+    return seal(_encoder.encode(columns))
 
 
 def unpack_segment(data: bytes) -> list[bytes]:
-    return _segment_decoder.decode(data)
+    return _segment_decoder.decode(unseal(data))
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -126,8 +143,8 @@ _head_decoder = msgspec.msgpack.Decoder(Head)
 
 
 def dump_head(head: Head) -> bytes:
-    return _encoder.encode(head)
+    return seal(_encoder.encode(head))
 
 
 def load_head(data: bytes) -> Head:
-    return _head_decoder.decode(data)
+    return _head_decoder.decode(unseal(data))

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from mailstack.store.disk import Disk
 from mailstack.store.errors import DataTooNew
-from mailstack.store.mailbox.facts import Entry, Head, dump, dump_head, load, load_head
+from mailstack.store.mailbox.facts import Damaged, Entry, Head, dump, dump_head, load, load_head, seal, unseal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,6 +53,13 @@ def _locked(method: Callable[Concatenate["Index", P], R]) -> Callable[Concatenat
     return cast(Callable[Concatenate["Index", P], R], locked)
 
 
+def damaged(problem: Exception) -> bool:
+    """Whether the index itself is broken, and not the disk below it."""
+    if isinstance(problem, sqlite3.OperationalError):
+        return any(sign in str(problem) for sign in ("no such table", "no such column", "Could not decode"))
+    return type(problem) is sqlite3.DatabaseError or isinstance(problem, Damaged)
+
+
 class Index:
     """All methods block and raise sqlite3.Error; a caller that sees one calls `reopen`."""
 
@@ -75,13 +82,29 @@ class Index:
         try:
             return self._connect()
         except sqlite3.DatabaseError as problem:
-            if "malformed" not in str(problem) and "not a database" not in str(problem):
+            if not damaged(problem):
                 raise
-            # The index is a cache: a broken one is put aside and made anew from the Maildir.
-            for end in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    self._disk.rename(f"{self._path}{end}", f"{self._path}{end}.broken")
+            self._put_aside()
             return self._connect()
+
+    def _put_aside(self) -> None:
+        """The index is a cache: a broken one is made anew from the Maildir."""
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.rename(f"{self._path}{end}", f"{self._path}{end}.broken")
+
+    @_locked
+    def start_anew(self, last: int) -> None:
+        """After damage. Rows are numbered on from `last`."""
+        with contextlib.suppress(sqlite3.Error):
+            if self._open_connection is not None:
+                self._open_connection.close()
+        self._open_connection = None
+        self._put_aside()
+        self.marked = False
+        connection = self._open_connection = self._connect()
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?)", (last,))
+        self._disk.commit(connection)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level="IMMEDIATE", cached_statements=32)
@@ -106,7 +129,7 @@ class Index:
         with contextlib.suppress(sqlite3.Error):
             if self._open_connection is not None:
                 self._open_connection.close()
-        self._open_connection = self._open()
+        self._open_connection = self._connect()
 
     @_locked
     def rest(self) -> None:
@@ -235,12 +258,15 @@ class Index:
 
     @_locked
     def cached(self, mailbox: str, kind: str, numbers: list[int]) -> dict[int, bytes]:
+        """What is damaged is as good as not there."""
         found: dict[int, bytes] = {}
         query = "SELECT items FROM cache WHERE mailbox=? AND kind=? AND number=?"
-        for number in numbers:
-            row = self._connection.execute(query, (mailbox, kind, number)).fetchone()
-            if row:
-                found[number] = row[0]
+        with contextlib.suppress(sqlite3.Error):
+            for number in numbers:
+                row = self._connection.execute(query, (mailbox, kind, number)).fetchone()
+                if row:
+                    with contextlib.suppress(Damaged):
+                        found[number] = unseal(row[0])
         return found
 
     @_locked
@@ -248,7 +274,7 @@ class Index:
         """Keep packed answers. Their loss costs time only, so this commit is not flushed."""
         self._connection.execute("PRAGMA synchronous=NORMAL")
         try:
-            rows = [(mailbox, kind, number, data) for number, data in items.items()]
+            rows = [(mailbox, kind, number, seal(data)) for number, data in items.items()]
             with self._connection:
                 self._connection.executemany("INSERT OR REPLACE INTO cache VALUES (?,?,?,?)", rows)
         finally:
