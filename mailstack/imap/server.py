@@ -80,6 +80,7 @@ class ImapServer:
             mailboxes = {}
             for connection in list(self.connections):
                 if connection.overdue(now):
+                    log.info("imap.timed_out", peer=connection.peer, account=connection.account)
                     connection.bye("Autologout: idle for too long")
                 session = connection.session
                 if session is not None and session.idling is not None and session.selected is not None:

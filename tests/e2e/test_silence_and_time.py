@@ -1,0 +1,185 @@
+"""Silent clients are closed with a line in the log; a wall clock that jumps harms nothing. The server runs in this process."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from cryptography import x509
+
+from mailstack.app import Appliance, Surroundings
+from mailstack.config import Config, Listen
+from mailstack.config import Limits as LimitSettings
+from mailstack.store.disk import Disk
+
+DAY = 86400.0
+
+
+class Clock:
+    """The wall's."""
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def configuration(folder: Path, **settings: Any) -> Config:
+    listen = Listen(**{name: ["127.0.0.1:0"] for name in Listen.__struct_fields__})
+    return Config(hostname="mail.a.test", data_dir=str(folder / "data"), listen=listen, **settings)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def appliance(tmp_path: Path, clock: Clock) -> AsyncIterator[Appliance]:
+    one = Appliance(configuration(tmp_path), Surroundings(Disk(), clock))
+    await one.start()
+    await do(one, "domain.add", domain="a.test")
+    await do(one, "user.add", address="alice@a.test", password="sesame")
+    yield one
+    await one.stop()
+
+
+async def do(appliance: Appliance, name: str, **arguments: Any) -> Any:
+    return await appliance.data.operations(appliance.runner)[name](arguments)
+
+
+class Talk:
+    """A plain connection to a door."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def to(cls, appliance: Appliance, name: str) -> "Talk":
+        context = None
+        if name in ("imaps", "submissions"):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return cls(*await asyncio.open_connection("127.0.0.1", appliance.ports[name][0], ssl=context))
+
+    async def say(self, words: str, until: str) -> bytes:
+        self.writer.write(words.encode())
+        found = b""
+        async with asyncio.timeout(20):
+            while until.encode() not in found:
+                line = await self.reader.readline()
+                assert line, found
+                found += line
+        return found
+
+    async def rest(self) -> bytes:
+        async with asyncio.timeout(20):
+            found = await self.reader.read()
+        self.writer.close()
+        return found
+
+
+async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mailstack.imap import connection, server
+
+    for door in appliance._smtp:
+        door.services = replace(door.services, command_seconds=0.2, data_seconds=0.2)
+    with structlog.testing.capture_logs() as logged:
+        silent = await Talk.to(appliance, "smtp")
+        assert b"421 4.4.2" in await silent.rest()
+        data = await Talk.to(appliance, "smtp")
+        await data.say("EHLO x\r\nMAIL FROM:<s@far.test>\r\nRCPT TO:<alice@a.test>\r\nDATA\r\n", "354 ")
+        assert b"250" not in await data.rest()
+    assert [event["event"] for event in logged].count("smtp.timed_out") >= 1
+    monkeypatch.setattr(connection, "LOGIN_SECONDS", 0.0)
+    monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
+    appliance.imap._looker.cancel()  # type: ignore[union-attr]
+    appliance.imap._looker = asyncio.create_task(appliance.imap._look())
+    with structlog.testing.capture_logs() as logged:
+        silent = await Talk.to(appliance, "imap")
+        assert b"* BYE Autologout" in await silent.rest()
+    assert "imap.timed_out" in [event["event"] for event in logged]
+
+
+async def test_no_more_connections_than_the_limit(tmp_path: Path) -> None:
+    one = Appliance(configuration(tmp_path, limits=LimitSettings(connections=3)))
+    await one.start()
+    try:
+        kept = [await Talk.to(one, name) for name in ("smtp", "imap", "imap")]
+        for talk in kept:
+            assert await talk.reader.readline()
+        with structlog.testing.capture_logs() as logged:
+            assert (await (await Talk.to(one, "smtp")).rest()).startswith(b"421 ")
+            assert (await (await Talk.to(one, "imap")).rest()).startswith(b"* BYE ")
+        assert {event["event"] for event in logged} == {"smtp.too_many_connections", "imap.too_many_connections"}
+        # Others may come when some have left.
+        for talk in kept:
+            talk.writer.close()
+            await talk.writer.wait_closed()
+        async with asyncio.timeout(20):
+            while not (line := await (again := await Talk.to(one, "smtp")).reader.readline()).startswith(b"220"):
+                assert line.startswith(b"421")
+                await asyncio.sleep(0.01)
+        again.writer.close()
+    finally:
+        await one.stop()
+
+
+async def deliver(appliance: Appliance, subject: str) -> str:
+    talk = await Talk.to(appliance, "smtp")
+    await talk.say("EHLO x\r\nMAIL FROM:<s@far.test>\r\nRCPT TO:<alice@a.test>\r\nDATA\r\n", "354 ")
+    answer = await talk.say(f"From: s@far.test\r\nSubject: {subject}\r\n\r\nHello.\r\n.\r\n", "queued as")
+    await talk.say("QUIT\r\n", "221")
+    talk.writer.close()
+    return answer.split()[-1].decode()
+
+
+async def log_in(appliance: Appliance) -> Talk:
+    talk = await Talk.to(appliance, "imaps")
+    await talk.say("a LOGIN alice@a.test sesame\r\n", "a OK")
+    return talk
+
+
+async def serial(appliance: Appliance) -> x509.Certificate:
+    talk = await Talk.to(appliance, "imaps")
+    found = talk.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    talk.writer.close()
+    return x509.load_der_x509_certificate(found)
+
+
+@pytest.mark.parametrize("days", [-400.0, -3.0, 3.0, 400.0])
+async def test_the_wall_clock_jumps(appliance: Appliance, clock: Clock, days: float) -> None:
+    """Mail, logins, sessions, queue and trace go on; UIDs only rise."""
+    session = await log_in(appliance)
+    await session.say("s SELECT INBOX\r\n", "s OK")
+    before = await deliver(appliance, "before")
+    clock.now += days * DAY
+    after = await deliver(appliance, "after")
+    assert before != after
+    found = await session.say("n NOOP\r\nu UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])\r\n", "u OK")
+    assert found.index(b"(UID 1 ") < found.index(b"Subject: before") < found.index(b"(UID 2 ") < found.index(b"Subject: after")
+    # The proof of the password is not the wall's business, and neither is a new one.
+    again = await log_in(appliance)
+    await do(appliance, "user.passwd", address="alice@a.test", password="another")
+    assert b"* BYE" in await again.rest()
+    talk = await Talk.to(appliance, "imaps")
+    await talk.say("a LOGIN alice@a.test another\r\n", "a OK")
+    talk.writer.close()
+    assert [event["event"] for event in await do(appliance, "trace", text=after)] == ["accepted", "delivered"]
+    session.writer.close()
+
+
+async def test_a_self_signed_certificate_is_made_anew_in_time(appliance: Appliance, clock: Clock) -> None:
+    first = await serial(appliance)
+    await appliance.reload(None)
+    assert (await serial(appliance)).serial_number == first.serial_number
+    clock.now = first.not_valid_after_utc.timestamp() - 20 * DAY
+    await appliance.reload(None)
+    assert (await serial(appliance)).not_valid_after_utc > first.not_valid_after_utc
