@@ -14,5 +14,15 @@ DIALOGS = Path(__file__).parents[1] / "dialogs"
 @pytest.mark.parametrize("path", sorted(DIALOGS.glob("*/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_dialog(server: Server, account: str, path: Path) -> None:
     address = f"{account}@{server.domain}"
-    plain = base64.b64encode(f"\0{address}\0{PASSWORD}".encode()).decode()
-    Dialog(path, server.ports[path.parent.name], {"account": address, "password": PASSWORD, "plain": plain}).run()
+
+    def packed(text: str) -> str:
+        return base64.b64encode(text.encode()).decode()
+
+    values = {
+        "account": address,
+        "password": PASSWORD,
+        "plain": packed(f"\0{address}\0{PASSWORD}"),
+        "user64": packed(address),
+        "password64": packed(PASSWORD),
+    }
+    Dialog(path, server.ports[path.parent.name], values).run()
