@@ -41,7 +41,7 @@ class FailingDisk(Disk):
 
 
 def _wrap(name: str) -> object:
-    def method(self: StoppingDisk | FailingDisk, *arguments: object, **named: object) -> object:
+    def method(self: "StoppingDisk | FailingDisk | FailingStepsDisk", *arguments: object, **named: object) -> object:
         self._step(name)
         return getattr(Disk, name)(self, *arguments, **named)
 
@@ -51,3 +51,35 @@ def _wrap(name: str) -> object:
 for _name in STEPS:
     for _class in (StoppingDisk, FailingDisk):
         setattr(_class, _name, _wrap(_name))
+
+
+class FailingStepsDisk(Disk):
+    """Fails at the n-th step from now on, once or until it is well again."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        self.error = 0
+        self.lasting = False
+        self.failed: str | None = None
+
+    def fail(self, step: int, error: int, lasting: bool) -> None:
+        self.left, self.error, self.lasting, self.failed = step, error, lasting, None
+
+    def well(self) -> None:
+        self.left = None
+
+    def _step(self, name: str) -> None:
+        if self.left is None:
+            return
+        self.left -= 1
+        if self.left >= 0 or (self.failed is not None and not self.lasting):
+            return
+        self.failed = self.failed or name
+        if name == "commit":
+            full = self.error in (errno.ENOSPC, errno.EDQUOT)
+            raise sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+        raise OSError(self.error, "injected")
+
+
+for _name in STEPS:
+    setattr(FailingStepsDisk, _name, _wrap(_name))

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from msgspec import structs
@@ -86,6 +87,7 @@ log = get_logger()
 SNAPSHOT_ROWS = 300
 ROWS_SECONDS = 1.0  # how long rows that the files repeat may wait
 TRAILING_MANY = 20_000
+PATIENCE = 5.0
 RESCAN_SECONDS = 30.0
 JUST_NOW = 2.0
 NEVER_SEEN = (0, 0)  # the times of a folder that must be looked at
@@ -367,7 +369,13 @@ class Account:
         """In the turn: write what changed since the last one, and empty the journal."""
         if self._suspicious or (self._rows == 0 and not final):
             return
-        await self._settled()
+        if final:
+            await self._settled()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._settled()
+        except TimeoutError:
+            return  # the disk fails: later
         for mailbox in self._mailboxes.values():
             if mailbox.id in self._pending:
                 await self._load(mailbox)
@@ -653,18 +661,26 @@ class Account:
             if mailbox.name == INBOX:
                 raise MailboxInUse(name)
             await self._finish()
-            await self._durably(self._remove, mailbox)
+            aside = await self._durably(self._put_aside, mailbox)
             del self._mailboxes[mailbox.name]
             self._forget(mailbox)
+            await self.hop(shutil.rmtree, aside, ignore_errors=True)
+            # What the index still has of it is nobody's: the id never comes again.
+            with contextlib.suppress(StoreProblem):
+                await self._durably(self.index.forget, mailbox.id)
 
-    def _remove(self, mailbox: Mailbox) -> None:
+    def _put_aside(self, mailbox: Mailbox) -> Path:
         disk = self._with.disk
+        path = self.maildir.folder_path(mailbox.folder)
         aside = self.folder.path / f"deleted-{mailbox.id}"
         with contextlib.suppress(FileNotFoundError):
-            disk.rename(self.maildir.folder_path(mailbox.folder), aside)
-            disk.sync_folder(self.maildir.root)
-        shutil.rmtree(aside, ignore_errors=True)
-        self.index.forget(mailbox.id)
+            disk.rename(path, aside)
+            try:
+                disk.sync_folder(self.maildir.root)
+            except OSError:
+                os.rename(aside, path)
+                raise
+        return aside
 
     async def rename(self, old: str, new: str) -> None:
         """Rename a mailbox with all below it; INBOX gives its messages away and stays (RFC 9051 6.3.6)."""
@@ -692,11 +708,13 @@ class Account:
                 for name, target in moving.items()
             ]
             await self._commit(Write(Naming(self.maildir), Entry([], operations)), [])
-            await self._finish()
+            await self._settled()
             for name, target in moving.items():
                 mailbox = self._mailboxes.pop(name)
                 mailbox.moved(target, to_folder(target))
                 self._mailboxes[target] = mailbox
+            with contextlib.suppress(StoreProblem):
+                await self._finish()
 
     async def _give_away_inbox(self, new: str) -> None:
         await self.create(new)

@@ -152,12 +152,13 @@ def _adopt(
             wire_size = name.wire_size if name.size == status.st_size else None
             if wire_size is None:
                 wire_size = _wire_size(maildir, path)
-            strangers.append((int(status.st_mtime), path, name.letters, status.st_size, wire_size, fresh))
+            strangers.append((status.st_mtime_ns, path, name.letters, status.st_size, wire_size, fresh))
         except (FileNotFoundError, MessageGone):
             continue  # gone meanwhile, or told of already
         except OSError as problem:
             log.warning("store.file_skipped", file=os.fsdecode(maildir.path(path)), problem=problem.strerror)
-    for date, path, letters, size, wire_size, fresh in sorted(strangers):
+    for time, path, letters, size, wire_size, fresh in sorted(strangers):
+        date = time // 1_000_000_000
         base = compose(date, new_unique(), host, size, wire_size, known.uid_validity, uid_next)
         flags = int(from_letters(letters))
         fresh = fresh and not flags
