@@ -16,7 +16,7 @@ from mailstack.store.mailbox.maildir import give_names, write_drafts
 from mailstack.store.mailbox.values import AccountFolder
 
 OPEN_ACCOUNTS = 256
-OPEN_INDEXES = 64
+OPEN_INDEXES = 32
 THREADS = 8
 
 
