@@ -14,9 +14,11 @@ _LITERAL = re.compile(rb"\{([0-9]+)\}\r\n$")
 class Client:
     """One connection. `run` sends a command and gives its answer, `heard` holds what came untagged on the way."""
 
-    def __init__(self, port: int, *, tls: bool = False, seconds: float = 60) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, where: int | socket.socket, *, tls: bool = False, seconds: float = 60) -> None:
+        self.socket = where if isinstance(where, socket.socket) else socket.create_connection(("127.0.0.1", where))
+        self.socket.settimeout(seconds)
+        if not isinstance(where, socket.socket):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.utf8 = False
         self.heard: list[Response] = []
