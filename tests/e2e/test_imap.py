@@ -7,7 +7,6 @@ import pytest
 from imapclient import IMAPClient
 from imapclient.exceptions import LoginError
 
-from tests.support.corpus import mails
 from tests.support.server import PASSWORD, Server
 
 
@@ -15,33 +14,6 @@ def client(server: Server, account: str) -> IMAPClient:
     one = IMAPClient("127.0.0.1", server.ports["imap"], ssl=False, timeout=60)
     one.login(f"{account}@a.test", PASSWORD)
     return one
-
-
-def append(one: IMAPClient, data: bytes) -> None:
-    """As it is: imaplib would mend line ends."""
-    imap = one._imap
-    imap.send(b"raw APPEND INBOX {%d+}\r\n%b\r\n" % (len(data), data))
-    while not (line := imap.readline()).startswith(b"raw "):
-        assert line
-    assert line.startswith(b"raw OK"), line
-
-
-def test_every_collected_mail_comes_back_byte_for_byte(server: Server, account: str) -> None:
-    one = client(server, account)
-    one.select_folder("INBOX")
-    sent = {}
-    for name, data in mails():
-        if data:
-            sent[name] = data
-            append(one, data)
-    uids = one.search(["ALL"])
-    assert len(uids) == len(sent)
-    for uid, (name, data) in zip(uids, sent.items(), strict=True):
-        found = one.fetch([uid], ["BODY.PEEK[]", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE"])[uid]
-        # NUL can't be in a literal (RFC 9051 4.3.1); BINARY would carry it.
-        assert found[b"BODY[]"] == data.replace(b"\0", b"\x80"), name
-        assert found[b"RFC822.SIZE"] == len(data), name
-    one.logout()
 
 
 def test_a_part_is_what_the_structure_says(server: Server, account: str) -> None:
