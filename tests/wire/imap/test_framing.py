@@ -1,5 +1,9 @@
 """Bytes to events: the same whatever the split."""
 
+import os
+import time
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,11 +72,50 @@ def test_the_mailbox_name_of_append_is_no_message() -> None:
     assert is_message(need)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=300), st.integers(1, 20))
-def test_any_bytes_give_the_same_events(data: bytes, size: int) -> None:
+PIECES = [
+    b"a1 NOOP\r\n", b"a2 LOGIN x ", b"{5}\r\n", b"{3+}\r\n", b"~{4+}\r\n", b"{0+}\r\n", b"{2000+}\r\n", b"{99999}\r\n",
+    b"\r\n", b"\n", b"\r", b"x" * 30, b"x" * 99, b"x" * 2000, b"a3 APPEND INBOX ", b"APPEND", b" ", b'"', b"{", b"}",
+    b"\0", b"\xff", b"abc",
+]  # fmt: skip
+STREAMS = st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join))
+
+
+def hold(data: bytes, size: int) -> None:
+    """The same events whatever the split, and what was given back was sent."""
     whole = drive([data])
-    pieces = drive([data[place : place + size] for place in range(0, len(data), size)])
-    assert [event for event in pieces if isinstance(event, CommandLine)] == [
-        event for event in whole if isinstance(event, CommandLine)
-    ]
+    assert drive([data[place : place + size] for place in range(0, len(data), size)]) == whole
+    for event in whole:
+        if isinstance(event, CommandLine):
+            assert event.parts
+            for part in event.parts:
+                octets = part.data if isinstance(part, Literal) else part
+                assert octets is None or octets in data
+                assert not isinstance(part, Literal) or part.data is None or len(part.data) == part.size
+        elif isinstance(event, LiteralData):
+            assert event.data in data
+
+
+@settings(max_examples=300, deadline=None)
+@given(STREAMS, st.integers(1, 20))
+def test_any_bytes_give_the_same_events(data: bytes, size: int) -> None:
+    hold(data, size)
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(0)
+@settings(max_examples=int(os.environ.get("MAILSTACK_FUZZ_EXAMPLES", "5000")), deadline=None)
+@given(STREAMS, st.integers(1, 20))
+def test_any_bytes_give_the_same_events_for_long(data: bytes, size: int) -> None:
+    hold(data, size)
+
+
+def test_many_short_lines_in_one_block_are_read_at_once() -> None:
+    framer = Framer(line_limit=100, literal_limit=1000)
+    framer.feed(b"a NOOP\r\n" * 200_000)
+    begun = time.process_time()
+    count = 0
+    while framer.next_event() is not None:
+        count += 1
+    assert count == 200_000
+    assert time.process_time() - begun < 3
+    assert framer.buffered == 0
