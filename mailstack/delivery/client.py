@@ -217,7 +217,7 @@ class SmtpClient:
             if recipient.original:
                 kind, _, address = recipient.original.partition(";")
                 line += f" ORCPT={kind};{encode_xtext(address)}"
-            elif recipient.notify is not None:
+            elif recipient.notify is not None and not recipient.address.needs_smtputf8:
                 line += f" ORCPT=rfc822;{encode_xtext(str(recipient.address))}"
         return line
 

@@ -24,10 +24,12 @@ def _mac(secret: str, *pieces: str) -> str:
 def forward(sender: Address, domain: str, secret: str, day: int) -> Address:
     """The sender under which a message of `sender` is forwarded by us. `day`: days since the epoch."""
     local = sender.local
-    if local[:5].upper() == "SRS0=" or local[:5].upper() == "SRS1=":
-        # Another forwarder's: bounces go to it through us.
-        inner = local[5:] if local[:4].upper() == "SRS0" else local[5:].partition("=")[2].partition("=")[2].lstrip("=")
-        host = sender.domain if local[:4].upper() == "SRS0" else local[5:].partition("=")[2].partition("=")[0]
+    kind = local[:5].upper()
+    if kind in ("SRS0=", "SRS1="):
+        # Another forwarder's: bounces go through us to the first of them.
+        host, inner = sender.domain, local[5:]
+        if kind == "SRS1=":
+            host, _, inner = inner.partition("=")[2].partition("==")
         return Address(f"SRS1={_mac(secret, host, inner)}={host}=={inner}", domain)
     stamp = _stamp(day)
     return Address(f"SRS0={_mac(secret, stamp, sender.domain, local)}={stamp}={sender.domain}={local}", domain)
@@ -41,7 +43,7 @@ def reverse(address: Address, secret: str, day: int) -> Address:
         if len(pieces) != 4:
             raise SyntaxProblem("not an SRS address")
         mac, stamp, domain, local = pieces
-        if not hmac.compare_digest(_mac(secret, stamp, domain, local), mac.upper()):
+        if not hmac.compare_digest(_mac(secret, stamp, domain, local).encode(), mac.upper().encode()):
             raise SyntaxProblem("the SRS address was not made here")
         if stamp.upper() not in {_stamp(day - age) for age in range(DAYS)}:
             raise SyntaxProblem("the SRS address is too old")
@@ -49,7 +51,7 @@ def reverse(address: Address, secret: str, day: int) -> Address:
     if kind == "SRS1=":
         mac, _, more = rest.partition("=")
         host, found, inner = more.partition("==")
-        if not found or not hmac.compare_digest(_mac(secret, host, inner), mac.upper()):
+        if not found or not hmac.compare_digest(_mac(secret, host, inner).encode(), mac.upper().encode()):
             raise SyntaxProblem("the SRS address was not made here")
         return Address(f"SRS0={inner}", host.lower())
     raise SyntaxProblem("not an SRS address")

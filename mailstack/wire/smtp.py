@@ -46,10 +46,11 @@ def decode_xtext(text: str) -> str:
 
 
 def encode_xtext(text: str) -> str:
+    """What was decoded comes out as it was; a character that is no octet becomes those of its UTF-8."""
     return "".join(
         character
         if "!" <= character <= "~" and character not in "+="
-        else "".join(f"+{octet:02X}" for octet in character.encode())
+        else "".join(f"+{octet:02X}" for octet in character.encode("latin-1" if character <= "\xff" else "utf-8"))
         for character in text
     )
 

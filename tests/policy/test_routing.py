@@ -140,3 +140,8 @@ def test_fifty_received_fields_and_no_more(world: World) -> None:
     looped = world.run(world.inbound.body(world.transaction(), Content.of(b"reCeived : x\r\n" * 51 + b"\r\n")))
     assert isinstance(looped, Reject)
     assert looped.reply.enhanced == "5.4.6"
+
+
+def test_an_srs_address_with_other_letters_is_only_unknown(world: World) -> None:
+    assert words(world.route("SRS0=\u00e9=AA=far.test=x@a.test")) == ["Unknown"]
+    assert words(world.route("SRS1=\u00e9=far.test==x@a.test")) == ["Unknown"]

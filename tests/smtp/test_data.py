@@ -1,5 +1,8 @@
 """DATA's end and dots, whatever the split; bare line ends are seen across blocks."""
 
+import itertools
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,3 +57,18 @@ def test_line_ends(pieces: list[bytes], size: int) -> None:
     assert ends.bare == (data.replace(b"\r\n", b"").count(b"\r") + data.replace(b"\r\n", b"").count(b"\n") > 0)
     assert ends.nul == (b"\0" in data)
     assert mended == data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def test_only_crlf_dot_crlf_ends_a_message() -> None:
+    """Every sequence of up to seven of the octets that matter."""
+    for size in range(1, 8):
+        for letters in itertools.product(b"\r\n.x", repeat=size):
+            data = bytes(letters)
+            end = re.search(rb"(?:\A|\r\n)\.\r\n", data)
+            reader = DataReader()
+            out = reader.feed(data)
+            assert reader.finished == (end is not None), data
+            if end is not None:
+                before = data[: end.start()] + (b"\r\n" if end.start() or data[:1] != b"." else b"")
+                assert out == (b"\r\n" + before).replace(b"\r\n.", b"\r\n")[2:], data
+                assert reader.rest == data[end.end() :]
