@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -185,3 +186,94 @@ def test_notmuch_indexes_our_maildir(server: Server, account: str, tmp_path: Pat
     (tmp_path / "database").mkdir()
     run("notmuch", "new", home=tmp_path)
     assert run("notmuch", "count", "subject:mail", home=tmp_path).stdout.strip() == "3"
+
+
+def mbsyncrc(tmp_path: Path, account: str, port: int, tls: str) -> Path:
+    """`tls` as mbsync names it: None, STARTTLS or IMAPS."""
+    rc = tmp_path / "mbsyncrc"
+    certificate = f"CertificateFile {tmp_path}/certificate.pem\n" if tls != "None" else ""
+    rc.write_text(
+        f"""
+IMAPAccount one
+Host localhost
+Port {port}
+User {account}@a.test
+Pass "{PASSWORD}"
+SSLType {tls}
+{certificate}AuthMechs LOGIN
+
+IMAPStore far
+Account one
+
+MaildirStore near
+Path {tmp_path}/mail/
+Inbox {tmp_path}/mail/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Remove Both
+Expunge Both
+SyncState *
+"""
+    )
+    return rc
+
+
+def certificate(server: Server) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", server.ports["imaps"]))
+
+
+@pytest.mark.parametrize(("tls", "door"), [("IMAPS", "imaps"), ("STARTTLS", "imap")])
+def test_mbsync_over_tls(server: Server, account: str, tmp_path: Path, tls: str, door: str) -> None:
+    """With flags and a new mailbox, both ways."""
+    fill(server, account, 5)
+    (tmp_path / "mail").mkdir()
+    (tmp_path / "certificate.pem").write_text(certificate(server))
+    rc = mbsyncrc(tmp_path, account, server.ports[door], tls)
+    run("mbsync", "-c", str(rc), "-a")
+    near = sorted(path for path in (tmp_path / "mail" / "INBOX").glob("*/*") if path.parent.name in ("new", "cur"))
+    assert len(near) == 5
+    near[0].rename(near[0].parent.parent / "cur" / (near[0].name.partition(":")[0] + ":2,FS"))
+    for part in ("cur", "new", "tmp"):
+        (tmp_path / "mail" / "Grüße" / part).mkdir(parents=True)
+    (tmp_path / "mail" / "Grüße" / "new" / "1700000000.mine.host").write_text("Subject: in a new one\n\nx\n")
+    run("mbsync", "-c", str(rc), "-a")
+    connection = server.imap(account)
+    connection.select("INBOX", readonly=True)
+    assert connection.search(None, "FLAGGED", "SEEN")[1] == [b"1"]
+    connection.logout()
+    assert subjects(server, account, "Gr&APwA3w-e") == ["in a new one"]
+
+
+@pytest.mark.parametrize("tls", ["imaps", "starttls"])
+def test_mutt_reads_over_tls(server: Server, account: str, tmp_path: Path, tls: str) -> None:
+    fill(server, account, 3)
+    if shutil.which("script") is None:
+        pytest.skip("script (a terminal for mutt) is not installed")
+    target = tmp_path / "copied"
+    (tmp_path / "certificate.pem").write_text(certificate(server))
+    (tmp_path / "muttrc").write_text(
+        f'set imap_user="{account}@a.test"\nset imap_pass="{PASSWORD}"\nset ssl_starttls=yes\nset ssl_force_tls=yes\n'
+        f'set certificate_file="{tmp_path}/certificate.pem"\nset ssl_usesystemcerts=no\nset ssl_verify_host=no\n'
+        f'set folder="{tmp_path}"\nset mbox_type=mbox\nset confirmappend=no\nset confirmcreate=no\nset auto_tag=yes\n'
+        "set quit=yes\nset wait_key=no\nset imap_idle=yes\nset imap_deflate=yes\n"
+        f'push "<tag-pattern>~A<enter><copy-message><kill-line>{target}<enter><quit>"\n'
+    )
+    url = f"imaps://localhost:{server.ports['imaps']}" if tls == "imaps" else f"imap://localhost:{server.ports['imap']}"
+    run("script", "-qec", f"TERM=xterm mutt -n -R -F {tmp_path}/muttrc -f {url}/INBOX", "/dev/null", home=tmp_path)
+    assert target.read_text().count("Subject: mail ") == 3
+
+
+@pytest.mark.parametrize(("tls", "door"), [("ssl", "imaps"), ("starttls", "imap")])
+def test_curl_over_tls(server: Server, account: str, tls: str, door: str) -> None:
+    fill(server, account, 2)
+    scheme = "imaps" if tls == "ssl" else "imap"
+    url = f"{scheme}://127.0.0.1:{server.ports[door]}/INBOX"
+    login = ("-sS", "-k", "--ssl-reqd", "--user", f"{account}@a.test:{PASSWORD}")
+    assert "Subject: mail 1" in run("curl", *login, f"{url};UID=2").stdout
+    assert "* SEARCH 2" in run("curl", *login, f"{url}?SUBJECT%20%22mail%201%22").stdout
+    assert "body 0" in run("curl", *login, f"{url};UID=1;SECTION=TEXT").stdout
