@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import Ledger, Load, Server, verify
+from tests.support.load import USERS, Ledger, Load, verify
+from tests.support.server import Server
+from tests.support.sink import CountingSink
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
@@ -61,37 +63,42 @@ class Disc:
         subprocess.run(["umount", str(self.mount_point)], check=False)
 
 
-def cut_and_verify(tmp_path: Path, rounds: int, environment: dict[str, str] | None = None) -> int:
-    """Cut the power `rounds` times under load; the number of messages that had been acknowledged by then."""
+def cut_and_verify(tmp_path: Path, rounds: int, environment: dict[str, str] | None = None) -> Ledger:
+    """Cut the power `rounds` times under load: mail in and out, changes of all kinds, users. What had been acknowledged."""
     disc = Disc(tmp_path)
     disc.mount()
-    server = Server(tmp_path, disc.mount_point / "data", environment=environment)
     ledger = Ledger()
-    try:
-        server.provision()
-        subprocess.run(["sync", "-f", str(disc.mount_point)], check=True)
-        for number in range(rounds):
+    with CountingSink() as sink:
+        server = Server(tmp_path, disc.mount_point / "data", environment=environment, users=USERS, smarthost=sink.port)
+        try:
+            server.provision()
+            subprocess.run(["sync", "-f", str(disc.mount_point)], check=True)
+            for number in range(rounds):
+                server.start()
+                with Load(server, ledger, number, relay=True, users=True) as load:
+                    load.stop.wait(4.0)
+                    with ledger.lock:
+                        disc.cut()
+                    server.kill()
+                disc.unmount()
+                disc.mount()
+                server.start()
+                verify(server, ledger)
+                server.stop()
             server.start()
-            with Load(server, ledger, number) as load:
-                load.stop.wait(2.0)
-                with ledger.lock:
-                    disc.cut()
-                server.kill()
+            missing = ledger.relayed - sink.wait_for(ledger.relayed, 60.0)
+            assert not missing, f"accepted for far away and lost: {sorted(missing)[:10]}"
+        finally:
+            server.kill()
             disc.unmount()
-            disc.mount()
-            server.start()
-            verify(server, ledger)
-            server.stop()
-    finally:
-        server.kill()
-        disc.unmount()
-    return len(ledger.acknowledged)
+    return ledger
 
 
 def test_what_was_acknowledged_survives_power_cuts(tmp_path: Path) -> None:
-    acknowledged = cut_and_verify(tmp_path, ROUNDS)
-    assert acknowledged > 10 * ROUNDS
-    print(f"{ROUNDS} power cuts, {acknowledged} acknowledged messages")
+    ledger = cut_and_verify(tmp_path, ROUNDS)
+    assert ledger.acknowledged > 10 * ROUNDS
+    assert all((ledger.groups, ledger.trees, ledger.flags, ledger.passwords, ledger.relayed))
+    print(f"{ROUNDS} power cuts, {ledger.acknowledged} acknowledged, {len(ledger.relayed)} relayed")
 
 
 def test_control_with_a_lying_fsync_loses_mail(tmp_path: Path) -> None:
