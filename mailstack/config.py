@@ -23,6 +23,7 @@ _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
 SOCKET_NAME_LIMIT = 107  # octets of a path that the system takes for a socket
+FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store"})  # keep_fixed()
 DEFAULT_PATH = "/etc/mailstack/mailstack.toml"
 SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "http")
 TLS_SERVICES = ("submissions", "imaps")
@@ -382,6 +383,43 @@ def render(config: Config | None = None) -> str:
                 lines.append(f"# {MEANINGS[name]}")
             lines.append(f"[{name}]")
             put(f"{name}.", value, getattr(plain, name))
+    return "\n".join(lines) + "\n"
+
+
+def document() -> str:
+    """docs/configuration.md: every setting in tables."""
+    lines = [
+        "# Settings",
+        "",
+        "`mailstack config` prints a file with every setting, its meaning and its default, which is also in",
+        "[etc/mailstack.toml](../etc/mailstack.toml). A key that is not known is an error, and so is a value that makes no",
+        "sense: the server names file, key and reason, and does not start.",
+        "",
+        "In the environment `MAILSTACK_<SECTION>__<KEY>` overrides a setting (`MAILSTACK_LIMITS__RECIPIENTS=100`, and",
+        "`MAILSTACK_HOSTNAME` for those without a section); lists are separated by commas.",
+        "",
+        "Sizes are written 50MiB or 5GiB, durations 30s, 5m, 4h or 5d. On SIGHUP (`systemctl reload mailstack`) the file is read",
+        "again, and the log says what changed. Settings marked with * need a restart. Passwords are better in",
+        "`relay.smarthost_password_file` than in a URL here.",
+    ]
+
+    def table(prefix: str, struct: Any) -> None:
+        lines.extend(("", "| setting | default | meaning |", "|---|---|---|"))
+        for name in struct.__struct_fields__:
+            value = getattr(struct, name)
+            if not hasattr(value, "__struct_fields__"):
+                mark = " *" if {prefix + name, prefix.rstrip(".")} & FIXED else ""
+                lines.append(f"| `{prefix}{name}`{mark} | `{_toml(value)}` | {MEANINGS[prefix + name]} |")
+
+    plain = Config()
+    table("", plain)
+    for name in Config.__struct_fields__:
+        value = getattr(plain, name)
+        if hasattr(value, "__struct_fields__"):
+            lines.extend(("", f"## [{name}]"))
+            if name in MEANINGS:
+                lines.extend(("", MEANINGS[name]))
+            table(f"{name}.", value)
     return "\n".join(lines) + "\n"
 
 

@@ -3,15 +3,56 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from mailstack.config import Config, ConfigProblem, Limits, Tls, changed, duration, keep_fixed, load, render, size
+from mailstack.config import (
+    MEANINGS,
+    Config,
+    ConfigProblem,
+    Limits,
+    Tls,
+    changed,
+    document,
+    duration,
+    keep_fixed,
+    load,
+    render,
+    size,
+)
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_default_file_is_what_the_code_says() -> None:
     assert (ROOT / "etc" / "mailstack.toml").read_text() == render()
+
+
+def test_the_page_of_settings_is_what_the_code_says() -> None:
+    """Made by: python -c "from mailstack.config import document; print(document(), end='')" """
+    assert (ROOT / "docs" / "configuration.md").read_text() == document()
+
+
+def test_every_setting_has_a_meaning() -> None:
+    keys = set()
+    for name in Config.__struct_fields__:
+        inner = getattr(Config(), name)
+        keys |= {f"{name}.{key}" for key in inner.__struct_fields__} if hasattr(inner, "__struct_fields__") else {name}
+    assert set(MEANINGS) - keys <= {"listen"}
+    assert keys <= set(MEANINGS)
+
+
+@pytest.mark.parametrize("key", sorted(set(MEANINGS) - {"listen"}))
+def test_what_needs_a_restart_is_marked(key: str) -> None:
+    section, _, name = key.rpartition(".")
+    plain = Config()
+    owner = getattr(plain, section) if section else plain
+    value = getattr(owner, name)
+    other = f"{value}x" if isinstance(value, str) else not value if isinstance(value, bool | list) else value + 1
+    altered = msgspec.structs.replace(owner, **{name: other if not isinstance(value, list) else [*value, "x"]})
+    new = msgspec.structs.replace(plain, **{section: altered}) if section else altered
+    taken = key in changed(plain, keep_fixed(plain, new))
+    assert (f"| `{key}` * |" in document()) != taken
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

@@ -4,8 +4,12 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from mailstack.log import get_logger
+
 WORDS = b"mailstack\n\nThis port answers /healthz, and that is all for now.\n"
 HEAD_LIMIT = 8192
+REQUEST_SECONDS = 10.0
+log = get_logger()
 
 
 class HealthServer:
@@ -19,7 +23,7 @@ class HealthServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
             method, path, *_ = head.split(b"\r\n")[0].split(b" ")
             if method not in (b"GET", b"HEAD"):
@@ -33,7 +37,9 @@ class HealthServer:
             )
             writer.write(fields.encode() + (b"" if method == b"HEAD" else body))
             await writer.drain()
-        except (ValueError, ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except TimeoutError:
+            log.info("http.timed_out", peer=str((writer.get_extra_info("peername") or ("local",))[0]))
+        except (ValueError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
             writer.close()

@@ -88,6 +88,7 @@ class Talk:
 
 async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
     from mailstack.imap import connection, server
+    from mailstack.web import health
 
     for door in appliance._smtp:
         door.services = replace(door.services, command_seconds=0.2, data_seconds=0.2)
@@ -98,6 +99,12 @@ async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appli
         await data.say("EHLO x\r\nMAIL FROM:<s@far.test>\r\nRCPT TO:<alice@a.test>\r\nDATA\r\n", "354 ")
         assert b"250" not in await data.rest()
     assert [event["event"] for event in logged].count("smtp.timed_out") >= 1
+    monkeypatch.setattr(health, "REQUEST_SECONDS", 0.2)
+    with structlog.testing.capture_logs() as logged:
+        half = await Talk.to(appliance, "http")
+        half.writer.write(b"GET /healthz HTTP/1.1\r\n")
+        assert await half.rest() == b""
+    assert [event["event"] for event in logged] == ["http.timed_out"]
     monkeypatch.setattr(connection, "LOGIN_SECONDS", 0.0)
     monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
     appliance.imap._looker.cancel()  # type: ignore[union-attr]
