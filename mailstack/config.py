@@ -398,8 +398,8 @@ def document() -> str:
         "In the environment `MAILSTACK_<SECTION>__<KEY>` overrides a setting (`MAILSTACK_LIMITS__RECIPIENTS=100`, and",
         "`MAILSTACK_HOSTNAME` for those without a section); lists are separated by commas.",
         "",
-        "Sizes are written 50MiB or 5GiB, durations 30s, 5m, 4h or 5d. On SIGHUP (`systemctl reload mailstack`) the file is read",
-        "again, and the log says what changed. Settings marked with * need a restart. Passwords are better in",
+        "Sizes are written 50MiB or 5GiB, durations 30s, 5m, 4h or 5d. On SIGHUP (`systemctl reload mailstack`) the file is",
+        "read again, and the log says what changed. Settings marked with * need a restart. A password is better kept in",
         "`relay.smarthost_password_file` than in a URL here.",
     ]
 

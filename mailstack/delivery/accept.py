@@ -237,17 +237,19 @@ class Acceptor:
     def _tell(
         self, envelope: Envelope, prefix: bytes, content: Content, delivered: list[_Place], parcels: list[Envelope]
     ) -> None:
+        # An attempt may have been made before this is written down.
+        at = envelope.received
         header, _ = split_header(prefix + content.head(16384))
         message_id = (first(header, b"message-id") or b"").decode("ascii", "replace")[:300]
         sender = str(envelope.sender) if envelope.sender is not None else None
         to = [str(one.address) for one in envelope.recipients]
         log.info("message.accepted", id=envelope.id, sender=sender, to=to, size=content.size, queued=len(parcels))
-        self._trace.record(envelope.id, "accepted", sender=sender, to=to, message_id=message_id, size=content.size)
+        self._trace.record(envelope.id, "accepted", at, sender=sender, to=to, message_id=message_id, size=content.size)
         for place in delivered:
             self._trace.record(envelope.id, "delivered", to=place.account.address, mailbox="INBOX")
         for parcel in parcels:
             other = parcel.id if parcel.id != envelope.id else None
-            self._trace.record(envelope.id, "queued", to=[str(one.address) for one in parcel.recipients], queued_as=other)
+            self._trace.record(envelope.id, "queued", at, to=[str(one.address) for one in parcel.recipients], queued_as=other)
 
 
 def _message(envelope: Envelope, content: Content, prefix: bytes, place: _Place) -> NewMessage:

@@ -44,9 +44,9 @@ class Trace:
         self._fetched: set[str] = set()
         self.lost = 0
 
-    def record(self, id: str, name: str, **fields: Any) -> None:
-        """An event of a message. Values that are addresses or Message-IDs can be asked for later."""
-        self._events.append((self._clock(), id, name, fields))
+    def record(self, id: str, name: str, moment: float | None = None, **fields: Any) -> None:
+        """An event of a message, now or at a `moment`. Values that are addresses or Message-IDs can be asked for later."""
+        self._events.append((self._clock() if moment is None else moment, id, name, fields))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_soon())
 
