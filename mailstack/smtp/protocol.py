@@ -40,6 +40,7 @@ DISK_FULL = Reply(452, "4.3.1", "The server's disk is full; try again later")
 FLUSH_AT = 65536
 COMMAND_SECONDS = 300.0
 DATA_SECONDS = 180.0
+LINGER_SECONDS = 10.0
 BAD_LIMIT = 10
 REFUSED_LIMIT = 100
 
@@ -157,7 +158,8 @@ class SmtpConnection(SMTP):
             self._writer.write(b"".join(self._out))
             self._out = []
             if self._writer.transport.get_write_buffer_size() > FLUSH_AT:
-                await self._writer.drain()
+                async with asyncio.timeout(self.services.command_seconds):
+                    await self._writer.drain()
 
     def close(self) -> None:
         if self._out:
@@ -165,6 +167,10 @@ class SmtpConnection(SMTP):
                 self._writer.write(b"".join(self._out))
             self._out = []
         self._writer.close()
+        transport = self._writer.transport
+        if transport.get_write_buffer_size():
+            # Its client may never read: the last words wait for it, but not for ever.
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
 
     async def _line(self) -> bytes | None:
         """A command line without its end; None when it was too long."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import errno
+import random
 import re
 import socket
 import ssl
@@ -14,6 +16,7 @@ import pytest
 import trustme
 
 from mailstack.policy.limits import Limits
+from mailstack.smtp import protocol
 from mailstack.smtp.protocol import BUFFER, LINE_LIMIT, _is_loopback
 from tests.support.dnsserver import DnsServer
 from tests.support.door import Door, Strict, opened
@@ -389,3 +392,101 @@ async def test_null_and_helo(door: Door, relay: Relay) -> None:
     (message,) = await relay.inbox()
     assert message.startswith(b"Return-Path: <>\r\n")
     assert b"with SMTP id " in message
+
+
+# Whatever comes ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_that_never_reads_is_let_go(
+    relay: Relay, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.2)
+    async with opened(relay, command_seconds=0.5) as door:
+        one = socket.create_connection(("127.0.0.1", door.port))
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.setblocking(False)
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(20):
+                while True:
+                    await loop.sock_sendall(one, b"EHLO x\r\n" * 2000)
+        await until(lambda: not door.server.connections)
+        one.close()
+        assert "smtp.timed_out" in capsys.readouterr().out
+        assert door.server.services.limits.open == 0
+
+
+async def test_a_handshake_of_rubbish(relay: Relay, capsys: pytest.CaptureFixture[str]) -> None:
+    server, _ = tls_context()
+    async with opened(relay, tls=server) as door, door.client() as client:
+        await client.reply()
+        await client.say("EHLO x")
+        assert (await client.say("STARTTLS")).startswith("220")
+        client.writer.write(b"no handshake\r\n" * 10)
+        assert b"Traceback" not in await client.reader.read()
+        await until(lambda: not door.server.connections)
+    assert "smtp.tls_failed" in capsys.readouterr().out
+
+
+WORDS = [
+    *(b"EHLO", b"HELO", b"MAIL", b"RCPT", b"DATA", b"BDAT", b"RSET", b"NOOP", b"VRFY", b"EXPN", b"HELP", b"AUTH", b"STARTTLS"),
+    *(
+        b" ",
+        b"FROM:",
+        b"TO:",
+        b"<>",
+        b"<s@far.test>",
+        b"<alice@a.test>",
+        b"<x@far.test>",
+        b"<SRS0=\xc3\xa9=AA=b=c@a.test>",
+        b"x",
+    ),
+    *(
+        b" SIZE=5",
+        b" SMTPUTF8",
+        b" NOTIFY=NEVER",
+        b" 5",
+        b" LAST",
+        b" PLAIN",
+        b" LOGIN",
+        b"=",
+        b"*",
+        b"\xff",
+        b"\0",
+        b"\r",
+        b".",
+    ),
+    *(
+        b"\r\n",
+        b"\r\n",
+        b"\r\n",
+        b"\n",
+        b"EHLO x\r\n",
+        b"MAIL FROM:<s@far.test>\r\n",
+        b"RCPT TO:<alice@a.test>\r\n",
+        b"DATA\r\n",
+    ),
+    *(b"\r\n.\r\n", b"BDAT 3 LAST\r\nabc", b"From: alice@a.test\r\n\r\n"),
+]
+
+
+@pytest.mark.parametrize("submission", [False, True])
+async def test_any_words_get_answers_and_never_a_stack(
+    relay: Relay, capsys: pytest.CaptureFixture[str], submission: bool
+) -> None:
+    randomness = random.Random(11)
+    async with opened(relay, submission=submission, data_seconds=2.0) as door:
+        for _ in range(150):
+            words = b"".join(randomness.choice(WORDS) for _ in range(40))
+            start = b"EHLO x\r\n" + PLAIN.encode() + b"\r\n" if submission else b""
+            async with door.client() as client:
+                client.writer.write(start + words)
+                client.writer.write_eof()
+                answer = await asyncio.wait_for(client.reader.read(), 20)
+            for line in answer.split(b"\r\n")[:-1]:
+                assert re.match(rb"[2-5][0-9]{2}[ -]", line), (words, line)
+    shown = capsys.readouterr().out
+    assert "connection_failed" not in shown
+    assert "Traceback" not in shown
+    # Nothing left without a login.
+    assert submission or not relay.queue.messages
