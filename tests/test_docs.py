@@ -50,3 +50,22 @@ def test_every_command_is_explained() -> None:
                 assert f"{path} {name}" in text, f"{path} {name}"
 
     walk(typer.main.get_command(app), "mailstack")
+
+
+def test_the_names_of_the_architecture_are_those_of_the_code() -> None:
+    functions, methods, classes = set(), set(), set()
+    for path in (ROOT / "mailstack").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                functions.add(node.name)
+            elif isinstance(node, ast.ClassDef):
+                classes.add(node.name)
+                inner = [one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+                methods |= {f"{node.name}.{one.name}" for one in inner}
+            elif isinstance(node, ast.Assign):
+                classes |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    called = set(re.findall(r"`([\w.]+)\(\)`", text))
+    assert called <= functions | methods, called - functions - methods
+    named = set(re.findall(r"`([A-Z][A-Za-z]+)`", text))
+    assert named <= classes, named - classes
