@@ -166,9 +166,10 @@ class SmtpConnection(SMTP):
             with contextlib.suppress(RuntimeError):
                 self._writer.write(b"".join(self._out))
             self._out = []
-        self._writer.close()
         transport = self._writer.transport
-        if transport.get_write_buffer_size():
+        waits = not transport.is_closing() and transport.get_write_buffer_size() > 0
+        self._writer.close()
+        if waits:
             # Its client may never read: the last words wait for it, but not for ever.
             asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
 
