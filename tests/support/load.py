@@ -244,7 +244,9 @@ class Load:
                     if answer == "OK":
                         self.ledger.done(token, ("bob", "Trash"))
                 else:
-                    connection.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
+                    answer, _ = connection.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
+                    if answer != "OK":
+                        raise imaplib.IMAP4.error("refused")
                     answer, _ = connection.expunge()
                     if answer == "OK":
                         self.ledger.done(token)
