@@ -150,8 +150,9 @@ class Acceptor:
                 if len(owed) == len(places) and not parcels:
                     raise cause
                 parcels = [*parcels, self._owed(envelope, owed)]
+            alone = not prepared and len(parcels) == 1
             for parcel in parcels:
-                queued.append(await self._queue.prepare(parcel, prefix, content))
+                queued.append(await self._queue.prepare(parcel, prefix, content, alone=alone))
         except StoreProblem as problem:
             for _, account, item in prepared:
                 account.discard([item])

@@ -275,20 +275,22 @@ class SmtpClient:
 
     async def _data(self, blocks: AsyncIterator[bytes]) -> Reply:
         last = b"\r\n"
+        waiting = b""  # the last block goes out together with the final dot
         assert self._writer is not None
         try:
             async for block in blocks:
-                stuffed = block.replace(b"\n.", b"\n..")
+                if waiting:
+                    self._send(waiting)
+                    async with asyncio.timeout(self._timeouts.data_block):
+                        await self._writer.drain()
+                waiting = block.replace(b"\n.", b"\n..")
                 if block[:1] == b"." and last[-1:] == b"\n":
-                    stuffed = b"." + stuffed
-                self._send(stuffed)
+                    waiting = b"." + waiting
                 last = (last + block)[-2:]
-                async with asyncio.timeout(self._timeouts.data_block):
-                    await self._writer.drain()
+            self._writer.writelines((waiting, b".\r\n" if last == b"\r\n" else b"\r\n.\r\n"))
         except (OSError, TimeoutError) as problem:
             self.abort()
             raise ClientProblem(Reply(451, "4.4.2", f"{self.host} went away while it was sent the message")) from problem
-        self._send(b".\r\n" if last == b"\r\n" else b"\r\n.\r\n")
         try:
             return await self._reply(self._timeouts.data_end)
         except ClientProblem as problem:

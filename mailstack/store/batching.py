@@ -13,18 +13,24 @@ R = TypeVar("R")
 class Batcher(Generic[T, R]):
     """`work` takes a batch in a thread and gives a result or an exception for each item, in order.
 
-    At most `lanes` batches are under way; what comes meanwhile is the next batch, of at most `limit` items.
+    One batch is under way; what comes meanwhile is the next one, of at most `limit` items. `after` is told of each item's end
+    on the event loop, whether anybody still waits for it or not.
     """
 
     def __init__(
-        self, executor: Executor, work: Callable[[list[T]], Sequence[R | Exception]], *, lanes: int = 1, limit: int = 32
+        self,
+        executor: Executor,
+        work: Callable[[list[T]], Sequence[R | Exception]],
+        after: Callable[[T, R | BaseException], None] | None = None,
+        *,
+        limit: int = 32,
     ) -> None:
         self._executor = executor
         self._work = work
-        self._lanes = lanes
+        self._after = after
         self._limit = limit
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
-        self._running = 0
+        self._running: asyncio.Future[Sequence[R | Exception]] | None = None
         self._planned = False
 
     def do(self, item: T) -> "asyncio.Future[R]":
@@ -32,25 +38,31 @@ class Batcher(Generic[T, R]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
         self._waiting.append((item, future))
-        if self._running < self._lanes and not self._planned:
+        if self._running is None and not self._planned:
             # Not at once: what else this round of the loop brings goes along.
             self._planned = True
             loop.call_soon(self._start)
         return future
 
+    async def settled(self) -> None:
+        """Return when nothing is under way."""
+        while self._running is not None or self._waiting:
+            await asyncio.wait([self._running]) if self._running is not None else await asyncio.sleep(0)
+
     def _start(self) -> None:
         self._planned = False
-        while self._waiting and self._running < self._lanes:
-            batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
-            self._running += 1
-            hop = asyncio.get_running_loop().run_in_executor(self._executor, self._work, [item for item, _ in batch])
-            hop.add_done_callback(partial(self._finish, [future for _, future in batch]))
+        batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+        hop = asyncio.get_running_loop().run_in_executor(self._executor, self._work, [item for item, _ in batch])
+        self._running = hop
+        hop.add_done_callback(partial(self._finish, batch))
 
-    def _finish(self, futures: "list[asyncio.Future[R]]", hop: "asyncio.Future[Sequence[R | Exception]]") -> None:
-        self._running -= 1
+    def _finish(self, batch: "list[tuple[T, asyncio.Future[R]]]", hop: "asyncio.Future[Sequence[R | Exception]]") -> None:
+        self._running = None
         problem = asyncio.CancelledError() if hop.cancelled() else hop.exception()
-        results = hop.result() if problem is None else [problem] * len(futures)
-        for future, result in zip(futures, results, strict=True):
+        results = hop.result() if problem is None else [problem] * len(batch)
+        for (item, future), result in zip(batch, results, strict=True):
+            if self._after is not None:
+                self._after(item, result)
             if future.done():
                 continue
             if isinstance(result, BaseException):
@@ -58,4 +70,5 @@ class Batcher(Generic[T, R]):
                 future.exception()  # the caller may be gone
             else:
                 future.set_result(result)
-        self._start()
+        if self._waiting:
+            self._start()

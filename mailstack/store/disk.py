@@ -9,11 +9,13 @@ import os
 import sqlite3
 from pathlib import Path
 
+PathName = Path | str | bytes
+
 
 class Disk:
     """The real disk. All methods block: call them from a thread. They raise OSError as the system gives it."""
 
-    def create(self, path: Path | str, mode: int = 0o600) -> int:
+    def create(self, path: PathName, mode: int = 0o600) -> int:
         """Make a new file that must not exist; return its descriptor, open for writing."""
         return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
@@ -52,22 +54,22 @@ class Disk:
     def close(self, descriptor: int) -> None:
         os.close(descriptor)
 
-    def rename(self, source: Path | str, target: Path | str) -> None:
+    def rename(self, source: PathName, target: PathName) -> None:
         os.rename(source, target)
 
-    def link(self, source: Path | str, target: Path | str) -> None:
+    def link(self, source: PathName, target: PathName) -> None:
         os.link(source, target, follow_symlinks=False)
 
-    def unlink(self, path: Path | str) -> None:
+    def unlink(self, path: PathName) -> None:
         os.unlink(path)
 
-    def mkdir(self, path: Path | str, mode: int = 0o700) -> None:
+    def mkdir(self, path: PathName, mode: int = 0o700) -> None:
         os.mkdir(path, mode)
 
-    def rmdir(self, path: Path | str) -> None:
+    def rmdir(self, path: PathName) -> None:
         os.rmdir(path)
 
-    def sync_folder(self, path: Path | str) -> None:
+    def sync_folder(self, path: PathName) -> None:
         """Flush a folder's entries: what was renamed or linked into it is there after a power cut."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -241,8 +241,7 @@ async def test_stopped_after_each_step(tmp_path: Path, dns: DnsServer) -> None:
             for task in asyncio.all_tasks():
                 if task is not asyncio.current_task() and "commit" in str(task.get_coro()):
                     await asyncio.gather(task, return_exceptions=True)
-            if relay.queue._committer is not None:
-                await asyncio.gather(relay.queue._committer, return_exceptions=True)
+            await relay.queue._namings.settled()
             disk.left = 100_000 if finished else 0
             try:
                 await relay.data.close()

@@ -25,6 +25,7 @@ from mailstack.log import get_logger
 from mailstack.message.flag import SYSTEM, Flags
 from mailstack.store.batching import Batcher
 from mailstack.store.disk import Disk
+from mailstack.store.drafts import Draft, draft_of, write_drafts
 from mailstack.store.errors import (
     MailboxExists,
     MailboxInUse,
@@ -59,7 +60,7 @@ from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, no
 from mailstack.store.mailbox.index import Index, Snapshot, damaged
 from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
-from mailstack.store.mailbox.maildir import Draft, Maildir, Naming, give_names, write_drafts
+from mailstack.store.mailbox.maildir import Maildir, Naming, give_names
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.scan import Known, rename_adopted, scan
 from mailstack.store.mailbox.state import SEGMENT, MailboxState
@@ -124,7 +125,7 @@ class Surroundings:
     randomness: random.Random
     host: str
     answers: answers.AnswerCache
-    drafts: Batcher[Draft, int]
+    drafts: Batcher[Draft, None]
     namings: Batcher[Naming, None]
 
 
@@ -445,7 +446,7 @@ class Account:
         """In a thread."""
         if write.sync_first:
             self.maildir.sync_parents(write.sync_first)
-        problem = give_names([write.naming])[0]
+        problem = give_names(self._with.disk, [write.naming])[0]
         if problem is not None:
             raise problem
         try:
@@ -802,7 +803,7 @@ class Account:
             if draft.rest is None:
                 await self._with.drafts.do(draft)
             else:
-                await self.hop(_write_large, draft)
+                await self.hop(_write_large, self._with.disk, draft)
         except OSError as problem:
             raise from_os_error(problem) from problem
         return prepared
@@ -819,10 +820,7 @@ class Account:
         self.used()
         unique = message.unique or self.new_unique()
         temporary = mailbox.temporary(f"{unique}.{self._with.randomness.getrandbits(32):08x}")
-        if message.content.descriptor is None:
-            draft = Draft(self.maildir, temporary, message.prefix + message.content.bytes())
-        else:
-            draft = Draft(self.maildir, temporary, message.prefix, message.content)
+        draft = draft_of(self.maildir.path(temporary), message.prefix, message.content)
         date = int(self._with.clock() if message.internal_date is None else message.internal_date)
         flags = message.flags & SYSTEM
         return Prepared(
@@ -1197,11 +1195,11 @@ class Account:
                     await self.hop(self.index.cache, mailbox, kind, {number: answers.dump(pack)})
 
 
-def _write_large(draft: Draft) -> None:
+def _write_large(disk: Disk, draft: Draft) -> None:
     """By itself: others need not wait for it."""
-    result = write_drafts([draft])[0]
-    if isinstance(result, OSError):
-        raise result
+    problem = write_drafts(disk, [draft])[0]
+    if problem is not None:
+        raise problem
 
 
 def _by_name(folder: str) -> tuple[bool, str]:

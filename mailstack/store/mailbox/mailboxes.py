@@ -6,13 +6,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from mailstack.store.batching import Batcher
 from mailstack.store.disk import Disk
+from mailstack.store.drafts import write_drafts
 from mailstack.store.mailbox.account import Account, Surroundings
 from mailstack.store.mailbox.answers import AnswerCache
 from mailstack.store.mailbox.filename import safe_host
-from mailstack.store.mailbox.maildir import give_names, write_drafts
+from mailstack.store.mailbox.maildir import give_names
 from mailstack.store.mailbox.values import AccountFolder
 
 OPEN_ACCOUNTS = 256
@@ -32,15 +34,16 @@ class Mailboxes:
         limit: int = OPEN_ACCOUNTS,
     ) -> None:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        disk = disk or Disk()
         self._surroundings = Surroundings(
             executor=self._executor,
-            disk=disk or Disk(),
+            disk=disk,
             clock=clock,
             randomness=randomness or random.SystemRandom(),
             host=safe_host(hostname),
             answers=AnswerCache(),
-            drafts=Batcher(self._executor, write_drafts),
-            namings=Batcher(self._executor, give_names),
+            drafts=Batcher(self._executor, partial(write_drafts, disk)),
+            namings=Batcher(self._executor, partial(give_names, disk)),
         )
         self._limit = limit
         self._awake: OrderedDict[str, Account] = OrderedDict()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mailstack.log import get_logger
 from mailstack.message.header import header_end
-from mailstack.store.content import Content
 from mailstack.store.disk import Disk
+from mailstack.store.drafts import Draft, write_drafts
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox import keywords, marks
 from mailstack.store.mailbox.facts import Link, Operation, Rename, Unlink
@@ -28,20 +28,6 @@ TOGETHER = 256  # operations after which others get their turn at the folder
 NEVER = frozenset(
     (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EPERM)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A message that is to lie in tmp/, flushed: `data`, then what the file of `rest` holds."""
-
-    maildir: Maildir
-    name: bytes
-    data: bytes
-    rest: Content | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.data) + (self.rest.size if self.rest is not None else 0)
 
 
 @dataclass(slots=True)
@@ -122,34 +108,17 @@ class Maildir:
         self.disk.sync_folder(path)
         self.disk.sync_folder(path.parent)
 
-    def create_draft(self, draft: Draft) -> int:
-        """Put a message in its place in tmp/, not flushed yet. The open descriptor."""
-        descriptor = self.disk.create(self.path(draft.name))  # type: ignore[arg-type]
-        try:
-            self.disk.write(descriptor, draft.data)
-            if draft.rest is not None and draft.rest.descriptor is not None:
-                self.disk.copy(draft.rest.descriptor, descriptor, draft.rest.size)
-        except BaseException:
-            self.drop_draft(draft, descriptor)
-            raise
-        return descriptor
-
-    def drop_draft(self, draft: Draft, descriptor: int) -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(self.path(draft.name))
-        self.disk.close(descriptor)
-
     def discard(self, names: Iterable[bytes]) -> None:
         for name in names:
             with contextlib.suppress(OSError):
-                self.disk.unlink(self.path(name))  # type: ignore[arg-type]
+                self.disk.unlink(self.path(name))
 
     def rename_all(self, pairs: list[tuple[bytes, bytes]]) -> None:
         """Rename; on failure what was renamed goes back. The folders are not flushed yet."""
         with self.ours(target for _, target in pairs):
             for number, (source, target) in enumerate(pairs):
                 try:
-                    self.disk.rename(self.path(source), self.path(target))  # type: ignore[arg-type]
+                    self.disk.rename(self.path(source), self.path(target))
                 except OSError:
                     self.take_back(pairs[:number])
                     raise
@@ -161,7 +130,7 @@ class Maildir:
 
     def sync_parents(self, paths: Iterable[bytes]) -> None:
         for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in paths):
-            self.disk.sync_folder(self.path(parent))  # type: ignore[arg-type]
+            self.disk.sync_folder(self.path(parent))
 
     # Operations that a commit promised ------------------------------------------------------------------------------
 
@@ -183,7 +152,7 @@ class Maildir:
             touched += paths
         for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in touched):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                self.disk.sync_folder(self.path(parent))  # type: ignore[arg-type]
+                self.disk.sync_folder(self.path(parent))
 
     def _carry_out_one(self, operation: Operation, again: bool) -> None:
         match operation:
@@ -197,24 +166,24 @@ class Maildir:
 
     def _rename(self, source: bytes, target: bytes) -> None:
         try:
-            self.disk.rename(self.path(source), self.path(target))  # type: ignore[arg-type]
+            self.disk.rename(self.path(source), self.path(target))
         except FileNotFoundError:
             # Another program may have changed the flags meanwhile; if the base is nowhere, this was done before.
             other = self.look_up(source)
             if other is not None and os.path.dirname(source) != os.path.dirname(target):
                 with contextlib.suppress(FileNotFoundError):
-                    self.disk.rename(self.path(other), self.path(target))  # type: ignore[arg-type]
+                    self.disk.rename(self.path(other), self.path(target))
 
     def _link(self, source: bytes, target: bytes) -> None:
         try:
-            self.disk.link(self.path(source), self.path(target))  # type: ignore[arg-type]
+            self.disk.link(self.path(source), self.path(target))
         except FileExistsError:
             return
         except FileNotFoundError:
             other = self.look_up(source)
             if other is not None:
                 with contextlib.suppress(FileExistsError, FileNotFoundError):
-                    self.disk.link(self.path(other), self.path(target))  # type: ignore[arg-type]
+                    self.disk.link(self.path(other), self.path(target))
         except OSError as problem:
             if problem.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM):
                 raise
@@ -229,7 +198,7 @@ class Maildir:
         parent, _, name = target.rpartition(b"/")
         temporary = parent.rpartition(b"/")[0] + (b"/tmp/" if b"/" in parent else b"tmp/") + name.partition(b":")[0]
         try:
-            writer = self.disk.create(self.path(temporary))  # type: ignore[arg-type]
+            writer = self.disk.create(self.path(temporary))
             try:
                 self.disk.copy(reader, writer, os.fstat(reader).st_size)
                 self.disk.sync(writer)
@@ -237,16 +206,16 @@ class Maildir:
                 self.disk.close(writer)
         finally:
             os.close(reader)
-        self.disk.rename(self.path(temporary), self.path(target))  # type: ignore[arg-type]
+        self.disk.rename(self.path(temporary), self.path(target))
 
     def _unlink(self, path: bytes) -> None:
         try:
-            self.disk.unlink(self.path(path))  # type: ignore[arg-type]
+            self.disk.unlink(self.path(path))
         except FileNotFoundError:
             other = self.look_up(path)
             if other is not None:
                 with contextlib.suppress(FileNotFoundError):
-                    self.disk.unlink(self.path(other))  # type: ignore[arg-type]
+                    self.disk.unlink(self.path(other))
 
     # Reading --------------------------------------------------------------------------------------------------------
 
@@ -351,37 +320,13 @@ def to_wire(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def write_drafts(drafts: list[Draft]) -> list[int | OSError]:
-    """All of them written, then all of them flushed. Each one's size in octets, or why it could not be."""
-    results: list[int | OSError] = []
-    descriptors: dict[int, int] = {}
-    for number, draft in enumerate(drafts):
-        try:
-            descriptors[number] = draft.maildir.create_draft(draft)
-            results.append(draft.size)
-        except OSError as problem:
-            results.append(problem)
-    if len(descriptors) > 1:
-        for number, descriptor in descriptors.items():
-            drafts[number].maildir.disk.start_sync(descriptor)
-    for number, descriptor in descriptors.items():
-        disk = drafts[number].maildir.disk
-        try:
-            disk.sync(descriptor)
-            disk.close(descriptor)
-        except OSError as problem:
-            results[number] = problem
-            drafts[number].maildir.drop_draft(drafts[number], descriptor)
-    return results
-
-
-def give_names(namings: list[Naming]) -> list[OSError | None]:
+def give_names(disk: Disk, namings: list[Naming]) -> list[OSError | None]:
     """Drafts written, all renamed, then each folder flushed once. A failed one has its messages back in tmp/."""
     results: list[OSError | None] = [None] * len(namings)
     owners = [number for number, naming in enumerate(namings) for _ in naming.drafts]
-    for number, written in zip(owners, write_drafts([draft for naming in namings for draft in naming.drafts]), strict=True):
-        if isinstance(written, OSError):
-            results[number] = written
+    drafts = [draft for naming in namings for draft in naming.drafts]
+    for number, problem in zip(owners, write_drafts(disk, drafts), strict=True):
+        results[number] = results[number] or problem
     folders: dict[bytes, list[int]] = {}
     for number, naming in enumerate(namings):
         if results[number] is not None:
@@ -389,9 +334,9 @@ def give_names(namings: list[Naming]) -> list[OSError | None]:
         maildir = naming.maildir
         try:
             for path, new_marks in naming.marks:
-                marks.write(maildir.disk, path, new_marks)
+                marks.write(disk, path, new_marks)
             for path, names in naming.keywords:
-                keywords.write(maildir.disk, path, names)
+                keywords.write(disk, path, names)
             maildir.rename_all(naming.renames)
         except OSError as problem:
             results[number] = problem
@@ -400,7 +345,7 @@ def give_names(namings: list[Naming]) -> list[OSError | None]:
             folders.setdefault(maildir.path(parent), []).append(number)
     for folder, numbers in folders.items():
         try:
-            namings[numbers[0]].maildir.disk.sync_folder(folder)  # type: ignore[arg-type]
+            disk.sync_folder(folder)
         except OSError as problem:
             for number in numbers:
                 if results[number] is None:

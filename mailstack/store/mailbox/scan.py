@@ -199,7 +199,7 @@ def rename_adopted(maildir: Maildir, adoptions: list[Adoption]) -> list[Adoption
                 done.append(adoption)
                 continue
             with contextlib.suppress(FileNotFoundError):
-                maildir.disk.rename(maildir.path(adoption.source), maildir.path(adoption.target))  # type: ignore[arg-type]
+                maildir.disk.rename(maildir.path(adoption.source), maildir.path(adoption.target))
                 done.append(adoption)
     maildir.sync_parents(adoption.target for adoption in done if adoption.source != adoption.target)
     return done

@@ -1,17 +1,12 @@
 """What goes in and out of a mail account: requests, results and changes as values."""
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mailstack.message.flag import Flags
 from mailstack.store.content import Content
-
-if TYPE_CHECKING:
-    from mailstack.store.mailbox.maildir import Draft
+from mailstack.store.drafts import Draft
 
 NO_FLAGS = Flags(0)
 

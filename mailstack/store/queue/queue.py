@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from sqlalchemy import Connection, text
 from mailstack.log import get_logger
 from mailstack.message.address import Address
 from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return
+from mailstack.store.batching import Batcher
 from mailstack.store.content import BLOCK, Content
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
+from mailstack.store.drafts import Draft, draft_of, write_drafts
 from mailstack.store.errors import StoreFailed, StoreProblem, from_os_error
 
 log = get_logger()
@@ -64,13 +67,13 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class PreparedQueued:
-    """A message that is written and flushed, but not queued yet."""
+    """A message that is written and flushed, but not queued yet. With `draft` it is to be written when it is named."""
 
     envelope: Envelope
-    temporary: Path
     size: int
     offset: int
     data: bytes | None
+    draft: Draft | None = None
 
 
 class Queue:
@@ -84,8 +87,8 @@ class Queue:
         self.messages: dict[str, Queued] = {}
         self.on_queued: Callable[[Queued], None] | None = None
         self._kept = 0
-        self._waiting: list[tuple[tuple[PreparedQueued, ...], asyncio.Future[None]]] = []
-        self._committer: asyncio.Task[None] | None = None
+        self._drafts = Batcher(self._executor, partial(write_drafts, self._disk))
+        self._namings = Batcher(self._executor, self._name, self._named)
         self._finished: list[tuple[Queued, asyncio.Future[None]]] = []
         self._finisher: asyncio.Task[None] | None = None
 
@@ -133,46 +136,45 @@ class Queue:
         return found
 
     async def close(self) -> None:
-        for task in (self._committer, self._finisher):
-            if task is not None and not task.done():
-                await task
+        await self._namings.settled()
+        if self._finisher is not None and not self._finisher.done():
+            await self._finisher
         self._executor.shutdown()
 
     # Coming in ------------------------------------------------------------------------------------------------------
 
-    async def prepare(self, envelope: Envelope, prefix: bytes, content: Content) -> PreparedQueued:
-        """Write a message to a file of no name yet, flushed. Then commit or discard it."""
-        try:
-            prepared: PreparedQueued = await self._hop(self._write, envelope, prefix, content)
-        except OSError as problem:
-            raise from_os_error(problem) from problem
-        return prepared
+    async def prepare(self, envelope: Envelope, prefix: bytes, content: Content, *, alone: bool = False) -> PreparedQueued:
+        """Write a message to a file of no name yet, flushed. Then commit or discard it.
 
-    def _write(self, envelope: Envelope, prefix: bytes, content: Content) -> PreparedQueued:
+        `alone`: nothing else must be safe before it is named, so that a small one may be written then, in the same hop.
+        """
         head = orjson.dumps(_to_json(envelope))
         head = b"%b %d\n%b\n" % (MAGIC, len(head), head)
-        temporary = self.folder / f".{envelope.id}"
-        disk = self._disk
-        descriptor = disk.create(temporary)
-        data: bytes | None = None
+        draft = draft_of(os.fsencode(self._temporary(envelope)), head + prefix, content)
+        small = draft.rest is None and draft.size - len(head) <= KEEP_SMALL
+        data = draft.data[len(head) :] if small else None
+        if alone and draft.rest is None:
+            return PreparedQueued(envelope, draft.size - len(head), len(head), data, draft)
         try:
-            if content.descriptor is None:
-                body = prefix + content.bytes() if prefix else content.bytes()
-                disk.write(descriptor, head + body)
-                data = body if len(body) <= KEEP_SMALL else None
+            if draft.rest is None:
+                await self._drafts.do(draft)
             else:
-                disk.write(descriptor, head + prefix)
-                disk.copy(content.descriptor, descriptor, content.size)
-            disk.sync(descriptor)
-        except BaseException:
-            self._unlink(temporary)
-            raise
-        finally:
-            disk.close(descriptor)
-        return PreparedQueued(envelope, temporary, len(prefix) + content.size, len(head), data)
+                await self._hop(self._write_large, draft)
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+        return PreparedQueued(envelope, draft.size - len(head), len(head), data)
+
+    def _write_large(self, draft: Draft) -> None:
+        """By itself: others need not wait for it."""
+        problem = write_drafts(self._disk, [draft])[0]
+        if problem is not None:
+            raise problem
+
+    def _temporary(self, envelope: Envelope) -> Path:
+        return self.folder / f".{envelope.id}"
 
     def discard(self, prepared: PreparedQueued) -> None:
-        self._executor.submit(self._unlink, prepared.temporary)
+        self._executor.submit(self._unlink, self._temporary(prepared.envelope))
 
     def _unlink(self, path: Path) -> None:
         with contextlib.suppress(OSError):
@@ -180,46 +182,51 @@ class Queue:
 
     async def commit(self, *prepared: PreparedQueued) -> None:
         """Durably queued when it returns, all or none; goes on if the caller is cancelled. Those that wait share a flush."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((prepared, future))
-        if self._committer is None or self._committer.done():
-            self._committer = asyncio.create_task(self._commit_waiting())
-        await asyncio.shield(future)
-
-    async def _commit_waiting(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            try:
-                await self._hop(self._name, [one for prepared, _ in group for one in prepared])
-            except BaseException as problem:
-                cause = from_os_error(problem) if isinstance(problem, OSError) else StoreFailed(type(problem).__name__)
-                for prepared, future in group:
-                    for one in prepared:
-                        self.discard(one)
-                    if not future.done():
-                        future.set_exception(cause)
-                        future.exception()
-                if not isinstance(problem, OSError):
-                    raise
-                continue
-            for prepared, future in group:
-                for one in prepared:
-                    self._add(one)
-                if not future.done():
-                    future.set_result(None)
-
-    def _name(self, group: list[PreparedQueued]) -> None:
-        done = []
         try:
-            for prepared in group:
-                self._disk.rename(prepared.temporary, self.folder / prepared.envelope.id)
-                done.append(prepared)
+            await self._namings.do(prepared)
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+        except Exception as problem:
+            log.exception("queue.commit_failed", ids=[one.envelope.id for one in prepared])
+            raise StoreFailed(type(problem).__name__) from problem
+
+    def _name(self, groups: list[tuple[PreparedQueued, ...]]) -> list[OSError | None]:
+        """In a thread: each group whole or not at all."""
+        results: list[OSError | None] = [None] * len(groups)
+        drafts = [(number, one.draft) for number, group in enumerate(groups) for one in group if one.draft is not None]
+        written = write_drafts(self._disk, [draft for _, draft in drafts])
+        for (number, _), problem in zip(drafts, written, strict=True):
+            results[number] = results[number] or problem
+        for number, group in enumerate(groups):
+            if results[number] is not None:
+                continue
+            for place, one in enumerate(group):
+                try:
+                    self._disk.rename(self._temporary(one.envelope), self.folder / one.envelope.id)
+                except OSError as problem:
+                    results[number] = problem
+                    self._take_back(group[:place])
+                    break
+        try:
             self._disk.sync_folder(self.folder)
-        except OSError:
-            for prepared in done:
-                with contextlib.suppress(OSError):
-                    self._disk.rename(self.folder / prepared.envelope.id, prepared.temporary)
-            raise
+        except OSError as problem:
+            for number, group in enumerate(groups):
+                if results[number] is None:
+                    results[number] = problem
+                    self._take_back(group)
+        return results
+
+    def _take_back(self, group: tuple[PreparedQueued, ...]) -> None:
+        for one in group:
+            with contextlib.suppress(OSError):
+                self._disk.rename(self.folder / one.envelope.id, self._temporary(one.envelope))
+
+    def _named(self, group: tuple[PreparedQueued, ...], result: BaseException | None) -> None:
+        for one in group:
+            if result is None:
+                self._add(one)
+            else:
+                self.discard(one)
 
     def _add(self, prepared: PreparedQueued) -> None:
         data = prepared.data

@@ -42,8 +42,7 @@ async def opened(folder: Path, disk: Disk | None = None) -> AsyncIterator[Queue]
     try:
         yield queue
     finally:
-        if queue._committer is not None:
-            await asyncio.wait((queue._committer,))
+        await queue._namings.settled()
         if queue._finisher is not None:
             await asyncio.wait((queue._finisher,))
         queue._executor.shutdown()
@@ -105,10 +104,10 @@ async def test_stopped_after_each_step(tmp_path: Path, operation: str) -> None:
             except StoreFailed as problem:
                 if problem.detail != "Stopped":
                     raise
-            for task in (queue._committer, queue._finisher):
-                if task is not None:
-                    await asyncio.wait((task,))
-                    task.exception()
+            await queue._namings.settled()
+            if queue._finisher is not None:
+                await asyncio.wait((queue._finisher,))
+                queue._finisher.exception()
         async with opened(folder) as queue:
             found = set(queue.messages)
             for queued in queue.messages.values():
@@ -162,11 +161,11 @@ async def test_complete_files_without_a_row_are_queued_and_incomplete_ones_delet
         await queue.save(queued)
         prepared = await queue.prepare(envelope(), b"", Content.of(BODY))
         await queue._database.run(lambda connection: connection.execute(text("DELETE FROM queued")))
-    assert prepared.temporary.exists()
+    assert (queue.folder / f".{prepared.envelope.id}").exists()
     async with opened(tmp_path) as queue:
         assert set(queue.messages) == {queued.id}
         assert queue.messages[queued.id].next_attempt == 0.0
-        assert not prepared.temporary.exists()
+        assert not (queue.folder / f".{prepared.envelope.id}").exists()
 
 
 async def test_rows_without_a_file_are_forgotten(tmp_path: Path) -> None:
