@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from mailstack.message.charset import decode
 from mailstack.message.header import unfold
 
 DEPTH_LIMIT = 100
@@ -229,10 +230,7 @@ def _join(pieces: dict[int, tuple[bool, bytes]]) -> bytes:
     joined = b"".join(out)
     if charset.lower() in (b"utf-8", b"us-ascii", b""):
         return joined
-    try:
-        return joined.decode(charset.decode("ascii")).encode("utf-8")
-    except (LookupError, UnicodeError, ValueError):
-        return joined
+    return decode(joined, charset.decode("ascii", "replace")).encode()
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -86,6 +86,7 @@ HARD = {
     "bare LF": b"Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n",
     "RFC 2231": b"Content-Type: a/b; n*1=x; n*0*=utf-16''%00x; n*99999999=y; m*=iso-8859-1'en'%E9; o*=''; o*0=z\r\n\r\n",
     "charset": b"Content-Type: text/plain; charset*=nonsense''%FF; name*=undefined''%41; x*=idna''%ff\r\n\r\nx",
+    "punycode": b"Content-Type: text/plain; name*=punycode''" + b"a" * 100_000 + b"-" + b"z" * 200_000,
     "quotes": b'Content-Type: text/"plain"; name="a\\"b; c\r\nContent-Disposition: "x"; filename="\r\n\r\n',
     "spaces": b"To: " + b" " * 500_000 + b"(\r\nCc: x," + b" " * 500_000 + b"@\r\nFrom: x:;," + b" " * 500_000 + b"@\r\n\r\n",
     "spaces in names": b"To: a" + b" " * 500_000 + b"b" + b" " * 500_000 + b"<\r\n\r\n",

@@ -5,6 +5,7 @@ import re
 from email.utils import parsedate_tz
 
 from mailstack.imap.commands.sections import UnknownEncoding, decode_body
+from mailstack.message.charset import decode
 from mailstack.message.header import decode_words, every, fields, first, split_header, unfold
 from mailstack.message.mime import Part, walk
 
@@ -48,21 +49,7 @@ def _part_contains(part: Part, data: bytes, wanted: str, with_headers: bool) -> 
         body = decode_body(data[part.body : part.end], part.encoding)
     except (UnknownEncoding, ValueError):
         body = data[part.body : part.end]
-    return wanted in decode_text(body, part.parameter(b"charset")).casefold()
-
-
-def decode_text(body: bytes, charset: bytes | None) -> str:
-    """Text in its charset, or as much of it as can be read."""
-    name = (charset or b"utf-8").decode("ascii", "replace").lower()
-    if name == "us-ascii":
-        name = "utf-8"
-    try:
-        return body.decode(name)
-    except (LookupError, ValueError):
-        try:
-            return body.decode("utf-8")
-        except UnicodeDecodeError:
-            return body.decode("latin-1")
+    return wanted in decode(body, (part.parameter(b"charset") or b"").decode("ascii", "replace")).casefold()
 
 
 def sent_date(header: bytes) -> int | None:
