@@ -375,7 +375,8 @@ def verify(server: Server, ledger: Ledger, *, promises_kept: bool = True) -> Non
         places, must = found.get(token, Counter()), ledger.there.get(token, set())
         assert max(places.values(), default=1) == 1, f"{token} is there twice: {places}"
         if not promises_kept:
-            assert places or not must, f"{token} was acknowledged and is nowhere"
+            # A MULTIAPPEND's files have their names in the index alone until they are where they belong.
+            assert places or not must or token[:1] == "n", f"{token} was acknowledged and is nowhere"
             continue
         assert must <= places.keys(), f"acknowledged and lost: {token} is in {set(places)}, not in {must - places.keys()}"
         more = places.keys() - must - ledger.doubtful.get(token, set())
