@@ -62,7 +62,7 @@ from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming, give_names
 from mailstack.store.mailbox.marks import Marks
-from mailstack.store.mailbox.scan import Known, rename_adopted, scan
+from mailstack.store.mailbox.scan import Adoption, Known, rename_adopted, scan
 from mailstack.store.mailbox.state import SEGMENT, MailboxState
 from mailstack.store.mailbox.values import (
     AccountFolder,
@@ -86,6 +86,7 @@ R = TypeVar("R")
 log = get_logger()
 
 SNAPSHOT_ROWS = 300
+ADOPTED_AT_ONCE = 4096
 ROWS_SECONDS = 1.0  # how long rows that the files repeat may wait
 TRAILING_MANY = 20_000
 PATIENCE = 5.0
@@ -1128,40 +1129,57 @@ class Account:
         except OSError as problem:
             raise from_os_error(problem) from problem
         self.maildir.saw(mailbox.folder, found.times)
-        facts: list[Fact] = []
-        modseq = state.highest_modseq
-        if found.adoptions:
-            top = max(adoption.uid for adoption in found.adoptions) + 1
-            raised = mailbox.marks.raised(top, modseq + 3)
-            if raised is not None:
-                await self._durably(marks.write, self._with.disk, self.maildir.folder_path(mailbox.folder), raised)
-                mailbox.marks = raised
-            adopted = await self._durably(rename_adopted, self.maildir, found.adoptions)
-            for fresh in (False, True):
-                rows = [
-                    (one.uid, one.flags, Prepared("", b"", one.size, one.date, "", Flags(0), frozenset(), fresh), one.base)
-                    for one in adopted
-                    if one.fresh is fresh
-                ]
-                if rows:
-                    modseq += 1
-                    facts.append(_added(modseq, rows, fresh))
-        if found.flags:
-            modseq += 1
-            facts.append(Flagged(modseq, pack("I", found.flags), pack("Q", found.flags.values())))
-        if found.gone:
-            modseq += 1
-            facts.append(Gone(modseq, pack("I", found.gone)))
-        if facts:
+        if found.adoptions or found.flags or found.gone:
             state.keywords = await self.hop(keywords.read, self.maildir.folder_path(mailbox.folder))
-            await self._commit(Write(Naming(self.maildir), Entry([MailboxFacts(mailbox.id, facts)])), [mailbox])
+            await self._adopt(mailbox, found.adoptions)
+            facts: list[Fact] = []
+            modseq = state.highest_modseq
+            if found.flags:
+                modseq += 1
+                facts.append(Flagged(modseq, pack("I", found.flags), pack("Q", found.flags.values())))
+            if found.gone:
+                modseq += 1
+                facts.append(Gone(modseq, pack("I", found.gone)))
+            if facts:
+                await self._commit(Write(Naming(self.maildir), Entry([MailboxFacts(mailbox.id, facts)])), [mailbox])
             log.info(
                 "store.adopted", mailbox=mailbox.name, added=len(found.adoptions), flags=len(found.flags), gone=len(found.gone)
             )
         mailbox.folder_times = found.times
         # A change of the last moments could hide another one: look once more when it is over.
-        mailbox.own_changes = bool(facts) or self._with.clock() - max(found.times) / 1e9 < JUST_NOW
+        changed = bool(found.adoptions or found.flags or found.gone)
+        mailbox.own_changes = changed or self._with.clock() - max(found.times) / 1e9 < JUST_NOW
         await self._after_turn()
+
+    async def _adopt(self, mailbox: Mailbox, adoptions: list[Adoption]) -> None:
+        """In the turn: some thousand at a time, so that the event loop has others' turns between them."""
+        if not adoptions:
+            return
+        state = mailbox.loaded
+        commits = 2 * -(-len(adoptions) // ADOPTED_AT_ONCE)
+        raised = mailbox.marks.raised(max(one.uid for one in adoptions) + 1, state.highest_modseq + commits)
+        if raised is not None:
+            await self._durably(marks.write, self._with.disk, self.maildir.folder_path(mailbox.folder), raised)
+            mailbox.marks = raised
+        adopted = await self._durably(rename_adopted, self.maildir, adoptions)
+        for first in range(0, len(adopted), ADOPTED_AT_ONCE):
+            some = adopted[first : first + ADOPTED_AT_ONCE]
+            facts: list[Fact] = []
+            for fresh in (False, True):
+                rows = [one for one in some if one.fresh is fresh]
+                if rows:
+                    facts.append(
+                        Added(
+                            modseq=state.highest_modseq + len(facts) + 1,
+                            uids=pack("I", [one.uid for one in rows]),
+                            flags=pack("Q", [one.flags for one in rows]),
+                            sizes=pack("Q", [one.size for one in rows]),
+                            dates=pack("q", [one.date for one in rows]),
+                            bases=b"\n".join([one.base for one in rows]),
+                            fresh=fresh,
+                        )
+                    )
+            await self._commit(Write(Naming(self.maildir), Entry([MailboxFacts(mailbox.id, facts)])), [mailbox])
 
     async def repair(self) -> list[str]:
         """Compare every mailbox with its folder, mend, and say what differed."""

@@ -108,20 +108,25 @@ class MailboxState:
     def _insert(
         self, uids: array[int], flags: array[int], sizes: array[int], dates: array[int], bases: list[bytes], modseq: int
     ) -> None:
-        """Adopted files may carry UIDs between those that are known."""
-        order = sorted(range(len(self.uids) + len(uids)), key=(self.uids + uids).__getitem__)
-
-        def merged(kind: str, old: array[int], new: array[int]) -> array[int]:
-            both = old + new
-            return array(kind, [both[place] for place in order])
-
-        both = self.bases + bases
-        self.bases = [both[place] for place in order]
-        self.flags = merged("Q", self.flags, flags)
-        self.modseqs = merged("Q", self.modseqs, array("Q", [modseq] * len(uids)))
-        self.sizes = merged("Q", self.sizes, sizes)
-        self.dates = merged("q", self.dates, dates)
-        self.uids = merged("I", self.uids, uids)
+        """Adopted files may carry UIDs between those that are known. `uids` ascend."""
+        merged = array("I", self.uids)
+        modseqs = array("Q", [modseq]) * len(uids)
+        # Runs that have no known UID between them, the last one first, so that the places of the others stay true.
+        end = len(uids)
+        while end:
+            place = bisect_left(merged, uids[end - 1])
+            first = bisect_left(uids, merged[place - 1], 0, end) if place else 0
+            for column, new in (
+                (merged, uids),
+                (self.flags, flags),
+                (self.modseqs, modseqs),
+                (self.sizes, sizes),
+                (self.dates, dates),
+            ):
+                column[place:place] = new[first:end]
+            self.bases[place:place] = bases[first:end]
+            end = first
+        self.uids = merged
 
     def _flag(self, uids: array[int], flags: array[int], modseq: int) -> Change | None:
         changed = []
