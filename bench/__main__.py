@@ -6,7 +6,6 @@ import os
 import platform
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 from contextlib import AbstractContextManager
@@ -20,18 +19,28 @@ from bench.peers import Server, free_port, mailstack, postfix_dovecot
 PEERS_BY_GROUP = {
     "smtp": ("lmtp", "straight"),
     "relay": ("straight",),
+    "signed": ("straight",),
     "imap": ("stock", "tuned"),
     "memory": ("stock", "hibernated"),
+    "tls memory": ("stock", "hibernated"),
+    "big memory": ("stock", "hibernated"),
+    "big tls memory": ("stock", "hibernated"),
+    "stall": (),
 }
+MEASURED = Path("docs/measured.md")
+BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
 
 
-def start(kind: str, folder: Path, messages: int, relay_port: int) -> AbstractContextManager[Server]:
+def start(kind: str, group: str, folder: Path, messages: int, relay_port: int) -> AbstractContextManager[Server]:
     def prepare(server: Server) -> None:
-        fill_maildir(server.maildir(rows.BIG), messages)
+        if group in ("imap", "big memory", "big tls memory"):
+            fill_maildir(server.maildir(rows.BIG), messages)
+        if group == "stall":
+            fill_maildir(server.maildir(rows.HUGE), rows.HUGE_MESSAGES, 1500)
 
     users = rows.all_users()
     if kind == "mailstack":
-        return mailstack(folder, users, relay_port, prepare)
+        return mailstack(folder, users, relay_port, prepare, signs=group == "signed")
     return postfix_dovecot(
         folder,
         users,
@@ -51,6 +60,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=10_000, help="messages in the big mailbox")
     parser.add_argument("--alone", action="store_true", help="mailstack only, for profiling")
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {MEASURED}")
     arguments = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -64,7 +74,7 @@ def main() -> int:
             for round_number in range(arguments.rounds):
                 for kind in kinds:
                     folder = Path(top) / f"{group}-{kind}-{round_number}"
-                    with start(kind, folder, arguments.messages, rows.RELAY_PORT[0]) as server:
+                    with start(kind, group, folder, arguments.messages, rows.RELAY_PORT[0]) as server:
                         for row in (row for row in wanted if row.group == group):
                             try:
                                 figure = row.measure(server)
@@ -75,33 +85,49 @@ def main() -> int:
                                 continue
                             figures[row.name].setdefault(kind, []).append(figure)
                             print(f"  {row.name} · {kind}: {figure:.1f} {row.unit}", file=sys.stderr, flush=True)
-                    subprocess.run(["rm", "-rf", str(folder)], check=True)
-    report(wanted, figures)
+                    # Nothing is deleted between two servers: ext4 passes over inodes that were freed within the last minutes
+                    # one at a time, which would charge the next server for this one's clean-up.
+    table = report(wanted, figures)
+    print(table, end="")
+    if arguments.write:
+        before, _, rest = MEASURED.read_text(encoding="utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        MEASURED.write_text(before + BEGIN + table + END + after, encoding="utf-8")
     if arguments.json:
         arguments.json.write_text(json.dumps({"date": date.today().isoformat(), "figures": figures}, indent=1))
     return 0
 
 
-def report(wanted: list[rows.Row], figures: dict[str, dict[str, list[float]]]) -> None:
-    print(f"{date.today().isoformat()} · Python {platform.python_version()} · {os.cpu_count()} cores")
-    print("| what | mailstack | best peer | ratio | mark | |\n|---|---|---|---|---|---|")
+def report(wanted: list[rows.Row], figures: dict[str, dict[str, list[float]]]) -> str:
+    """A table of medians, with the spread of our own."""
+    lines = [
+        f"{date.today().isoformat()} · Python {platform.python_version()} · {os.cpu_count()} cores · `make bench`",
+        "",
+        "| what | mailstack | (rounds) | best peer | ratio | mark | |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in wanted:
         mine = figures[row.name].get("mailstack")
-        others = {kind: statistics.median(values) for kind, values in figures[row.name].items() if kind != "mailstack"}
         if not mine:
-            print(f"| {row.name} | not measured | | | | |")
+            lines.append(f"| {row.name} | not measured | | | | | |")
             continue
         own = statistics.median(mine)
-        if not others:
-            print(f"| {row.name} | {own:.1f} {row.unit} | | | | |")
-            continue
-        choose = max if row.more_is_better else min
-        best = choose(others, key=lambda kind: others[kind])
-        ratio = own / others[best] if row.more_is_better else others[best] / max(own, 1e-9)
-        verdict = "" if row.mark is None else ("met" if ratio >= row.mark else "missed")
-        mark = "" if row.mark is None else f"{row.mark:g} x"
-        peer = f"{others[best]:.1f} {row.unit} ({best})"
-        print(f"| {row.name} | {own:.1f} {row.unit} | {peer} | {ratio:.2f} x | {mark} | {verdict} |")
+        rounds = " ".join(f"{one:.1f}" for one in mine)
+        others = {kind: statistics.median(values) for kind, values in figures[row.name].items() if kind != "mailstack"}
+        peer, ratio = "", None
+        if others:
+            best = (max if row.more_is_better else min)(others, key=lambda kind: others[kind])
+            ratio = own / others[best] if row.more_is_better else others[best] / max(own, 0.1)
+            peer = f"{others[best]:.1f} {row.unit} ({best})"
+        mark, met = "", None
+        if row.limit is not None:
+            mark, met = f"<= {row.limit:g} {row.unit}", own <= row.limit
+        elif row.mark is not None and ratio is not None:
+            mark, met = f">= {row.mark:g} x", ratio >= row.mark
+        verdict = "" if met is None else "met" if met else "**missed**"
+        shown = "" if ratio is None else f"{ratio:.2f} x"
+        lines.append(f"| {row.name} | {own:.1f} {row.unit} | {rounds} | {peer} | {shown} | {mark} | {verdict} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

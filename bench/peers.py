@@ -50,6 +50,7 @@ class Server:
     root_pids: list[int] = field(default_factory=list)
     restart_imap: object = None
     submission_login: bool = False
+    exists_delays: list[float] | None = None
 
     def maildir(self, user: str) -> Path:
         raise NotImplementedError
@@ -101,8 +102,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def mailstack(folder: Path, users: list[str], relay_port: int | None = None, prepare: object = None) -> Iterator[Server]:
-    """A mailstack server of this checkout with `users` of a.test."""
+def mailstack(
+    folder: Path, users: list[str], relay_port: int | None = None, prepare: object = None, *, signs: bool = False
+) -> Iterator[Server]:
+    """A mailstack server of this checkout with `users` of a.test. `signs`: with the DKIM keys that a domain has by default."""
     folder.mkdir(parents=True)
     ports = {name: free_port() for name in ("smtp", "submission", "submissions", "imap", "imaps", "http")}
     listeners = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in ports.items())
@@ -116,6 +119,8 @@ def mailstack(folder: Path, users: list[str], relay_port: int | None = None, pre
     command = [sys.executable, "-m", "mailstack", "-c", str(configuration)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     subprocess.run([*command, "domain", "add", DOMAIN], check=True, env=environment, stdout=subprocess.DEVNULL)
+    if not signs:
+        shutil.rmtree(folder / "data" / "dkim" / DOMAIN)
     csv = folder / "users.csv"
     csv.write_text("address,password,hash,quota\n" + "".join(f"{user}@{DOMAIN},{PASSWORD},,\n" for user in users))
     subprocess.run([*command, "user", "import", str(csv)], check=True, env=environment, stdout=subprocess.DEVNULL)

@@ -4,11 +4,15 @@ import asyncio
 import os
 import random
 import select
+import smtplib
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvloop
 
@@ -18,11 +22,13 @@ from bench.peers import DOMAIN, PASSWORD, Server, Sink
 
 USERS = [f"user{number}" for number in range(20)]
 BIG = "big"
+HUGE = "huge"
+HUGE_MESSAGES = 100_000
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report: name, unit, whether more is better, and the mark from the issue (ratio to the best peer)."""
+    """One line of the report: name, unit, whether more is better, and its mark: a ratio to the best peer, or a limit."""
 
     name: str
     unit: str
@@ -30,6 +36,8 @@ class Row:
     mark: float | None
     measure: Callable[[Server], float]
     group: str = "imap"
+    limit: float | None = None  # in the row's unit, whatever the peers do
+    alone: bool = False  # no peer has what is measured
 
 
 def messages_in(server: Server, users: list[str]) -> int:
@@ -60,50 +68,136 @@ def deliveries(connections: int, count: int) -> Callable[[Server], float]:
 
 
 def to_exists(percentile: float) -> Callable[[Server], float]:
-    """Milliseconds from the 250 after the final dot until an idling client reads EXISTS, 20 mails a second beside it."""
+    """Milliseconds from the end of DATA until an idling client reads EXISTS, while others deliver at half of what it takes."""
 
     def measure(server: Server) -> float:
-        connection = Imap(server.imap)
-        connection.login("user15")
-        connection.command(b"SELECT INBOX")
-        connection.socket.sendall(b"i1 IDLE\r\n")
-        connection.until(b"+ ")
-        delays = []
-        sender = socket.create_connection(("127.0.0.1", server.smtp))
-
-        def reply() -> bytes:
-            data = b""
-            while not data.endswith(b"\r\n") or (data.splitlines()[-1][3:4] == b"-"):
-                piece = sender.recv(65536)
-                if not piece:
-                    raise EOFError(data)
-                data += piece
-            return data
-
-        reply()
-        sender.sendall(b"EHLO client.test\r\n")
-        reply()
-        body = message(1)
-        for _ in range(100):
-            for line in (b"MAIL FROM:<s@example.net>\r\n", f"RCPT TO:<user15@{DOMAIN}>\r\n".encode(), b"DATA\r\n"):
-                sender.sendall(line)
-                reply()
-            start = time.perf_counter()
-            sender.sendall(body + b".\r\n")
-            data = b""
-            while b"EXISTS" not in data:
-                if not select.select([connection.socket], [], [], 30)[0]:
-                    raise TimeoutError("no EXISTS")
-                data += connection.socket.recv(65536)
-            delays.append((time.perf_counter() - start) * 1000)
-            reply()
-            time.sleep(0.02)
-        sender.close()
-        connection.close()
-        delays.sort()
-        return delays[min(len(delays) - 1, int(len(delays) * percentile))]
+        figures = exists_delays(server)
+        return figures[min(len(figures) - 1, int(len(figures) * percentile))]
 
     return measure
+
+
+def exists_delays(server: Server) -> list[float]:
+    """Sorted; measured once a server."""
+    if server.exists_delays is None:
+        burst = [("sender@example.net", f"{USERS[i % 10]}@{DOMAIN}", message(i)) for i in range(600)]
+        start = time.perf_counter()
+        uvloop.run(send_all(server.smtp, 20, burst))
+        rate = len(burst) / (time.perf_counter() - start) / 2
+        with Beside("load", str(server.smtp), f"{rate:.1f}"):
+            server.exists_delays = sorted(_exists_delays(server))
+    return server.exists_delays
+
+
+def _exists_delays(server: Server) -> list[float]:
+    connection = Imap(server.imap)
+    connection.login("user15")
+    connection.command(b"SELECT INBOX")
+    connection.socket.sendall(b"i1 IDLE\r\n")
+    connection.until(b"+ ")
+    delays = []
+    sender = socket.create_connection(("127.0.0.1", server.smtp))
+    sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def reply() -> None:
+        data = b""
+        while not data.endswith(b"\r\n") or (data.splitlines()[-1][3:4] == b"-"):
+            piece = sender.recv(65536)
+            if not piece:
+                raise EOFError(data)
+            data += piece
+
+    reply()
+    sender.sendall(b"EHLO client.test\r\n")
+    reply()
+    body = message(1)
+    for _ in range(200):
+        for line in (b"MAIL FROM:<s@example.net>\r\n", f"RCPT TO:<user15@{DOMAIN}>\r\n".encode(), b"DATA\r\n"):
+            sender.sendall(line)
+            reply()
+        start = time.perf_counter()
+        sender.sendall(body + b".\r\n")
+        data = b""
+        while b"EXISTS" not in data:
+            if not select.select([connection.socket], [], [], 30)[0]:
+                raise TimeoutError("no EXISTS")
+            data += connection.socket.recv(65536)
+        delays.append((time.perf_counter() - start) * 1000)
+        reply()
+        time.sleep(0.02)
+    sender.close()
+    connection.close()
+    return delays
+
+
+class Beside:
+    """A client in a process of its own while something else is measured: `python -m bench.beside ...`."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "bench.beside", *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self) -> "Beside":
+        assert self.process.stdout is not None
+        self.process.stdout.readline()  # it has begun
+        return self
+
+    def finish(self) -> bytes:
+        """End it; what it measured."""
+        return self.process.communicate(b"stop\n", timeout=60)[0]
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.finish()
+
+
+def stall_while(work: Callable[[Server], object]) -> Callable[[Server], float]:
+    """The longest wait of another client's NOOP meanwhile, one a millisecond: no less than the loop's longest stall."""
+
+    def measure(server: Server) -> float:
+        with Beside("noop", str(server.imap)) as probe:
+            time.sleep(0.5)
+            work(server)
+            return float(probe.finish())
+
+    return measure
+
+
+def index_huge(server: Server) -> None:
+    """The first SELECT of a mailbox that another program filled."""
+    connection = Imap(server.imap)
+    connection.login(HUGE)
+    connection.command(b"SELECT INBOX")
+    connection.close()
+
+
+def send_50_mb(server: Server) -> None:
+    data = (b"y" * 76 + b"\r\n") * 640_000
+    with smtplib.SMTP("127.0.0.1", server.smtp, timeout=120) as client:
+        client.ehlo()
+        client.mail("sender@example.net")
+        client.rcpt(f"user11@{DOMAIN}")
+        client.docmd("DATA")
+        client.send(b"Subject: large\r\n\r\n")
+        for first in range(0, len(data), 1 << 20):
+            client.send(data[first : first + (1 << 20)])
+        code, words = client.docmd(".")
+        if code != 250:
+            raise RuntimeError(words.decode())
+
+
+def memory_of_50_mb(server: Server) -> float:
+    """MB by which the server's peak of memory grows with a 50 MB message, after one that warmed it up."""
+    send_50_mb(server)
+    status = Path(f"/proc/{server.root_pids[0]}")
+    (status / "clear_refs").write_text("5")  # the peak begins anew
+    before = _kilobytes(status / "status", "VmRSS")
+    send_50_mb(server)
+    return (_kilobytes(status / "status", "VmHWM") - before) / 1000
+
+
+def _kilobytes(path: Path, name: str) -> float:
+    return float(next(line.split()[1] for line in path.read_text().splitlines() if line.startswith(f"{name}:")))
 
 
 def relay(count: int) -> Callable[[Server], float]:
@@ -308,6 +402,17 @@ def appends(connections: int, count: int) -> Callable[[Server], float]:
     return measure
 
 
+def settled_pss(server: Server) -> int:
+    """PSS once it stays the same for a second."""
+    last = server.pss()
+    while True:
+        time.sleep(1.0)
+        now = server.pss()
+        if abs(now - last) < 64 * 1024:
+            return now
+        last = now
+
+
 def idle_memory(count: int, *, tls: bool = False, one_big_mailbox: bool = False) -> Callable[[Server], float]:
     """KB of the server's memory (PSS of all processes) for each of `count` connections that wait in IDLE."""
 
@@ -316,7 +421,7 @@ def idle_memory(count: int, *, tls: bool = False, one_big_mailbox: bool = False)
         warm = Imap(server.imap)
         warm.login(users[0])
         warm.command(b"SELECT INBOX")
-        before = server.pss()
+        before = settled_pss(server)
         connections = []
         for number in range(count):
             connection = Imap(server.imaps if tls else server.imap, tls=tls)
@@ -326,7 +431,7 @@ def idle_memory(count: int, *, tls: bool = False, one_big_mailbox: bool = False)
             connection.until(b"+ ")
             connections.append(connection)
         time.sleep(12 if "hibernated" in server.name else 2)
-        after = server.pss()
+        after = settled_pss(server)
         for connection in connections:
             connection.close()
         warm.close()
@@ -339,9 +444,10 @@ ROWS = [
     Row("deliveries, 1 connection", "/s", True, 2.0, deliveries(1, 600), "smtp"),
     Row("deliveries, 20 connections", "/s", True, 2.0, deliveries(20, 3000), "smtp"),
     Row("deliveries, 100 connections", "/s", True, 2.0, deliveries(100, 3000), "smtp"),
-    Row("end of DATA to EXISTS, median", "ms", False, None, to_exists(0.5), "smtp"),
-    Row("end of DATA to EXISTS, 99th", "ms", False, None, to_exists(0.99), "smtp"),
+    Row("end of DATA to EXISTS at half load, median", "ms", False, None, to_exists(0.5), "smtp", limit=5.0),
+    Row("end of DATA to EXISTS at half load, 99th", "ms", False, None, to_exists(0.99), "smtp", limit=20.0),
     Row("relay through the queue", "/s", True, 1.0, relay(2000), "relay"),
+    Row("relay through the queue, signed with two keys (the peer does not sign)", "/s", True, None, relay(2000), "signed"),
     Row("login+SELECT+logout", "/s", True, 1.0, sessions(1000)),
     Row("login+SELECT+logout, TLS", "/s", True, 1.0, sessions(400, tls=True)),
     Row("FETCH 10,000 ENVELOPE, first ever", "ms", False, 1.0, fetch(b"UID ENVELOPE INTERNALDATE RFC822.SIZE", warm=False)),
@@ -356,21 +462,34 @@ ROWS = [
     Row("EXPUNGE of 1,000", "ms", False, 0.75, expunge_1000),
     Row("APPEND, 1 connection", "/s", True, 1.0, appends(1, 500)),
     Row("APPEND, 20 connections", "/s", True, 1.0, appends(20, 2000)),
-    Row("memory of an idle connection, 1,000 accounts", "KB", False, None, idle_memory(1000), "memory"),
+    Row("memory of an idle connection, 1,000 accounts", "KB", False, None, idle_memory(1000), "memory", 20.0),
+    Row("memory of an idle TLS connection, 1,000 accounts", "KB", False, None, idle_memory(1000, tls=True), "tls memory", 50.0),
     Row(
         "memory of an idle connection, one mailbox of 10,000",
         "KB",
         False,
         None,
         idle_memory(1000, one_big_mailbox=True),
-        "memory",
+        "big memory",
+        20.0,
     ),
-    Row("memory of an idle TLS connection, 1,000 accounts", "KB", False, None, idle_memory(1000, tls=True), "memory"),
+    Row(
+        "memory of an idle TLS connection, one mailbox of 10,000",
+        "KB",
+        False,
+        None,
+        idle_memory(1000, tls=True, one_big_mailbox=True),
+        "big tls memory",
+        50.0,
+    ),
+    Row("longest stall while 100,000 messages are indexed", "ms", False, None, stall_while(index_huge), "stall", 50.0, True),
+    Row("longest stall while a 50 MB message arrives", "ms", False, None, stall_while(send_50_mb), "stall", 20.0, True),
+    Row("memory that a 50 MB message costs", "MB", False, None, memory_of_50_mb, "stall", 2.0, True),
 ]
 
 
 def all_users() -> list[str]:
-    return [*USERS, BIG, *(f"idle{number}" for number in range(1000))]
+    return [*USERS, BIG, HUGE, *(f"idle{number}" for number in range(1000))]
 
 
 def load() -> str:

@@ -57,7 +57,7 @@ from mailstack.store.mailbox.facts import (
 )
 from mailstack.store.mailbox.filename import compose
 from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, normalise, to_folder
-from mailstack.store.mailbox.index import Index, Snapshot, damaged
+from mailstack.store.mailbox.index import IN_USE, Index, Snapshot, damaged
 from mailstack.store.mailbox.loading import load_state, snapshot_of
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming, give_names
@@ -85,6 +85,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = get_logger()
 
+SEAL = "index-seal"
 SNAPSHOT_ROWS = 300
 ADOPTED_AT_ONCE = 4096
 ROWS_SECONDS = 1.0  # how long rows that the files repeat may wait
@@ -249,14 +250,17 @@ class Account:
             subscriptions.write(disk, self.maildir.root, self._subscribed)
         # Last: INBOX's marks say that all of this is done.
         self._take_folder("")
-        if self.index.unclean:
+        if self.index.unclean or self.index.seal != self._seal():
             self._go_on_at_marks()
         self._clean_temporary()
         for leftover in (*self.folder.path.glob("deleted-*"), *self.folder.path.glob("new-*")):
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _go_on_at_marks(self) -> None:
-        """After a crash rows may be missing whose files are there: what may have been given is never given again."""
+        """After a crash, or in an older index, rows may be missing whose files are there.
+
+        What may have been given is never given again.
+        """
         heads = []
         for mailbox in self._mailboxes.values():
             head = self._heads.get(mailbox.id)
@@ -342,7 +346,23 @@ class Account:
             with contextlib.suppress(StoreProblem):
                 await self._snapshot(final=True)
                 clean = not self._suspicious
-            await self.hop(self.index.close, clean=clean)
+            await self.hop(self._close_index, clean)
+
+    def _close_index(self, clean: bool) -> None:
+        """The same number in the index and beside it: an older index that is put back is known by its own."""
+        seal = None
+        if clean and self.index.marked:
+            with contextlib.suppress(OSError):
+                number = self._with.randomness.randrange(1, IN_USE)
+                self._with.disk.replace_file(self.folder.path / SEAL, f"{number}\n".encode())
+                seal = number
+        self.index.close(seal)
+
+    def _seal(self) -> int:
+        try:
+            return int((self.folder.path / SEAL).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
 
     # Loading and snapshots ------------------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ class Index:
         self._lock = threading.Lock()  # caches are read beside the account's turn
         self.fresh = False  # the file was not there, or could not be read
         self.unclean = False  # its last user did not close it: commits that were not flushed may be lost
+        self.seal = 0  # a number that its last user left in it, and in a file of the account, when all was said
         self.marked = False  # rows may be missing from now on: a start after a crash must know
         self._open_connection: sqlite3.Connection | None = self._open()
 
@@ -120,7 +121,8 @@ class Index:
             self.fresh = True
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
         elif not self.marked:
-            self.unclean = connection.execute("PRAGMA application_id").fetchone()[0] == IN_USE
+            self.seal = connection.execute("PRAGMA application_id").fetchone()[0]
+            self.unclean = self.seal == IN_USE
         return connection
 
     @_locked
@@ -162,12 +164,12 @@ class Index:
             connection.rollback()
 
     @_locked
-    def close(self, *, clean: bool) -> None:
-        """`clean`: a snapshot says all; nothing of ours can be lost."""
-        if clean and self.marked:
+    def close(self, seal: int | None) -> None:
+        """With a seal a snapshot says all; nothing of ours can be lost."""
+        if seal is not None:
             connection = self._connection
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA application_id=0")
+            connection.execute(f"PRAGMA application_id={seal:d}")
         if self._open_connection is not None:
             self._open_connection.close()
             self._open_connection = None

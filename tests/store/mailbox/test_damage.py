@@ -212,3 +212,25 @@ async def test_a_kept_answer_that_is_damaged_is_made_anew(tmp_path: Path) -> Non
     assert b'"0"' in envelopes[1]
     inbox.release()
     await boxes.close()
+
+
+async def test_an_older_index_that_is_put_back_gives_no_uid_again(tmp_path: Path) -> None:
+    folder = place(tmp_path)
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(folder)
+    for _ in range(3):
+        await append(account)
+    await boxes.close()
+    old = folder.index.read_bytes()
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(folder)
+    given = [await append(account) for _ in range(5)]
+    await boxes.close()
+    folder.index.write_bytes(old)
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(folder)
+    assert await append(account) > max(given)
+    mailbox = await account.open("INBOX")
+    assert list(mailbox.uids)[:8] == [1, 2, 3, *given]
+    mailbox.release()
+    await boxes.close()
