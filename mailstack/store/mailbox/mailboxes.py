@@ -43,7 +43,7 @@ class Mailboxes:
             host=safe_host(hostname),
             answers=AnswerCache(),
             drafts=Batcher(self._executor, partial(write_drafts, disk)),
-            namings=Batcher(self._executor, partial(give_names, disk)),
+            namings=Batcher(self._executor, partial(give_names, disk), lanes=2),
         )
         self._limit = limit
         self._awake: OrderedDict[str, Account] = OrderedDict()
