@@ -55,6 +55,8 @@ class Batcher(Generic[T, R]):
 
     def _start(self) -> None:
         self._planned = False
+        if not self._waiting:
+            return
         batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
         hop = asyncio.get_running_loop().run_in_executor(self._executor, self._work, [item for item, _ in batch])
         self._running.add(hop)
@@ -74,5 +76,4 @@ class Batcher(Generic[T, R]):
                 future.exception()  # the caller may be gone
             else:
                 future.set_result(result)
-        if self._waiting:
-            self._start()
+        self._start()
