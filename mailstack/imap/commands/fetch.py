@@ -240,7 +240,12 @@ async def _batch(
     for uid, spans in batch:
         datas = [None if one is None else read[(place := place + 1) - 1] for one in spans]
         if all(data is not None or one is None for data, one in zip(datas, spans, strict=True)):
-            rows.append((uid, [await _shown(item, data, trees.get(uid)) for item, data in zip(heavy, datas, strict=True)]))
+            tree = trees.get(uid)
+            pieces = [
+                shown(item, data, tree) if isinstance(item, Section) else await _shown(item, data, tree)
+                for item, data in zip(heavy, datas, strict=True)
+            ]
+            rows.append((uid, pieces))
     await _write(session, selected, rows, simple)
 
 
@@ -252,7 +257,13 @@ async def _write(session: Session, selected: Selected, rows: list[tuple[int, lis
     for (uid, pieces), row in zip(rows, ready, strict=True):
         number = selected.number(uid)
         if number is not None and None not in row:
-            session.write(b"* %d FETCH (%b)\r\n" % (number, b" ".join([*(one for one in row if one is not None), *pieces])))
+            session.write(b"* %d FETCH (" % number)
+            separator = b""
+            for piece in (*row, *pieces):  # large ones are gathered as they are, not copied into a line
+                session.write(separator)
+                session.write(piece or b"")
+                separator = b" "
+            session.write(b")\r\n")
     if Attribute.FLAGS in simple:
         selected.told(tuple(uids))
     await session.connection.drain()

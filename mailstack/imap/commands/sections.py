@@ -7,7 +7,7 @@ import re
 
 from mailstack.message.mime import Part, find
 from mailstack.wire.imap.fetch import Attribute, BinarySection, BinarySize, Item, Kind, Section
-from mailstack.wire.imap.responses import literal
+from mailstack.wire.imap.responses import literal, without_nul
 
 _RAW_FIELD = re.compile(rb"^([\x21-\x39\x3b-\x7e]+)[ \t]*:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.MULTILINE)
 
@@ -72,7 +72,8 @@ def shown(item: Item, data: bytes | None, root: Part | None) -> bytes:
         return item.label + (b" 0" if isinstance(item, BinarySize) else b" NIL")
     if isinstance(item, Section):
         if not item.names:
-            return item.label + b" " + literal(data)
+            data = without_nul(data)
+            return b"%b {%d}\r\n%b" % (item.label, len(data), data)  # one copy, for whole messages and attachments
         data = choose_fields(data, item)
     elif item.parts and root is not None:
         part = find(root, item.parts)

@@ -18,7 +18,7 @@ from mailstack.store.mailbox.maildir import give_names
 from mailstack.store.mailbox.values import AccountFolder
 
 OPEN_ACCOUNTS = 256
-OPEN_INDEXES = 32
+OPEN_INDEXES = 16
 THREADS = 8
 
 
