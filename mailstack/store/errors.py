@@ -60,3 +60,8 @@ def from_os_error(problem: OSError) -> StoreProblem:
     if problem.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace(str(problem))
     return StoreFailed(str(problem))
+
+
+def from_sqlite_error(problem: Exception) -> StoreProblem:
+    """The cause that a failed call of SQLite means."""
+    return NoSpace(str(problem)) if "full" in str(problem) else StoreFailed(str(problem))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 READ_AT_ONCE = 1 << 20  # octets that one hop to a thread reads
+NEVER_SEEN = (0, 0)  # the times of a folder that must be looked at
 
 
 def converts(base: bytes) -> bool:
@@ -45,7 +46,7 @@ class Mailbox:
         self.keywords_unsure = False  # whether dovecot-keywords may differ from the state's
         self.users = 0
         self.recent_from = 0  # UIDs below were seen by a session with write access
-        self.folder_times = (0, 0)
+        self.folder_times = NEVER_SEEN
         self.own_changes = False  # since the last scan
         self.scanned_at = 0.0
         self._listeners: list[Callable[[Change], None]] = []
@@ -184,19 +185,19 @@ class Mailbox:
         origin: object = None,
     ) -> Stored:
         """Change flags (RFC 9051 6.4.6). Messages that are gone are left out. Durable when it returns."""
-        return await self._account.store(self, uids, how, flags & SYSTEM, keywords, unchanged_since, origin)
+        return await self._account.changer.store(self, uids, how, flags & SYSTEM, keywords, unchanged_since, origin)
 
     async def expunge(self, uids: Sequence[int], *, force: bool = False) -> tuple[int, ...]:
         """Remove those with \\Deleted (all of them with `force`); the UIDs that went."""
-        return await self._account.expunge(self, uids, force)
+        return await self._account.changer.expunge(self, uids, force)
 
     async def copy(self, uids: Sequence[int], destination: str) -> Copied:
         """All or none."""
-        return await self._account.copy(self, uids, destination, move=False)
+        return await self._account.changer.copy(self, uids, destination, move=False)
 
     async def move(self, uids: Sequence[int], destination: str) -> Copied:
         """All or none."""
-        return await self._account.copy(self, uids, destination, move=True)
+        return await self._account.changer.copy(self, uids, destination, move=True)
 
     async def check(self) -> None:
         """See what other programs did to the folder."""
@@ -229,7 +230,7 @@ class Mailbox:
         if not files:
             raise MessageGone
         _, path, convert = files[0]
-        return await self._account.reading(
+        return await self._account.reader.read(
             lambda: self._account.maildir.read(path, start, length, convert=convert), lambda: self._read(uid, start, length)
         )
 
@@ -251,7 +252,7 @@ class Mailbox:
                     continue
             return found
 
-        return await self._account.reading_many(files, blocking, self._files)
+        return await self._account.reader.read_many(files, blocking, self._files)
 
     async def read_spans(self, spans: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
         """Stretches of messages, given as UID, start and length, in one hop; None where the message is gone."""
@@ -305,7 +306,7 @@ class Mailbox:
                         continue
                 return headers
 
-            found |= await self._account.reading_many(some, blocking, self._files)
+            found |= await self._account.reader.read_many(some, blocking, self._files)
         return found
 
     async def map(self, uids: Sequence[int], function: Callable[[bytes], R], *, header: bool = False) -> dict[int, R]:
@@ -326,7 +327,7 @@ class Mailbox:
                     results[uid] = function(data)
                 return results
 
-            found |= await self._account.reading_many(some, blocking, self._files)
+            found |= await self._account.reader.read_many(some, blocking, self._files)
         return found
 
     async def envelopes(self, uids: Sequence[int]) -> dict[int, bytes]:
@@ -382,11 +383,11 @@ class Mailbox:
                     computed.setdefault(one, {}).update(fresh)
                 return computed[kind]
 
-            found |= await self._account.reading_many(self._files(some), blocking, self._files)
+            found |= await self._account.reader.read_many(self._files(some), blocking, self._files)
             for one, fresh in computed.items():
                 old = packs[number] if one == kind else await self._kept(one, number)
                 pack = {uid: answer for uid, answer in old.items() if state.position(uid) is not None} | fresh
                 cache.put(self.id, one, number, pack)
-                self._account.keep_answers(self.id, one, number)
+                self._account.keeper.keep(self.id, one, number)
             await asyncio.sleep(0)
         return found

@@ -11,10 +11,11 @@ from functools import partial
 from mailstack.store.batching import Batcher
 from mailstack.store.disk import Disk
 from mailstack.store.drafts import write_drafts
-from mailstack.store.mailbox.account import Account, Surroundings
+from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.answers import AnswerCache
 from mailstack.store.mailbox.filename import safe_host
 from mailstack.store.mailbox.maildir import give_names
+from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.values import AccountFolder
 
 OPEN_ACCOUNTS = 256

@@ -56,7 +56,7 @@ async def test_each_step_may_fail(tmp_path: Path, operation: Callable[[Account],
         failed = disk.failed
         disk.well()
         async with asyncio.timeout(20):
-            await account._settled()
+            await account.settled()
         what = f"{operation.__name__}, step {step}: {failed}"
         after = await power.picture(account)
         if not done and operation not in power.IN_STEPS:
@@ -67,7 +67,7 @@ async def test_each_step_may_fail(tmp_path: Path, operation: Callable[[Account],
         if not done:
             async with asyncio.timeout(20):
                 await again(operation, account)
-                await account._settled()
+                await account.settled()
         now = await power.picture(account)
         assert now != after
         for name, one in now.items():

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mailstack.message.flag import Flags, from_letters
-from mailstack.store.mailbox import account as accounts
+from mailstack.store.errors import StoreProblem
+from mailstack.store.mailbox import others
 from mailstack.store.mailbox import scan as scans
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailbox import Mailbox
@@ -86,7 +87,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made.append(known.folder)
         return scans.scan(maildir, known, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(accounts, "scan", scan)
+    monkeypatch.setattr(others, "scan", scan)
     return made
 
 
@@ -100,7 +101,7 @@ async def test_a_user_of_two_programs_sees_changes_at_once(tmp_path: Path) -> No
     for number in range(4):
         await append(account, fresh=True)
         await inbox.store(inbox.uids[:2], How.ADD if number % 2 else How.REMOVE, Flags.ANSWERED)
-        await account._settled()
+        await account.settled()
         await asyncio.sleep(0.02)  # a tick of the file system's clock
         old = file_of(root, inbox.uids[1])
         old.rename(old.with_name(old.name.partition(":")[0] + (":2,F" if number % 2 else ":2,FS")))
@@ -144,7 +145,7 @@ async def test_what_our_own_work_hid_is_seen_after_a_while(tmp_path: Path, monke
         os.utime(root / part, ns=(time, time))
     await inbox.check()
     assert len(inbox.uids) == 2, "the file system's clock did not tell"
-    monkeypatch.setattr(accounts, "RESCAN_SECONDS", -1.0)
+    monkeypatch.setattr(others, "RESCAN_SECONDS", -1.0)
     await inbox.check()
     assert len(inbox.uids) == 3
     await boxes.close()
@@ -297,7 +298,7 @@ async def test_odd_files_are_skipped(tmp_path: Path) -> None:
                 os.mkfifo(path)
             else:
                 os.symlink("/etc/passwd", path)
-            with pytest.raises(accounts.StoreProblem):
+            with pytest.raises(StoreProblem):
                 await inbox.read(uid)
             assert await inbox.envelopes([uid]) == {}
             assert await inbox.headers([uid]) == {}
@@ -358,7 +359,7 @@ async def test_a_restored_backup_brings_nothing_twice(tmp_path: Path) -> None:
     uids = list(inbox.uids)
     await inbox.store(uids[:2], How.ADD, Flags.SEEN)
     await inbox.expunge(uids[4:], force=True)
-    await account._settled()
+    await account.settled()
     for path in (backup / "cur").iterdir():
         if not any(path.name.partition(":")[0] == there.name.partition(":")[0] for there in (root / "cur").iterdir()):
             shutil.copy2(path, root / "cur" / path.name)

@@ -16,8 +16,8 @@ import pytest
 from mailstack.message.flag import Flags
 from mailstack.store.content import Content
 from mailstack.store.disk import Disk
-from mailstack.store.mailbox import account as accounts
 from mailstack.store.mailbox.account import Account
+from mailstack.store.mailbox.journal import SNAPSHOT_ROWS
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import (
@@ -203,7 +203,7 @@ async def cross_a_mark(account: Account) -> None:
 
 async def snapshot(account: Account) -> None:
     inbox = await account.open("INBOX")
-    account._rows = accounts.SNAPSHOT_ROWS
+    account._journal.rows = SNAPSHOT_ROWS
     await inbox.store(inbox.uids[:2], How.ADD, Flags.ANSWERED)
 
 
@@ -250,7 +250,7 @@ async def nothing_is_unsaid(account: Account, image: Image, quiet: set[str]) -> 
     """What is given from now on is above all that anybody heard of; nobody heard anything of those in `quiet`."""
     _, uids, modseqs = image.note
     for info in [one for one in await account.listing() if one.selectable]:
-        if account._find(info.name).id in quiet:
+        if account._folders.find(info.name).id in quiet:
             continue
         uid = await append(account, name=info.name)
         mailbox = await account.open(info.name)
@@ -289,11 +289,11 @@ async def test_the_power_goes_after_each_step(tmp_path: Path, operation: Callabl
         archive.loaded.uid_next = archive.marks.uid_mark - 1
         archive.loaded.highest_modseq = archive.marks.modseq_mark - 2
     before = await picture(account)
-    await account._settled()
+    await account.settled()
     disk.settle()
     await operation(account)
     heard.answered = True
-    await account._settled()
+    await account.settled()
     after = await picture(account)
     await boxes.close()
     disk.recording = False

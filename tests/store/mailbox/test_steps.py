@@ -96,7 +96,7 @@ async def test_stopped_after_each_step(tmp_path: Path, operation: Callable[[Acco
         except StoreFailed as problem:
             if problem.detail != "Stopped":
                 raise
-        for task in (account._trailer, account._committer):
+        for task in (account._promises._worker, account._appender._worker):
             if task is not None:
                 await asyncio.wait((task,))
                 if not task.cancelled() and not isinstance(task.exception(), Stopped | None):

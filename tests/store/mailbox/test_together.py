@@ -20,8 +20,9 @@ from mailstack.store.errors import (
     StoreProblem,
     TooManyKeywords,
 )
-from mailstack.store.mailbox.account import PROVISIONED, Account
+from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.mailbox.opening import PROVISIONED
 from mailstack.store.mailbox.values import AccountFolder, How, NewMessage
 from tests.store.mailbox.test_account import append, everything, place
 from tests.support.faults import FailingDisk
@@ -32,7 +33,7 @@ NO_FLAGS = Flags(0)
 async def reopened(boxes: Mailboxes, folder: AccountFolder) -> tuple[Mailboxes, Account]:
     """As after kill -9: the old one is left as it is, with all its promises kept."""
     account = await boxes.account(folder)
-    await account._settled()
+    await account.settled()
     again = Mailboxes("mail.a.test")
     return again, await again.account(folder)
 
@@ -315,7 +316,7 @@ async def test_a_promise_that_can_never_be_kept_stops_nobody(tmp_path: Path) -> 
     disk.error = errno.EISDIR
     await inbox.expunge([uid], force=True)
     async with asyncio.timeout(20):
-        await account._settled()
+        await account.settled()
         disk.error = None
         await append(account)
     inbox.release()
@@ -457,7 +458,7 @@ async def test_one_keyword_goes_and_all_others_stay(tmp_path: Path) -> None:
     await inbox.move([uid], "Archive")
     archive = await account.open("Archive")
     assert names(inbox.flags[0], inbox.keywords) == names(archive.flags[0], archive.keywords) == kept
-    await account._settled()
+    await account.settled()
     for part in ("cur", ".Archive/cur"):
         (path,) = (folder.path / "Maildir" / part).iterdir()
         letters = path.name.partition(":2,")[2]
@@ -465,7 +466,7 @@ async def test_one_keyword_goes_and_all_others_stay(tmp_path: Path) -> None:
         assert len(letters) == 4 + len(kept)
     await archive.store(archive.uids, How.REPLACE, NO_FLAGS, frozenset({"k05"}))
     assert names(archive.flags[0], archive.keywords) == {"k05"}
-    await account._settled()
+    await account.settled()
     (path,) = (folder.path / "Maildir/.Archive/cur").iterdir()
     assert path.name.partition(":2,")[2][:3] == "PXZ"
     assert path.name[-1].islower()

@@ -1,0 +1,59 @@
+"""What an account holds, and what may still come."""
+
+from collections.abc import Mapping
+
+from mailstack.store.mailbox.journal import Journal
+from mailstack.store.mailbox.mailbox import NEVER_SEEN, Mailbox
+from mailstack.store.mailbox.others import Others
+from mailstack.store.mailbox.snapshots import Snapshots
+from mailstack.store.mailbox.values import Usage
+
+
+class Space:
+    """`quota` in octets, None without one."""
+
+    def __init__(
+        self, quota: int | None, journal: Journal, snapshots: Snapshots, others: Others, mailboxes: Mapping[str, Mailbox]
+    ) -> None:
+        self.quota = quota
+        self._journal = journal
+        self._snapshots = snapshots
+        self._others = others
+        self._mailboxes = mailboxes
+
+    async def usage(self) -> Usage:
+        """Octets and messages of all mailboxes."""
+        if all(self._counted(mailbox) for mailbox in self._mailboxes.values()):
+            return self._sum()
+        async with self._journal.turn:
+            return await self._count()
+
+    async def left(self) -> int | None:
+        """In the turn: octets below the quota, None without one."""
+        return None if self.quota is None else self.quota - (await self._count()).octets
+
+    def _counted(self, mailbox: Mailbox) -> bool:
+        """Whether what a mailbox holds is known without a look at the disk."""
+        if mailbox.state is not None:
+            return mailbox.folder_times != NEVER_SEEN or mailbox.scanned_at > 0
+        head = self._journal.heads.get(mailbox.id)
+        return head is not None and head.folder_times != NEVER_SEEN and mailbox.id not in self._journal.pending
+
+    async def _count(self) -> Usage:
+        for mailbox in list(self._mailboxes.values()):
+            if not self._counted(mailbox):
+                # After a crash, or without an index, only the folder knows.
+                await self._snapshots.load(mailbox)
+                await self._others.look(mailbox)
+        return self._sum()
+
+    def _sum(self) -> Usage:
+        octets = messages = 0
+        for mailbox in self._mailboxes.values():
+            if mailbox.state is not None:
+                octets += mailbox.state.octets
+                messages += len(mailbox.state.uids)
+            else:
+                octets += self._journal.heads[mailbox.id].octets
+                messages += self._journal.heads[mailbox.id].messages
+        return Usage(octets, messages)

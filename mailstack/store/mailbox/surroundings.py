@@ -1,0 +1,41 @@
+"""What all accounts share: threads, the disk, the clock, caches, and the batches that flush together."""
+
+import asyncio
+import functools
+import random
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from mailstack.store.batching import Batcher
+from mailstack.store.disk import Disk
+from mailstack.store.drafts import Draft
+from mailstack.store.mailbox.answers import AnswerCache
+from mailstack.store.mailbox.maildir import Naming
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Made once by Mailboxes."""
+
+    executor: Executor
+    disk: Disk
+    clock: Callable[[], float]
+    randomness: random.Random
+    host: str
+    answers: AnswerCache
+    drafts: Batcher[Draft, None]
+    namings: Batcher[Naming, None]
+
+    async def hop(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+        """Run blocking work in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.executor, functools.partial(function, *arguments, **named))
+
+    def new_unique(self) -> str:
+        """An EMAILID: sorts by time, never given twice."""
+        return f"{int(self.clock() * 1000):011x}{self.randomness.getrandbits(48):012x}"
