@@ -6,6 +6,7 @@ import ssl
 
 from mailstack.log import get_logger
 from mailstack.smtp.protocol import SmtpConnection, SmtpServices
+from mailstack.smtp.table import HANDLERS
 from mailstack.wire.smtp import Reply
 
 log = get_logger()
@@ -26,7 +27,7 @@ class SmtpServer:
         for one in sockets:
             handshake = 30.0 if tls is not None else None
             server = await loop.create_server(
-                lambda: SmtpConnection(self.services, self, secure=tls is not None),
+                lambda: SmtpConnection(self.services, self, HANDLERS, secure=tls is not None),
                 sock=one,
                 backlog=512,
                 ssl=tls,

@@ -17,7 +17,8 @@ import trustme
 
 from mailstack.policy.limits import Limits
 from mailstack.smtp import protocol
-from mailstack.smtp.protocol import BUFFER, LINE_LIMIT, _is_loopback
+from mailstack.smtp.commands.login import _is_loopback
+from mailstack.smtp.protocol import BUFFER, LINE_LIMIT
 from tests.support.dnsserver import DnsServer
 from tests.support.door import Door, Strict, opened
 from tests.support.faults import FailingDisk

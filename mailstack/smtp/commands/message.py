@@ -1,0 +1,70 @@
+"""DATA and BDAT: a message's octets, up to its end."""
+
+from mailstack.smtp.data import DataReader, Receiver
+from mailstack.smtp.handover import hand_over
+from mailstack.smtp.protocol import SmtpConnection
+from mailstack.store.content import BLOCK, Content
+from mailstack.wire.smtp import Reply
+
+
+def _new_receiver(connection: SmtpConnection) -> Receiver:
+    services = connection.services
+    mend = services.passwords is not None
+    return Receiver(Content(services.spool), services.message_size, mend=mend)
+
+
+async def data(connection: SmtpConnection, argument: str) -> None:
+    if argument:
+        connection.complain(Reply(501, "5.5.4", "DATA takes no argument"))
+        return
+    transaction = connection.transaction
+    if transaction is None or not transaction.recipients or connection.receiver is not None:
+        connection.complain(Reply(503, "5.5.1", "No recipients"))
+        return
+    connection.say(Reply(354, None, "End with a dot on a line of its own"))
+    await connection.flush()
+    receiver = _new_receiver(connection)
+    reader = DataReader()
+    try:
+        while not reader.finished:
+            receiver.take(reader.feed(await connection.read_block(BLOCK)))
+    except BaseException:
+        receiver.content.close()
+        raise
+    if reader.rest:
+        connection.put_back(reader.rest)
+    connection.transaction = None
+    await hand_over(connection, transaction, receiver)
+
+
+async def bdat(connection: SmtpConnection, argument: str) -> None:
+    """RFC 3030 2."""
+    size, _, last = argument.partition(" ")
+    if not (size.isascii() and size.isdigit() and len(size) < 16) or last.upper() not in ("", "LAST"):
+        connection.complain(Reply(501, "5.5.4", "Syntax: BDAT size [LAST]"))
+        # Without a size the stream can't be followed any further.
+        connection.leaving = True
+        return
+    transaction = connection.transaction
+    usable = transaction is not None and bool(transaction.recipients)
+    if usable and connection.receiver is None:
+        connection.receiver = _new_receiver(connection)
+    receiver = connection.receiver
+    left = int(size)
+    await connection.flush()
+    while left:
+        block = await connection.read_block(min(BLOCK, left))
+        left -= len(block)
+        if receiver is not None:
+            receiver.take(block)
+    if transaction is None or receiver is None:
+        connection.complain(Reply(503, "5.5.1", "No recipients"))
+        return
+    if last:
+        connection.transaction = connection.receiver = None
+        await hand_over(connection, transaction, receiver)
+    elif receiver.full:
+        connection.say(Reply(552, "5.3.4", "The message is too large"))
+        connection.forget()
+    else:
+        connection.say(Reply(250, "2.0.0", f"{size} octets received"))

@@ -1,0 +1,95 @@
+"""What follows the final dot: a message is judged, taken over by delivery, and answered."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from mailstack.log import get_logger
+from mailstack.message.header import remove_fields, split_header
+from mailstack.message.trace import received_field
+from mailstack.policy.inbound import HEADER_LIMIT
+from mailstack.policy.transaction import Transaction
+from mailstack.policy.verdict import Accept
+from mailstack.smtp.data import Receiver
+from mailstack.smtp.protocol import SmtpConnection, SmtpServices
+from mailstack.store.content import Content
+from mailstack.wire.smtp import Reply
+
+log = get_logger()
+DISK_FULL = Reply(452, "4.3.1", "The server's disk is full; try again later")
+
+
+async def hand_over(connection: SmtpConnection, transaction: Transaction, receiver: Receiver) -> None:
+    """A whole message is here: judge it, take it over, answer."""
+    services = connection.services
+    content = receiver.content
+    try:
+        receiver.finish()
+        if receiver.full:
+            connection.say(Reply(552, "5.3.4", f"Messages may have up to {services.message_size} octets"))
+        elif receiver.problem is not None:
+            log.error("smtp.spool_failed", problem=str(receiver.problem))
+            connection.say(DISK_FULL)
+        elif receiver.bare:
+            connection.refuse(transaction, Reply(550, "5.6.11", "Bare CR, bare LF or NUL in the message"), "bare")
+        else:
+            connection.say(await _judge(services, transaction, content))
+    finally:
+        content.close()
+
+
+async def _judge(services: SmtpServices, transaction: Transaction, content: Content) -> Reply:
+    started = time.perf_counter()
+    verdict = await services.policy.body(transaction, content)
+    if not isinstance(verdict, Accept):
+        sender = str(transaction.sender) if transaction.sender else None
+        log.info("smtp.refused", id=transaction.id, peer=transaction.peer, sender=sender, reason=verdict.reason)
+        services.trace.record(transaction.id, "refused", sender=sender, reason=verdict.reason, reply=str(verdict.reply))
+        return verdict.reply
+    prefix = _received(services.hostname, transaction) + verdict.prefix
+    cleaned = content
+    if verdict.without:
+        loop = asyncio.get_running_loop()
+        try:
+            cleaned = await loop.run_in_executor(None, _without, content, verdict.without, services.spool)
+        except OSError as problem:
+            log.error("smtp.spool_failed", problem=str(problem))
+            return DISK_FULL
+    try:
+        reply = await services.acceptor.accept(transaction, cleaned, prefix)
+    finally:
+        if cleaned is not content:
+            cleaned.close()
+    log.debug("smtp.judged", id=transaction.id, ms=round((time.perf_counter() - started) * 1000, 1), reply=str(reply))
+    return reply
+
+
+def _received(host: str, transaction: Transaction) -> bytes:
+    recipients = transaction.recipients
+    return received_field(
+        helo=transaction.helo,
+        peer=transaction.peer,
+        peer_name=None,
+        host=host,
+        protocol=transaction.protocol,
+        id=transaction.id,
+        moment=transaction.received,
+        recipient=recipients[0][0].address if len(recipients) == 1 else None,
+        tls=transaction.tls,
+        # Where people send from is nobody's business (RFC 6409 8 leaves it open).
+        show_peer=transaction.account is None,
+    )
+
+
+def _without(content: Content, names: frozenset[bytes], spool: Path) -> Content:
+    """The message without some header fields; from a thread."""
+    header, _ = split_header(content.head(HEADER_LIMIT))
+    cleaned = Content(spool)
+    try:
+        cleaned.write(remove_fields(header, names))
+        for block in content.chunks(start=len(header)):
+            cleaned.write(block)
+    except OSError:
+        cleaned.close()
+        raise
+    return cleaned
