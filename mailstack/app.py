@@ -24,8 +24,10 @@ import uvloop
 
 from mailstack import __version__
 from mailstack.config import SERVICES, Config, ConfigProblem, changed, duration, keep_fixed, load, size
-from mailstack.control.operations import Operation, QueueOperations, UserOperations
+from mailstack.control.operations import Operation
+from mailstack.control.queue import QueueOperations
 from mailstack.control.server import ControlServer
+from mailstack.control.users import UserOperations
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.local import LocalDelivery

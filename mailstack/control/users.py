@@ -1,0 +1,154 @@
+"""domain.*, user.*, alias.*, repair."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_domain, read_password, read_quota
+from mailstack.control.importing import Hop, import_accounts
+from mailstack.control.operations import Operation
+from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.users.directory import Directory
+from mailstack.store.users.passwords import hash_password, make_app_password, make_password
+
+
+class UserOperations:
+    """`hop` runs what takes a processor's time in a thread, a few at once."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        mailboxes: Mailboxes,
+        make_keys: Callable[[str], list[tuple[str, str]]],
+        hop: Hop,
+        clock: Callable[[], float],
+    ) -> None:
+        self._directory = directory
+        self._mailboxes = mailboxes
+        self._make_keys = make_keys
+        self._hop = hop
+        self._clock = clock
+
+    def table(self) -> dict[str, Operation]:
+        return {
+            "domain.add": self.domain_add,
+            "domain.list": self.domain_list,
+            "domain.records": self.domain_records,
+            "domain.remove": self.domain_remove,
+            "user.add": self.user_add,
+            "user.list": self.user_list,
+            "user.passwd": self.user_passwd,
+            "user.quota": self.user_quota,
+            "user.disable": self.user_disable,
+            "user.enable": self.user_enable,
+            "user.remove": self.user_remove,
+            "user.import": self.user_import,
+            "user.app-password.add": self.app_add,
+            "user.app-password.list": self.app_list,
+            "user.app-password.remove": self.app_remove,
+            "alias.add": self.alias_add,
+            "alias.list": self.alias_list,
+            "alias.remove": self.alias_remove,
+            "repair": self.repair,
+        }
+
+    async def domain_add(self, arguments: Arguments) -> Any:
+        """Adds it, and makes DKIM keys; the DNS records that publish them."""
+        name = read_domain(arguments["domain"])
+        await self._directory.add_domain(name)
+        return {"domain": name, "dkim": await self._records(name)}
+
+    async def domain_records(self, arguments: Arguments) -> Any:
+        """The DKIM records of a domain that is here."""
+        name = read_domain(arguments["domain"])
+        if not await self._directory.is_local_domain(name):
+            raise OperationProblem(f"there is no domain {name}")
+        return {"domain": name, "dkim": await self._records(name)}
+
+    async def _records(self, name: str) -> list[dict[str, str]]:
+        return [{"name": key, "value": value} for key, value in await self._hop(self._make_keys, name)]
+
+    async def domain_list(self, _: Arguments) -> Any:
+        return [{"domain": name} for name in sorted(await self._directory.domains())]
+
+    async def domain_remove(self, arguments: Arguments) -> Any:
+        await self._directory.remove_domain(read_domain(arguments["domain"]))
+
+    async def user_add(self, arguments: Arguments) -> Any:
+        address = read_address(arguments["address"])
+        password = read_password(arguments.get("password") or make_password())
+        quota = read_quota(arguments.get("quota"))
+        hashed = await self._hop(hash_password, password)
+        added = await self._directory.add_accounts([(address, hashed, quota)], self._clock())
+        await self._mailboxes.account(self._directory.folder(added[0]))
+        return {"address": added[0].address, "password": None if arguments.get("password") else password}
+
+    async def user_import(self, arguments: Arguments) -> Any:
+        return {"imported": await import_accounts(self._directory, arguments["rows"], self._hop, self._clock)}
+
+    async def user_list(self, _: Arguments) -> Any:
+        return await self._directory.accounts()
+
+    async def user_passwd(self, arguments: Arguments) -> Any:
+        address = read_address(arguments["address"])
+        password = read_password(arguments.get("password") or make_password())
+        await self._directory.set_password(address.key, await self._hop(hash_password, password))
+        return {"address": address.key, "password": None if arguments.get("password") else password}
+
+    async def user_quota(self, arguments: Arguments) -> Any:
+        await self._directory.set_quota(read_address(arguments["address"]).key, read_quota(arguments.get("quota")))
+
+    async def user_disable(self, arguments: Arguments) -> Any:
+        await self._directory.set_disabled(read_address(arguments["address"]).key, True)
+
+    async def user_enable(self, arguments: Arguments) -> Any:
+        await self._directory.set_disabled(read_address(arguments["address"]).key, False)
+
+    async def user_remove(self, arguments: Arguments) -> Any:
+        record = await self._directory.remove_account(read_address(arguments["address"]).key)
+        await self._mailboxes.forget(self._directory.folder(record))
+        folder = self._directory.folder(record)
+        return {"folder": str(folder.path), "index": str(folder.index)}
+
+    async def app_add(self, arguments: Arguments) -> Any:
+        password, digest = make_app_password()
+        key = read_address(arguments["address"]).key
+        await self._directory.add_app_password(key, arguments["label"], digest, self._clock())
+        return {"address": key, "label": arguments["label"], "password": password}
+
+    async def app_list(self, arguments: Arguments) -> Any:
+        return await self._directory.app_passwords(read_address(arguments["address"]).key)
+
+    async def app_remove(self, arguments: Arguments) -> Any:
+        await self._directory.remove_app_password(read_address(arguments["address"]).key, arguments["label"])
+
+    def _source(self, text: str) -> str:
+        return "@" + read_domain(text[1:]) if text.startswith("@") else read_address(text).key
+
+    async def alias_add(self, arguments: Arguments) -> Any:
+        targets = [await self._target(target) for target in arguments["targets"]]
+        await self._directory.add_alias(self._source(arguments["address"]), targets)
+
+    async def _target(self, text: str) -> str:
+        """As the table keeps it: here by its key, elsewhere as it was written."""
+        address = read_address(text)
+        return address.key if await self._directory.is_local_domain(address.domain) else str(address)
+
+    async def alias_list(self, _: Arguments) -> Any:
+        return await self._directory.aliases()
+
+    async def alias_remove(self, arguments: Arguments) -> Any:
+        target = arguments.get("target")
+        await self._directory.remove_alias(self._source(arguments["address"]), await self._target(target) if target else None)
+
+    async def repair(self, arguments: Arguments) -> Any:
+        report = {}
+        wanted = read_address(arguments["account"]).key if arguments.get("account") else None
+        for row in await self._directory.accounts():
+            if wanted in (None, row["address"]):
+                record = await self._directory.account(row["address"])
+                assert record is not None
+                account = await self._mailboxes.account(self._directory.folder(record))
+                report[row["address"]] = await account.repair()
+        if wanted is not None and not report:
+            raise OperationProblem(f"there is no account {wanted}")
+        return report
