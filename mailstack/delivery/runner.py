@@ -1,17 +1,16 @@
-"""The queue's runner: what is due goes into lanes, one a destination; a slow lane never stops another."""
+"""The queue's runner: what is due is delivered here or put into lanes; what came of it is written down and told."""
 
 import asyncio
 import heapq
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mailstack.delivery.bounce import Bouncer
-from mailstack.delivery.client import ClientProblem, SmtpClient
+from mailstack.delivery.lanes import Job, Lanes
 from mailstack.delivery.outcome import Delivered, Failed, Outcome, later
-from mailstack.delivery.remote import REUSE, RemoteDelivery
+from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.schedule import next_attempt, rounds
 from mailstack.log import get_logger
 from mailstack.message.address import Address
@@ -21,35 +20,11 @@ from mailstack.store.queue.queue import Queue, Queued
 from mailstack.store.trace import Trace
 
 log = get_logger()
-WORKERS_A_LANE = 10
-WORKERS = 200
-CROWDED = 100  # with this many at work, a lane that has a worker gets no other
-LANES = 1000  # more are looked through for those that nobody needs
 RECIPIENTS = 100  # in one transaction
 DELAY_NOTICE = 4 * 3600.0
 DOWN_SECONDS = 30.0
-IDLE_CONNECTION = 2.0
 
 LocalDelivery = Callable[[Queued, Recipient, int], Awaitable[Outcome]]
-
-
-@dataclass(slots=True)
-class Job:
-    """Recipients of one message that go one way together."""
-
-    queued: Queued
-    numbers: list[int]
-    domain: str
-    done: asyncio.Future[dict[int, Outcome]]
-
-
-@dataclass(slots=True)
-class Lane:
-    jobs: deque[Job] = field(default_factory=deque)
-    workers: int = 0
-    down_until: float = 0.0
-    down: Outcome | None = None
-    wakeup: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +57,12 @@ class QueueRunner:
         self.schedule = schedule
         self._random = randomness
         self._clock = clock
-        self._lanes: dict[str, Lane] = {}
+        self._lanes = Lanes(remote, self._down_seconds)
         self._heap: list[tuple[float, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._workers = asyncio.Semaphore(WORKERS)
         self._wakeup = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self._stopping = False
-        self._working = 0
         self._seen = 0.0  # the wall clock when it was last looked at
 
     async def start(self) -> None:
@@ -103,14 +76,10 @@ class QueueRunner:
         self._stopping = True
         if self._main is not None:
             self._main.cancel()
-        for lane in self._lanes.values():
-            for job in lane.jobs:
-                if not job.done.done():
-                    job.done.cancel()
-            lane.jobs.clear()
-            lane.wakeup.set()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        self._lanes.stop()
+        tasks = self._tasks | self._lanes.tasks
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
             for task in late:
                 task.cancel()
             if late:
@@ -118,8 +87,7 @@ class QueueRunner:
 
     def kick(self, queued: Queued) -> None:
         """Try now."""
-        for lane in self._lanes.values():
-            lane.down = None
+        self._lanes.try_again()
         queued.next_attempt = 0.0
         self._plan(queued)
 
@@ -210,7 +178,7 @@ class QueueRunner:
         for (name, domain), numbers in groups.items():
             for first in range(0, len(numbers), RECIPIENTS):
                 done: asyncio.Future[dict[int, Outcome]] = asyncio.get_running_loop().create_future()
-                self._enqueue(name, Job(queued, numbers[first : first + RECIPIENTS], domain, done))
+                self._lanes.enqueue(name, Job(queued, numbers[first : first + RECIPIENTS], domain, done))
                 waits.append(done)
         if len(waits) == 1:
             outcomes |= await waits[0]
@@ -236,57 +204,25 @@ class QueueRunner:
     async def _settle(self, queued: Queued, outcomes: dict[int, Outcome]) -> None:
         """Write down what came of it, tell the sender what must be told, and plan what is left."""
         now = self._clock()
-        envelope = queued.envelope
         # A clock that jumped ahead says nothing: the attempts must have been made, too.
         enough = rounds(self.schedule.retry, self.schedule.expire)
-        expired = now - envelope.received > self.schedule.expire and queued.attempts >= enough
+        expired = now - queued.envelope.received > self.schedule.expire and queued.attempts >= enough
         told: list[tuple[Recipient, Outcome]] = []
         final: list[int] = []
         for number, outcome in outcomes.items():
-            recipient = envelope.recipients[number]
-            state = queued.states[number]
-            state.reply = str(outcome.reply)
-            delivered = isinstance(outcome, Delivered)
-            self._trace.record(
-                envelope.id,
-                "delivered" if delivered else "failed" if outcome.reply.permanent or expired else "deferred",
-                to=str(recipient.address),
-                host=outcome.host,
-                reply=state.reply,
-            )
-            log.info(
-                "message.relayed" if delivered else "message.attempt_failed",
-                id=envelope.id,
-                to=str(recipient.address),
-                host=outcome.host,
-                reply=state.reply,
-            )
+            self._note(queued, number, outcome, expired=expired)
             if isinstance(outcome, Failed) and not outcome.permanent and expired:
                 words = f"given up after several attempts; the last: {outcome.reply}"
                 outcome = Failed(outcome.reply.__class__(554, "5.4.7", words), outcome.host)
-            if delivered:
-                state.done = True
-            if delivered or outcome.reply.permanent:
-                told.append((recipient, outcome))
+            if isinstance(outcome, Delivered) or outcome.reply.permanent:
+                told.append((queued.envelope.recipients[number], outcome))
                 final.append(number)
         # Failures are done once their notice is kept: if it can't be, all of this comes again.
         await self._bouncer.tell(queued, told, now)
         for number in final:
             queued.states[number].done = True
-        left = queued.pending()
-        late = [
-            number
-            for number in left
-            if not queued.states[number].delay_told and now - envelope.received > min(DELAY_NOTICE, self.schedule.expire / 2)
-        ]
-        if late:
-            await self._bouncer.tell_delay(
-                queued, [(envelope.recipients[number], outcomes[number]) for number in late if number in outcomes],
-                now, envelope.received + self.schedule.expire,
-            )  # fmt: skip
-            for number in late:
-                queued.states[number].delay_told = True
-        if not left:
+        await self._tell_delay(queued, outcomes, now)
+        if not queued.pending():
             await self._queue.finish(queued)
             return
         queued.attempts += 1
@@ -295,90 +231,30 @@ class QueueRunner:
         await self._queue.save(queued)
         self._plan(queued)
 
-    # Lanes ----------------------------------------------------------------------------------------------------------
+    def _note(self, queued: Queued, number: int, outcome: Outcome, *, expired: bool) -> None:
+        """One recipient's outcome, for the queue, the trace and the log."""
+        to = str(queued.envelope.recipients[number].address)
+        state = queued.states[number]
+        state.reply = str(outcome.reply)
+        delivered = isinstance(outcome, Delivered)
+        if delivered:
+            state.done = True
+        event = "delivered" if delivered else "failed" if outcome.reply.permanent or expired else "deferred"
+        self._trace.record(queued.envelope.id, event, to=to, host=outcome.host, reply=state.reply)
+        event = "message.relayed" if delivered else "message.attempt_failed"
+        log.info(event, id=queued.envelope.id, to=to, host=outcome.host, reply=state.reply)
 
-    def _enqueue(self, name: str, job: Job) -> None:
-        if len(self._lanes) > LANES:
-            now = asyncio.get_running_loop().time()
-            for old in [
-                old for old, lane in self._lanes.items() if not lane.workers and not lane.jobs and lane.down_until <= now
-            ]:
-                del self._lanes[old]
-        lane = self._lanes.setdefault(name, Lane())
-        lane.jobs.append(job)
-        lane.wakeup.set()
-        most = WORKERS_A_LANE if self._working < CROWDED else 1
-        if lane.workers < most and lane.workers < len(lane.jobs):
-            lane.workers += 1
-            self._working += 1
-            task = asyncio.create_task(self._work(name, lane))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _work(self, name: str, lane: Lane) -> None:
-        """One connection's worth of a lane."""
-        client: SmtpClient | None = None
-        try:
-            async with self._workers:
-                while True:
-                    if not lane.jobs and client is not None and client.alive and not self._stopping:
-                        lane.wakeup.clear()
-                        try:
-                            async with asyncio.timeout(IDLE_CONNECTION):
-                                await lane.wakeup.wait()
-                        except TimeoutError:
-                            break
-                    if not lane.jobs:
-                        break
-                    job = lane.jobs.popleft()
-                    if job.done.done():
-                        continue
-                    try:
-                        client, outcomes = await self._do(lane, job, client)
-                    except Exception as problem:
-                        log.exception("relay.job_failed", id=job.queued.id, lane=name)
-                        client = None
-                        text = f"an error on this server: {type(problem).__name__}"
-                        outcomes = {number: later(text, "4.3.0") for number in job.numbers}
-                    if not job.done.done():
-                        job.done.set_result(outcomes)
-        finally:
-            lane.workers -= 1
-            self._working -= 1
-            if client is not None:
-                await client.quit()
-            if not lane.workers and not lane.jobs and self._lanes.get(name) is lane and not lane.down:
-                del self._lanes[name]
-
-    async def _do(self, lane: Lane, job: Job, client: SmtpClient | None) -> tuple[SmtpClient | None, dict[int, Outcome]]:
-        for _ in range(2):
-            reused = client is not None and client.alive and client.used < REUSE
-            if not reused:
-                if client is not None:
-                    await client.quit()
-                    client = None
-                now = asyncio.get_running_loop().time()
-                if lane.down is not None and now < lane.down_until:
-                    return None, dict.fromkeys(job.numbers, lane.down)
-                lane.down = None
-                found = await self._remote.connect(job.domain)
-                if not isinstance(found, SmtpClient):
-                    outcome = found[0]
-                    if isinstance(outcome, Failed) and not outcome.permanent:
-                        lane.down, lane.down_until = outcome, asyncio.get_running_loop().time() + self._down_seconds()
-                    return None, dict.fromkeys(job.numbers, outcome)
-                client = found
-            assert client is not None
-            try:
-                return client, await self._remote.send(client, job.queued, job.numbers)
-            except ClientProblem as problem:
-                client.abort()
-                # A connection that was idle may have been closed meanwhile: that says nothing about the message,
-                # unless all of it went out, so that another attempt may be a second copy.
-                if not reused or problem.sent:
-                    return None, {number: Failed(problem.reply, client.host) for number in job.numbers}
-                client = None
-        return None, {number: later("the connection broke", "4.4.2") for number in job.numbers}
+    async def _tell_delay(self, queued: Queued, outcomes: dict[int, Outcome], now: float) -> None:
+        """Tell the sender once that a message is still on its way."""
+        envelope = queued.envelope
+        if now - envelope.received <= min(DELAY_NOTICE, self.schedule.expire / 2):
+            return
+        late = [number for number in queued.pending() if not queued.states[number].delay_told]
+        if late:
+            failed = [(envelope.recipients[number], outcomes[number]) for number in late if number in outcomes]
+            await self._bouncer.tell_delay(queued, failed, now, envelope.received + self.schedule.expire)
+            for number in late:
+                queued.states[number].delay_told = True
 
     def _down_seconds(self) -> float:
         return min(DOWN_SECONDS, self.schedule.retry[0] / 2)
