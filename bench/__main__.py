@@ -87,29 +87,26 @@ def main() -> int:
                             print(f"  {row.name} · {kind}: {figure:.1f} {row.unit}", file=sys.stderr, flush=True)
                     # Nothing is deleted between two servers: ext4 passes over inodes that were freed within the last minutes
                     # one at a time, which would charge the next server for this one's clean-up.
-    table = report(wanted, figures)
-    print(table, end="")
+    lines = report(wanted, figures)
+    print(f"Python {platform.python_version()} · {os.cpu_count()} cores\n\n{HEAD}{''.join(lines.values())}", end="")
     if arguments.write:
-        before, _, rest = MEASURED.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        MEASURED.write_text(before + BEGIN + table + END + after, encoding="utf-8")
+        keep(lines)
     if arguments.json:
         arguments.json.write_text(json.dumps({"date": date.today().isoformat(), "figures": figures}, indent=1))
     return 0
 
 
-def report(wanted: list[rows.Row], figures: dict[str, dict[str, list[float]]]) -> str:
-    """A table of medians, with the spread of our own."""
-    lines = [
-        f"{date.today().isoformat()} · Python {platform.python_version()} · {os.cpu_count()} cores · `make bench`",
-        "",
-        "| what | mailstack | (rounds) | best peer | ratio | mark | |",
-        "|---|---|---|---|---|---|---|",
-    ]
+HEAD = """| what | mailstack | (rounds) | best peer | ratio | mark | | measured |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def report(wanted: list[rows.Row], figures: dict[str, dict[str, list[float]]]) -> dict[str, str]:
+    """A line of the table a row that was measured: medians, with the spread of our own."""
+    lines: dict[str, str] = {}
     for row in wanted:
         mine = figures[row.name].get("mailstack")
         if not mine:
-            lines.append(f"| {row.name} | not measured | | | | | |")
             continue
         own = statistics.median(mine)
         rounds = " ".join(f"{one:.1f}" for one in mine)
@@ -126,8 +123,19 @@ def report(wanted: list[rows.Row], figures: dict[str, dict[str, list[float]]]) -
             mark, met = f">= {row.mark:g} x", ratio >= row.mark
         verdict = "" if met is None else "met" if met else "**missed**"
         shown = "" if ratio is None else f"{ratio:.2f} x"
-        lines.append(f"| {row.name} | {own:.1f} {row.unit} | {rounds} | {peer} | {shown} | {mark} | {verdict} |")
-    return "\n".join(lines) + "\n"
+        cells = (row.name, f"{own:.1f} {row.unit}", rounds, peer, shown, mark, verdict, date.today().isoformat())
+        lines[row.name] = "| " + " | ".join(cells) + " |\n"
+    return lines
+
+
+def keep(lines: dict[str, str]) -> None:
+    """Put what was measured into the table of docs/measured.md; other rows stay as they were."""
+    before, _, rest = MEASURED.read_text(encoding="utf-8").partition(BEGIN)
+    table, _, after = rest.partition(END)
+    kept = {line.split("|")[1].strip(): line + "\n" for line in table.splitlines()[2:]}
+    kept |= lines
+    ordered = [kept[row.name] for row in rows.ROWS if row.name in kept]
+    MEASURED.write_text(before + BEGIN + HEAD + "".join(ordered) + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

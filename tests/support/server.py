@@ -75,14 +75,18 @@ class Server:
             [*self.command, "user", "import", str(listing)], check=True, env=self.environment, stdout=subprocess.DEVNULL
         )
 
-    def start(self, seconds: float = 20.0) -> float:
-        """Start and wait until IMAP and SMTP greet; the seconds that took."""
+    def start(self, seconds: float = 60.0) -> float:
+        """Start and wait until IMAP and SMTP greet; the seconds that took. One that does not get ready is ended."""
         begun = time.monotonic()
         command = [*self.entry, "serve"] if self.entry else [*self.command, "serve"]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, close_fds=not self.entry)
-        for name in ("smtp", "imap"):
-            self.wait_for(name, begun + seconds)
+        try:
+            for name in ("smtp", "imap"):
+                self.wait_for(name, begun + seconds)
+        except BaseException:
+            self.kill()
+            raise
         return time.monotonic() - begun
 
     def wait_for(self, name: str, end: float) -> None:
