@@ -7,11 +7,13 @@ listings lack it and the folder did not change between them.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import stat
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from mailstack.log import get_logger
 from mailstack.message.flag import from_letters, to_letters
@@ -19,8 +21,10 @@ from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox.filename import compose, parse, safe_unique, split
 from mailstack.store.mailbox.maildir import Maildir
 
+T = TypeVar("T")
 log = get_logger()
 TRIES = 4
+SORTED_AT_ONCE = 4096
 LONGEST_BASE = 200  # with all flags the name must stay below 255 octets
 
 
@@ -109,6 +113,12 @@ def scan(maildir: Maildir, known: Known, new_unique: Callable[[], str], host: st
     return found
 
 
+def _in_order(rows: list[T], key: Callable[[T], Any]) -> Iterator[T]:
+    """Sorted, some thousand at a time: one long sort would hold the interpreter, and the event loop with it."""
+    pieces = [sorted(rows[first : first + SORTED_AT_ONCE], key=key) for first in range(0, len(rows), SORTED_AT_ONCE)]
+    return heapq.merge(*pieces, key=key)
+
+
 def _adopt(
     maildir: Maildir,
     known: Known,
@@ -157,7 +167,7 @@ def _adopt(
             continue  # gone meanwhile, or told of already
         except OSError as problem:
             log.warning("store.file_skipped", file=os.fsdecode(maildir.path(path)), problem=problem.strerror)
-    for time, path, letters, size, wire_size, fresh in sorted(strangers):
+    for time, path, letters, size, wire_size, fresh in _in_order(strangers, lambda stranger: stranger):
         date = time // 1_000_000_000
         base = compose(date, new_unique(), host, size, wire_size, known.uid_validity, uid_next)
         flags = int(from_letters(letters))
@@ -165,8 +175,7 @@ def _adopt(
         target = _target(prefix, base, flags, fresh)
         adoptions.append(Adoption(path, target, base, uid_next, flags, wire_size, date, fresh))
         uid_next += 1
-    adoptions.sort(key=lambda adoption: adoption.uid)
-    return adoptions
+    return list(_in_order(adoptions, lambda adoption: adoption.uid))
 
 
 def _target(prefix: bytes, base: bytes, flags: int, fresh: bool) -> bytes:
