@@ -60,7 +60,7 @@ class Disc:
             os.close(descriptor)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", str(self.mount_point)], check=False)
+        subprocess.run(["umount", str(self.mount_point)], check=True)
 
 
 def cut_and_verify(tmp_path: Path, rounds: int, environment: dict[str, str] | None = None) -> Ledger:

@@ -86,9 +86,9 @@ def mail(token: str, size: int = 2000) -> bytes:
 
 def select(connection: imaplib.IMAP4, mailbox: str, user: str, ledger: Ledger, readonly: bool = False) -> int:
     """The mailbox's UIDVALIDITY; its HIGHESTMODSEQ goes into the ledger."""
-    answer, _ = connection.select(f'"{mailbox}"', readonly=readonly)
+    answer, said = connection.select(f'"{mailbox}"', readonly=readonly)
     if answer != "OK":
-        raise imaplib.IMAP4.error(f"{mailbox} can't be selected")
+        raise imaplib.IMAP4.error(f"{mailbox} can't be selected: {said}")
     uid_validity = int((connection.response("UIDVALIDITY")[1][0] or b"0").decode())
     highest = connection.response("HIGHESTMODSEQ")[1][0]
     if highest:
@@ -134,6 +134,7 @@ class Load:
         self.stop.set()
         for thread in self.threads:
             thread.join(30)
+            assert not thread.is_alive(), "a client goes on after the end"
 
     def forever(self, job: Callable[[], Iterator[None]]) -> None:
         while not self.stop.is_set():
@@ -297,6 +298,7 @@ class Load:
                     else:
                         answer, _ = connection._simple_command(*words)  # type: ignore[attr-defined]
                     if answer != "OK":
+                        yield
                         break
                     state = after
                     with self.ledger.lock:
@@ -316,6 +318,7 @@ class Load:
                 try:
                     self.server.run("user", verb, f"{user}@{DOMAIN}", "--password-stdin", stdin=f"{password}\n")
                 except subprocess.CalledProcessError:
+                    yield
                     break
                 with self.ledger.lock:
                     self.ledger.passwords[user] = [password]

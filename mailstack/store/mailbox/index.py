@@ -127,10 +127,11 @@ class Index:
 
     @_locked
     def reopen(self) -> None:
-        """After an error: a new connection sees what was really committed."""
+        """After an error: a new connection sees what was really committed. Where none can be made now, the next call tries again."""
         with contextlib.suppress(sqlite3.Error):
             if self._open_connection is not None:
                 self._open_connection.close()
+        self._open_connection = None
         self._open_connection = self._connect()
 
     @_locked
