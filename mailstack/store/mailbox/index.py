@@ -127,7 +127,7 @@ class Index:
 
     @_locked
     def reopen(self) -> None:
-        """After an error: a new connection sees what was really committed. Where none can be made now, the next call tries again."""
+        """After an error: a new connection sees what was really committed. Where none can be made now, the next call tries."""
         with contextlib.suppress(sqlite3.Error):
             if self._open_connection is not None:
                 self._open_connection.close()
