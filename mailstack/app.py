@@ -24,6 +24,7 @@ import uvloop
 
 from mailstack import __version__
 from mailstack.config import SERVICES, Config, ConfigProblem, changed, duration, keep_fixed, load, size
+from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
 from mailstack.control.server import ControlServer
@@ -34,8 +35,10 @@ from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.remote import RemoteDelivery, RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import QueueRunner, Schedule
 from mailstack.delivery.signing import Signer, make_keys
+from mailstack.imap.capability import hideable, on_request
 from mailstack.imap.server import ImapServer
 from mailstack.imap.session import ImapServices
+from mailstack.imap.table import HANDLERS
 from mailstack.log import configure, get_logger
 from mailstack.mailauth.dkim import dns_record
 from mailstack.net.dns import Resolver
@@ -199,6 +202,7 @@ class Data:
         kick = runner.kick if runner is not None else None
         return {
             **UserOperations(self.directory, self.mailboxes, self.make_keys, self._hop, self.surroundings.clock).table(),
+            **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
         }
 

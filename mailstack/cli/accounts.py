@@ -17,6 +17,8 @@ user.add_typer(app_password, name="app-password")
 
 COLUMNS = {"address", "password", "hash", "quota"}
 JSON = typer.Option(False, "--json", help="for programs")
+HIDE = typer.Option([], "--hide", help="announce it no more; may be given again")
+SHOW = typer.Option([], "--show", help="announce it; may be given again")
 STDIN = typer.Option(False, "--password-stdin", help="read the password from standard input")
 
 
@@ -118,6 +120,23 @@ def user_quota(context: typer.Context, address: str, quota: str) -> None:
     Example: mailstack user quota alice@example.org 10GiB
     """
     invocation(context).run("user.quota", address=address, quota=quota)
+
+
+@user.command("capability")
+def user_capability(
+    context: typer.Context,
+    address: str,
+    hide: list[str] = HIDE,
+    shown: list[str] = SHOW,
+    reset: bool = typer.Option(False, "--reset", help="all as it was"),
+    json: bool = JSON,
+) -> None:
+    """Hide IMAP capabilities from an account's clients, or show them; it holds from the next login on.
+
+    Example: mailstack user capability alice@example.org --hide QRESYNC
+    """
+    rows = invocation(context).run("user.capability", address=address, hide=hide, show=shown, reset=reset)
+    show(rows, json, ["capability", "announced"])
 
 
 @user.command("disable")

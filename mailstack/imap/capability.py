@@ -4,7 +4,7 @@ from mailstack.imap.session import Handler, Session, State
 
 
 def capabilities(session: Session, handlers: dict[type, Handler]) -> list[str]:
-    """What this session can do now."""
+    """What this session can do now, less what the account hides."""
     found = ["IMAP4rev1", "IMAP4rev2"]
     logged_in = session.state is not State.NOT_AUTHENTICATED
     for handler in handlers.values():
@@ -20,4 +20,30 @@ def capabilities(session: Session, handlers: dict[type, Handler]) -> list[str]:
         found.append(f"APPENDLIMIT={session.services.message_size}")
         if session.compressing:
             found.remove("COMPRESS=DEFLATE")
+        found = _chosen(session, handlers, found)
     return list(dict.fromkeys(found))
+
+
+def _chosen(session: Session, handlers: dict[type, Handler], found: list[str]) -> list[str]:
+    """With what the account asked for, and without what it hides. What is hidden still works: it is a matter of words."""
+    if session.record is None or not session.record.capabilities:
+        return found
+    asked, hidden = session.asked, session.record.hidden
+    found += [name for handler in handlers.values() for name in handler.on_request if name.upper() in asked]
+    return [name for name in found if _name(name) not in hidden]
+
+
+def _name(capability: str) -> str:
+    """As an account chooses it: without the number."""
+    return "APPENDLIMIT" if capability.startswith("APPENDLIMIT=") else capability.upper()
+
+
+def hideable(handlers: dict[type, Handler]) -> list[str]:
+    """What an account may hide. IMAP4rev1 stays: without it old clients find nothing."""
+    found = ["IMAP4rev2", "APPENDLIMIT", *(name for handler in handlers.values() for name in handler.capabilities)]
+    return list(dict.fromkeys(found))
+
+
+def on_request(handlers: dict[type, Handler]) -> list[str]:
+    """What is announced only to an account that asks for it."""
+    return [name for handler in handlers.values() for name in handler.on_request]

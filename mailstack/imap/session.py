@@ -71,6 +71,7 @@ class Handler:
     may_expunge: bool = True
     capabilities: tuple[str, ...] = field(default=())
     before_login: tuple[str, ...] = field(default=())
+    on_request: tuple[str, ...] = field(default=())  # known to break a client: announced only where the account asks for it
 
 
 class Session:
@@ -98,6 +99,11 @@ class Session:
     def rev1(self) -> bool:
         """Whether the client speaks IMAP4rev1 (RECENT and its like are sent)."""
         return "IMAP4REV2" not in self.enabled
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Capabilities that the account asked for although they are not announced to everybody, in upper case."""
+        return self.record.asked if self.record is not None else frozenset()
 
     @property
     def plaintext_allowed(self) -> bool:

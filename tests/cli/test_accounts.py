@@ -120,6 +120,30 @@ def test_app_passwords(server: Server, account: str) -> None:
     assert "has no app password" in said_no(console, "user", "app-password", "remove", address, "phone")
 
 
+def test_capabilities_of_one_account(server: Server, account: str) -> None:
+    console, address = Console(server), f"{account}@a.test"
+
+    def announced() -> set[str]:
+        connection = server.imap(account)
+        try:
+            return set(connection.capability()[1][0].decode().split())
+        finally:
+            connection.logout()
+
+    everything = announced()
+    console.run("user", "capability", address, "--hide", "move", "--hide", "COMPRESS=DEFLATE", "--hide", "APPENDLIMIT")
+    (limit,) = {name for name in everything if name.startswith("APPENDLIMIT=")}
+    assert announced() == everything - {"MOVE", "COMPRESS=DEFLATE", limit}
+    rows = json.loads(console.run("user", "capability", address, "--show", "COMPRESS=DEFLATE", "--json").stdout)
+    assert {row["capability"] for row in rows if not row["announced"]} >= {"MOVE", "APPENDLIMIT"}
+    assert announced() == everything - {"MOVE", limit}
+    console.run("user", "capability", address, "--reset")
+    assert announced() == everything
+    assert "hide it or show it" in said_no(console, "user", "capability", address, "--hide", "IDLE", "--show", "idle")
+    assert "nothing that can be hidden" in said_no(console, "user", "capability", address, "--hide", "IMAP4rev1")
+    assert "there is no account" in said_no(console, "user", "capability", "nobody@a.test")
+
+
 def test_a_running_server_sees_changes_at_once(server: Server, account: str) -> None:
     console = Console(server)
     address = f"{account}@a.test"

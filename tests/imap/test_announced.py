@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from mailstack.imap.capability import on_request
 from mailstack.imap.table import HANDLERS
 from mailstack.wire.imap import commands
 from mailstack.wire.imap.grammar import COMMANDS
@@ -14,6 +15,8 @@ DIALOGS = Path(__file__).parents[1] / "dialogs" / "imap"
 
 def announced(server: Server, account: str) -> set[str]:
     found: set[str] = set()
+    if shown := on_request(HANDLERS):
+        server.run("user", "capability", f"{account}@a.test", *(word for name in shown for word in ("--show", name)))
     for tls in (False, True):
         with Client(server.ports["imaps" if tls else "imap"], tls=tls) as one:
             found.update(one.greeting.data.split())

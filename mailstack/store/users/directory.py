@@ -39,6 +39,18 @@ class AccountRecord:
     quota: int | None
     disabled: bool
     folder: str
+    capabilities: str = ""
+    scram: str | None = None
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """IMAP capabilities that this account's clients are not told of, in upper case."""
+        return frozenset(name[1:] for name in self.capabilities.split() if name.startswith("-"))
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """IMAP capabilities that are announced only on request, and were requested, in upper case."""
+        return frozenset(name[1:] for name in self.capabilities.split() if name.startswith("+"))
 
     @property
     def domain(self) -> str:
@@ -191,6 +203,9 @@ class Directory:
     async def set_quota(self, key: str, quota: int | None) -> None:
         await self._update(key, {"quota": quota})
 
+    async def set_capabilities(self, key: str, capabilities: str) -> None:
+        await self._update(key, {"capabilities": capabilities})
+
     async def _update(self, key: str, values: dict[str, Any]) -> None:
         if not await self._change(_update_account, key, values):
             raise DirectoryProblem(f"there is no account {key}")
@@ -247,7 +262,7 @@ def folder_name(address: Address, taken: set[str]) -> str:
 
 
 def _record(row: Any) -> AccountRecord:
-    return AccountRecord(row.address, row.password, row.quota, row.disabled, row.folder)
+    return AccountRecord(row.address, row.password, row.quota, row.disabled, row.folder, row.capabilities, row.scram)
 
 
 def _all_domains(connection: Connection) -> list[str]:

@@ -15,6 +15,8 @@ class Account(SQLModel, table=True):
     disabled: bool = False
     folder: str = Field(unique=True)  # below <data>/mail
     created: float
+    capabilities: str = ""  # "-NAME +NAME": IMAP capabilities that are hidden, and that are shown on request
+    scram: str | None = None  # what SCRAM-SHA-256 needs: "iterations$salt$StoredKey$ServerKey"; None until it can be made
 
 
 class Alias(SQLModel, table=True):
