@@ -25,7 +25,9 @@ PEERS_BY_GROUP = {
     "tls memory": ("stock", "hibernated"),
     "big memory": ("stock", "hibernated"),
     "big tls memory": ("stock", "hibernated"),
+    "huge": ("stock", "tuned"),
     "stall": (),
+    "stall imap": (),
 }
 MEASURED = Path("docs/measured.md")
 BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
@@ -33,9 +35,9 @@ BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
 
 def start(kind: str, group: str, folder: Path, messages: int, relay_port: int) -> AbstractContextManager[Server]:
     def prepare(server: Server) -> None:
-        if group in ("imap", "big memory", "big tls memory"):
+        if group in ("imap", "big memory", "big tls memory", "stall imap"):
             fill_maildir(server.maildir(rows.BIG), messages)
-        if group == "stall":
+        if group in ("stall", "huge"):
             fill_maildir(server.maildir(rows.HUGE), rows.HUGE_MESSAGES, 1500)
 
     users = rows.all_users()

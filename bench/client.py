@@ -72,6 +72,15 @@ class Imap:
         self.socket.sendall(b"%b APPEND %b {%d+}\r\n%b\r\n" % (tag, mailbox, len(data), data))
         self.answer(tag)
 
+    def append_all(self, mailbox: bytes, mails: list[bytes]) -> None:
+        """One MULTIAPPEND, in one piece."""
+        self.number += 1
+        tag = b"x%d" % self.number
+        self.socket.sendall(
+            tag + b" APPEND " + mailbox + b"".join([b" {%d+}\r\n%b" % (len(one), one) for one in mails]) + b"\r\n"
+        )
+        self.answer(tag)
+
     def close(self) -> None:
         self.socket.close()
 

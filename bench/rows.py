@@ -186,16 +186,6 @@ def send_50_mb(server: Server) -> None:
             raise RuntimeError(words.decode())
 
 
-def memory_of_50_mb(server: Server) -> float:
-    """MB by which the server's peak of memory grows with a 50 MB message, after one that warmed it up."""
-    send_50_mb(server)
-    status = Path(f"/proc/{server.root_pids[0]}")
-    (status / "clear_refs").write_text("5")  # the peak begins anew
-    before = _kilobytes(status / "status", "VmRSS")
-    send_50_mb(server)
-    return (_kilobytes(status / "status", "VmHWM") - before) / 1000
-
-
 def _kilobytes(path: Path, name: str) -> float:
     return float(next(line.split()[1] for line in path.read_text().splitlines() if line.startswith(f"{name}:")))
 
@@ -264,12 +254,12 @@ def sessions(count: int, tls: bool = False) -> Callable[[Server], float]:
     return measure
 
 
-def fetch(items: bytes, *, warm: bool = True, select_first: bool = True) -> Callable[[Server], float]:
-    """Milliseconds for one FETCH of the whole big mailbox: the median of several when warm, the first when not."""
+def fetch(items: bytes, *, warm: bool = True, user: str = BIG) -> Callable[[Server], float]:
+    """Milliseconds for one FETCH of a whole mailbox: the median of several when warm, the first when not."""
 
     def measure(server: Server) -> float:
         connection = Imap(server.imap)
-        connection.login(BIG)
+        connection.login(user)
         connection.command(b"SELECT INBOX")
         rounds = []
         for _ in range(5 if warm else 1):
@@ -280,6 +270,14 @@ def fetch(items: bytes, *, warm: bool = True, select_first: bool = True) -> Call
         return statistics.median(rounds[1:] if warm else rounds)
 
     return measure
+
+
+LISTED = b"UID ENVELOPE INTERNALDATE RFC822.SIZE"
+# What Thunderbird asks of each message of a folder that it opens.
+HEADER_FIELDS = (
+    b"UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Subject Date Message-ID Priority X-Priority References "
+    b"Newsgroups In-Reply-To Content-Type Reply-To)]"
+)
 
 
 def bodies(server: Server) -> float:
@@ -370,6 +368,8 @@ def appends(connections: int, count: int) -> Callable[[Server], float]:
     """APPENDs a second of 10 KB mails, each answered before the next."""
 
     def measure(server: Server) -> float:
+        mails = [message(index) for index in range(count // connections)]
+
         async def one(number: int) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.imap)
             await reader.readline()
@@ -386,8 +386,7 @@ def appends(connections: int, count: int) -> Callable[[Server], float]:
 
             writer.write(b'a LOGIN %s@%s "%s"\r\n' % (USERS[number % 20].encode(), DOMAIN.encode(), PASSWORD.encode()))
             await until(b"a ")
-            for index in range(count // connections):
-                data = message(index)
+            for data in mails:
                 writer.write(b"b APPEND INBOX {%d+}\r\n%b\r\n" % (len(data), data))
                 await until(b"b ")
             writer.close()
@@ -400,6 +399,88 @@ def appends(connections: int, count: int) -> Callable[[Server], float]:
         return uvloop.run(run())
 
     return measure
+
+
+def multiappend(count: int, at_once: int) -> Callable[[Server], float]:
+    """Mails of 10 KB a second on one connection, many in each command (RFC 3502)."""
+
+    def measure(server: Server) -> float:
+        connection = Imap(server.imap)
+        connection.login(USERS[0])
+        name = b"many%d" % random.getrandbits(40)
+        connection.command(b"CREATE " + name)
+        batches = [[message(number) for number in range(first, first + at_once)] for first in range(0, count, at_once)]
+        start = time.perf_counter()
+        for mails in batches:
+            connection.append_all(name, mails)
+        taken = time.perf_counter() - start
+        connection.close()
+        return count / taken
+
+    return measure
+
+
+LARGE = (b"y" * 76 + b"\r\n") * 320_000  # 25 MB
+
+
+def append_25_mb(server: Server) -> float:
+    """Milliseconds; each in a mailbox of its own, so that no FETCH of many reads them."""
+    connection = Imap(server.imap)
+    connection.login(USERS[1])
+    rounds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        connection.append(b"INBOX", b"Subject: large\r\n\r\n" + LARGE)
+        rounds.append((time.perf_counter() - start) * 1000)
+    connection.close()
+    return statistics.median(rounds)
+
+
+def fetch_25_mb(server: Server) -> float:
+    """Milliseconds for one message of those that append_25_mb left."""
+    connection = Imap(server.imap)
+    connection.login(USERS[1])
+    connection.append(b"INBOX", b"Subject: large\r\n\r\n" + LARGE)
+    connection.command(b"SELECT INBOX")
+    rounds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        connection.command(b"FETCH * BODY.PEEK[]")
+        rounds.append((time.perf_counter() - start) * 1000)
+    connection.close()
+    return statistics.median(rounds)
+
+
+def grown(work: Callable[[Server], object]) -> Callable[[Server], float]:
+    """MB by which the server's peak of memory grows with some work, after it was done once to warm it up."""
+
+    def measure(server: Server) -> float:
+        work(server)
+        status = Path(f"/proc/{server.root_pids[0]}")
+        (status / "clear_refs").write_text("5")  # the peak begins anew
+        before = _kilobytes(status / "status", "VmRSS")
+        work(server)
+        return (_kilobytes(status / "status", "VmHWM") - before) / 1000
+
+    return measure
+
+
+def everything(server: Server) -> None:
+    """What the rows above do, once."""
+    for items in (b"UID FLAGS", b"UID ENVELOPE INTERNALDATE RFC822.SIZE", b"UID BODYSTRUCTURE", HEADER_FIELDS):
+        fetch(items)(server)
+    bodies(server)
+    for row in (
+        store_1000,
+        copy_1000,
+        move_1000,
+        expunge_1000,
+        appends(20, 1000),
+        multiappend(500, 50),
+        append_25_mb,
+        fetch_25_mb,
+    ):
+        row(server)
 
 
 def settled_pss(server: Server) -> int:
@@ -450,18 +531,26 @@ ROWS = [
     Row("relay through the queue, signed with two keys (the peer does not sign)", "/s", True, None, relay(2000), "signed"),
     Row("login+SELECT+logout", "/s", True, 1.0, sessions(1000)),
     Row("login+SELECT+logout, TLS", "/s", True, 1.0, sessions(400, tls=True)),
-    Row("FETCH 10,000 ENVELOPE, first ever", "ms", False, 1.0, fetch(b"UID ENVELOPE INTERNALDATE RFC822.SIZE", warm=False)),
-    Row("FETCH 10,000 ENVELOPE, warm", "ms", False, 2.0, fetch(b"UID ENVELOPE INTERNALDATE RFC822.SIZE")),
-    Row("FETCH 10,000 UID FLAGS", "ms", False, 1.0, fetch(b"UID FLAGS")),
+    Row("FETCH 10,000 ENVELOPE, first ever", "ms", False, 1.5, fetch(LISTED, warm=False)),
+    Row("FETCH 10,000 ENVELOPE, warm", "ms", False, 4.0, fetch(LISTED)),
+    Row("FETCH 10,000 UID FLAGS", "ms", False, 1.5, fetch(b"UID FLAGS")),
+    Row("FETCH 10,000 header fields, first time", "ms", False, None, fetch(HEADER_FIELDS, warm=False)),
+    Row("FETCH 10,000 header fields, warm", "ms", False, 2.0, fetch(HEADER_FIELDS)),
     Row("FETCH 10,000 BODYSTRUCTURE, first ever", "ms", False, None, fetch(b"UID BODYSTRUCTURE", warm=False)),
-    Row("FETCH 10,000 BODYSTRUCTURE, warm", "ms", False, 1.0, fetch(b"UID BODYSTRUCTURE")),
+    Row("FETCH 10,000 BODYSTRUCTURE, warm", "ms", False, 1.5, fetch(b"UID BODYSTRUCTURE")),
     Row("FETCH 10,000 bodies", "MB/s", True, 1.0, bodies),
-    Row("STORE of 1,000", "ms", False, 0.75, store_1000),
-    Row("COPY of 1,000", "ms", False, 1.0, copy_1000),
-    Row("MOVE of 1,000", "ms", False, 1.0, move_1000),
-    Row("EXPUNGE of 1,000", "ms", False, 0.75, expunge_1000),
-    Row("APPEND, 1 connection", "/s", True, 1.0, appends(1, 500)),
-    Row("APPEND, 20 connections", "/s", True, 1.0, appends(20, 2000)),
+    Row("STORE of 1,000", "ms", False, 1.5, store_1000),
+    Row("COPY of 1,000", "ms", False, 2.0, copy_1000),
+    Row("MOVE of 1,000", "ms", False, 2.0, move_1000),
+    Row("EXPUNGE of 1,000", "ms", False, 1.5, expunge_1000),
+    Row("APPEND, 1 connection", "/s", True, 1.2, appends(1, 500)),
+    Row("APPEND, 20 connections", "/s", True, 1.5, appends(20, 2000)),
+    Row("MULTIAPPEND of 50, 1 connection", "/s", True, 1.5, multiappend(2000, 50)),
+    Row("APPEND of 25 MB", "ms", False, 1.0, append_25_mb),
+    Row("FETCH of 25 MB", "ms", False, 1.0, fetch_25_mb),
+    Row("FETCH 100,000 UID FLAGS", "ms", False, 1.3, fetch(b"UID FLAGS", user=HUGE), "huge"),
+    Row("FETCH 100,000 ENVELOPE, first ever", "ms", False, 1.5, fetch(LISTED, warm=False, user=HUGE), "huge"),
+    Row("FETCH 100,000 ENVELOPE, warm", "ms", False, 4.0, fetch(LISTED, user=HUGE), "huge"),
     Row("memory of an idle connection, 1,000 accounts", "KB", False, None, idle_memory(1000), "memory", 20.0),
     Row("memory of an idle TLS connection, 1,000 accounts", "KB", False, None, idle_memory(1000, tls=True), "tls memory", 50.0),
     Row(
@@ -484,7 +573,10 @@ ROWS = [
     ),
     Row("longest stall while 100,000 messages are indexed", "ms", False, None, stall_while(index_huge), "stall", 50.0, True),
     Row("longest stall while a 50 MB message arrives", "ms", False, None, stall_while(send_50_mb), "stall", 20.0, True),
-    Row("memory that a 50 MB message costs", "MB", False, None, memory_of_50_mb, "stall", 2.0, True),
+    Row("memory that a 50 MB message costs", "MB", False, None, grown(send_50_mb), "stall", 2.0, True),
+    Row("memory that APPEND of 25 MB costs", "MB", False, None, grown(append_25_mb), "stall", 2.0, True),
+    Row("memory that FETCH of 25 MB costs", "MB", False, None, grown(fetch_25_mb), "stall", 2.0, True),
+    Row("longest stall under all IMAP rows", "ms", False, None, stall_while(everything), "stall imap", 20.0, True),
 ]
 
 
