@@ -35,7 +35,7 @@ HANDLERS: dict[type, Handler] = {
     c.Unselect: Handler(mailbox.unselect, SELECTED, capabilities=("UNSELECT",)),
     c.Expunge: Handler(expunge.expunge, SELECTED, capabilities=("UIDPLUS",)),
     c.Search: Handler(search.search, SELECTED, may_expunge=False, capabilities=("ESEARCH", "SEARCHRES")),
-    c.Fetch: Handler(fetch.fetch, SELECTED, may_expunge=False, capabilities=("BINARY",)),
+    c.Fetch: Handler(fetch.fetch, SELECTED, may_expunge=False, capabilities=("BINARY", "OBJECTID", "SAVEDATE", "PREVIEW")),
     c.Store: Handler(store.store, SELECTED, may_expunge=False),
     c.Copy: Handler(copy.copy, SELECTED),
     c.Move: Handler(copy.move, SELECTED, capabilities=("MOVE",)),

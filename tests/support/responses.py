@@ -15,6 +15,7 @@ _SET = re.compile(rb"[1-9][0-9]*(?::[1-9][0-9]*)?(?:,[1-9][0-9]*(?::[1-9][0-9]*)
 _DATE_TIME = re.compile(rb'"[ 0-9][0-9]-[A-Z][a-z]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}"')
 _TEXT = re.compile(rb"[^\x00\r\n\x80-\xff]+")
 _CODE = re.compile(rb"\[([A-Z0-9-]+)(?: ([^\]\r\n]+))?\] ")
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _SECTION = re.compile(
     rb"BODY\[((?:[1-9][0-9]*(?:\.[1-9][0-9]*)*)?"
     rb"(?:(?:(?<=\[)|(?<=[0-9])\.)(?:HEADER\.FIELDS(?:\.NOT)?|HEADER|TEXT|MIME))?)(?= \(|\])"
@@ -275,6 +276,12 @@ class Reader:
                 value = self.positive()
                 self.expect(b")")
                 return name, value
+            case "EMAILID" | "THREADID":
+                return name, self.object_id()
+            case "SAVEDATE":
+                return name, None if self.nil() else self.take(_DATE_TIME, "date-time")[0].strip(b'"')
+            case "PREVIEW":
+                return name, self.nstring()
             case "ENVELOPE":
                 return name, self.envelope()
             case "BODYSTRUCTURE" | "BODY":
@@ -283,6 +290,12 @@ class Reader:
                 return name, self.nstring()
             case _:
                 raise self.fail("known FETCH item")
+
+    def object_id(self) -> bytes:
+        self.expect(b"(")
+        found = self.take(_OBJECT_ID, "object id")[0]
+        self.expect(b")")
+        return found
 
     def words(self, pattern: re.Pattern[bytes] = _ATOM) -> list[Value]:
         found: list[Value] = []
@@ -358,7 +371,7 @@ def _response(reader: Reader) -> Response:
                     reader.expect(b" ")
                 name = reader.take(_ATOM, "STATUS item")[0].decode()
                 reader.expect(b" ")
-                response.items[name] = reader.number()
+                response.items[name] = reader.object_id() if name == "MAILBOXID" else reader.number()
             return response
         case "SEARCH":
             numbers: list[Value] = []

@@ -1,4 +1,4 @@
-"""FETCH (RFC 9051 6.4.5, RFC 7162 3.1.4, RFC 3516)."""
+"""FETCH (RFC 9051 6.4.5, RFC 7162 3.1.4, RFC 3516, RFC 8474 5, RFC 8514 4, RFC 8970)."""
 
 from __future__ import annotations
 
@@ -152,6 +152,13 @@ async def _columns(selected: Selected, uids: Sequence[int], items: list[Attribut
             answers[item] = await mailbox.envelopes(uids)
         elif item in (Attribute.BODYSTRUCTURE, Attribute.BODY):
             answers[item] = await mailbox.structures(uids, item is Attribute.BODYSTRUCTURE)
+        elif item is Attribute.THREADID:
+            answers[item] = {uid: b"(%b)" % id for uid, id in (await mailbox.thread_ids(uids)).items()}
+        elif item is Attribute.PREVIEW:
+            answers[item] = await mailbox.previews(uids)
+        elif item is Attribute.PREVIEW_LAZY:
+            # RFC 8970 3.2: NIL where there is none at hand.
+            answers[item] = dict.fromkeys(uids, b"NIL") | await mailbox.previews(uids, lazy=True)
     # From here on nothing waits: positions stay true.
     places: Sequence[int | None]
     start = mailbox.position(uids[0]) if uids else None
@@ -166,7 +173,7 @@ async def _columns(selected: Selected, uids: Sequence[int], items: list[Attribut
             columns.append([b"UID %d" % uid for uid in uids])
         elif item in answers:
             found = answers[item].get
-            name = item.value + b" "
+            name = b"PREVIEW " if item is Attribute.PREVIEW_LAZY else item.value + b" "
             columns.append([None if (one := found(uid)) is None else name + one for uid in uids])
         else:
             value = _value(selected, item)
@@ -185,6 +192,12 @@ def _value(selected: Selected, item: Attribute) -> Callable[[int], bytes]:
     if item is Attribute.INTERNALDATE:
         dates = mailbox.dates
         return lambda place: b"INTERNALDATE " + date_time(dates[place])
+    if item is Attribute.EMAILID:
+        object_id = mailbox.object_id
+        return lambda place: b"EMAILID (%b)" % object_id(place)
+    if item is Attribute.SAVEDATE:
+        saved = mailbox.save_dates
+        return lambda place: b"SAVEDATE " + (date_time(saved[place]) if saved[place] else b"NIL")
     modseqs = mailbox.modseqs
     return lambda place: b"MODSEQ (%d)" % modseqs[place]
 

@@ -34,6 +34,7 @@ async def select(session: Session, command: c.Select) -> str:
     session.write(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uid_validity)
     session.write(b"* OK [UIDNEXT %d] The next UID\r\n" % mailbox.uid_next)
     session.write(b"* OK [HIGHESTMODSEQ %d] The highest change\r\n" % mailbox.highest_modseq)
+    session.write(b"* OK [MAILBOXID (%b)] Its id, whatever its name\r\n" % mailbox.id.encode())
     if not session.rev1:
         session.write(b'* LIST () "/" %b\r\n' % shown_name(mailbox.name, utf8=session.utf8))
     return "[READ-ONLY] Selected" if command.read_only else "[READ-WRITE] Selected"
@@ -118,6 +119,7 @@ def status_items(found: MailboxStatus, items: tuple[str, ...], append_limit: int
         "SIZE": found.size,
         "HIGHESTMODSEQ": found.highest_modseq,
         "APPENDLIMIT": append_limit,
+        "MAILBOXID": f"({found.id})",
     }
     return " ".join(f"{item} {values[item]}" for item in items)
 

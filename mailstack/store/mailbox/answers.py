@@ -1,4 +1,6 @@
-"""What a client can ask again is kept as the bytes to send: ENVELOPE, BODYSTRUCTURE, part trees, in packs of 256 UIDs."""
+"""What a client can ask again is kept as the bytes to send: ENVELOPE, BODYSTRUCTURE, PREVIEW, threads, part trees, in packs of
+256 UIDs.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -6,11 +8,16 @@ from collections.abc import Iterable
 import msgspec
 
 from mailstack.message import mime, structure
+from mailstack.message.preview import has_text, preview
+from mailstack.message.thread import thread_id
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox.maildir import Maildir
+from mailstack.wire.imap.responses import string
 
 PACK = 256
 ENVELOPE, STRUCTURE, BODY, PARTS = "envelope", "structure", "body", "parts"
+PREVIEW, THREAD = "preview", "thread"
+PREVIEW_FROM = 1 << 18  # octets of a message that are enough for most previews
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(dict[int, bytes])
@@ -37,6 +44,12 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
             if kind == ENVELOPE:
                 found[kind][uid] = structure.envelope(maildir.header(path, convert=convert))
                 continue
+            if kind == THREAD:
+                found[kind][uid] = thread_id(maildir.header(path, convert=convert)) or b""
+                continue
+            if kind == PREVIEW:
+                found[kind][uid] = string(_preview(maildir, path, convert).encode())
+                continue
             data = maildir.read(path, convert=convert)
         except (MessageGone, FileNotFoundError):
             continue
@@ -44,6 +57,16 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
         for one, answers in found.items():
             answers[uid] = mime.dump(part) if one == PARTS else structure.body_structure(part, data, one == STRUCTURE)
     return found
+
+
+def _preview(maildir: Maildir, path: bytes, convert: bool) -> str:
+    """From the beginning of the file, if that will do."""
+    data = maildir.read(path, 0, PREVIEW_FROM, convert=convert)
+    part = mime.walk(data)
+    if len(data) == PREVIEW_FROM and not has_text(part):
+        data = maildir.read(path, convert=convert)
+        part = mime.walk(data)
+    return preview(part, data)
 
 
 class AccountAnswers:

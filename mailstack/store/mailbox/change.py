@@ -21,7 +21,8 @@ class Arrival(NamedTuple):
     base: bytes
 
 
-def added(modseq: int, arrivals: Sequence[Arrival], *, fresh: bool) -> Added:
+def added(modseq: int, arrivals: Sequence[Arrival], *, fresh: bool, saved: int) -> Added:
+    """`saved`: seconds since the epoch; 0 where nobody knows."""
     return Added(
         modseq=modseq,
         uids=pack("I", [one.uid for one in arrivals]),
@@ -30,6 +31,7 @@ def added(modseq: int, arrivals: Sequence[Arrival], *, fresh: bool) -> Added:
         dates=pack("q", [one.date for one in arrivals]),
         bases=b"\n".join([one.base for one in arrivals]),
         fresh=fresh,
+        saved=saved,
     )
 
 

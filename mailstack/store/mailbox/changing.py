@@ -116,7 +116,8 @@ class Changer:
             write.take_keywords(target, frozenset(wanted))
             arrivals, operations = _copies(mailbox, places, target, move=move)
             sources = [state.uids[place] for place in places]
-            changes = [MailboxFacts(target.id, [added(target.loaded.highest_modseq + 1, arrivals, fresh=False)])]
+            now = int(self._with.clock())
+            changes = [MailboxFacts(target.id, [added(target.loaded.highest_modseq + 1, arrivals, fresh=False, saved=now)])]
             if move:
                 modseq = state.highest_modseq + (2 if mailbox is target else 1)
                 changes.append(MailboxFacts(mailbox.id, [Gone(modseq, pack("I", sources))]))

@@ -23,6 +23,7 @@ class Added(msgspec.Struct, frozen=True, tag="a"):
     dates: bytes  # array "q"
     bases: bytes
     fresh: bool = False  # the files are in new/
+    saved: int = 0  # when they came into the mailbox, seconds since the epoch; 0 where nobody knows
 
 
 class Flagged(msgspec.Struct, frozen=True, tag="f"):

@@ -67,6 +67,11 @@ def compose(time: int, unique: str, host: str, size: int, wire_size: int, uid_va
     return f"{max(0, time)}.{unique}.{host},S={size},W={wire_size},M={uid_validity}.{uid}".encode("ascii")
 
 
+def email_id(base: bytes) -> bytes:
+    """EMAILID (RFC 8474 5.1): the unique part of a name of ours, which copies keep. An object id has no dots (RFC 8474 7)."""
+    return base.partition(b".")[2].partition(b",")[0].rpartition(b".")[0].replace(b".", b"_")
+
+
 def safe_host(hostname: str) -> str:
     """A host name as it may stand in a file name."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", hostname.partition(".")[0])[:32] or "localhost"

@@ -55,7 +55,7 @@ class Group:
         changes = []
         for (key, fresh), arrivals in self._arrivals.items():
             modseqs[key] += 1
-            changes.append(MailboxFacts(key, [added(modseqs[key], arrivals, fresh=fresh)]))
+            changes.append(MailboxFacts(key, [added(modseqs[key], arrivals, fresh=fresh, saved=self._now)]))
         write.entry = Entry(changes, self._operations)
         write.told_by_files = not self._operations and not write.deliveries
         return True

@@ -15,7 +15,7 @@ from mailstack.store.mailbox.facts import Damaged, Entry, Head, dump, dump_head,
 
 P = ParamSpec("P")
 R = TypeVar("R")
-VERSION = 1
+VERSION = 2  # 1: segments without the dates at which messages came
 IN_USE = 0x6D61696C  # the application_id while commits may be unflushed
 SCHEMA = """
 CREATE TABLE journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL, open INTEGER NOT NULL);
@@ -120,7 +120,10 @@ class Index:
         if version == 0:
             self.fresh = True
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
-        elif not self.marked:
+        elif version < VERSION:
+            # What an older version wrote is read as it is; that one would not read what this one writes.
+            connection.execute(f"PRAGMA user_version={VERSION}")
+        if version and not self.marked:
             self.seal = connection.execute("PRAGMA application_id").fetchone()[0]
             self.unclean = self.seal == IN_USE
         return connection

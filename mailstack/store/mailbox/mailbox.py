@@ -14,6 +14,7 @@ from mailstack.message.flag import KEYWORD_COUNT, KEYWORDS, SYSTEM, Flags, keywo
 from mailstack.store.content import BLOCK
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox import answers
+from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.state import MailboxState, Tombstones
 from mailstack.store.mailbox.values import Change, Copied, How, MailboxStatus, SpecialUse, Stored
@@ -110,6 +111,11 @@ class Mailbox:
         return self.loaded.dates
 
     @property
+    def save_dates(self) -> array[int]:
+        """When each message came into this mailbox (RFC 8514), seconds since the epoch; 0 where nobody knows."""
+        return self.loaded.saved
+
+    @property
     def tombstones(self) -> Tombstones:
         return self.loaded.tombstones
 
@@ -117,11 +123,15 @@ class Mailbox:
         return self.loaded.position(uid)
 
     def email_id(self, uid: int) -> str:
-        """EMAILID (RFC 8474 5.1): the unique part of the file's name."""
+        """The unique part of the file's name, which copies keep."""
         place = self.loaded.position(uid)
         if place is None:
             raise MessageGone
         return self.loaded.bases[place].partition(b".")[2].partition(b",")[0].rpartition(b".")[0].decode("ascii")
+
+    def object_id(self, place: int) -> bytes:
+        """EMAILID as clients see it; of a position."""
+        return email_id(self.loaded.bases[place])
 
     def keyword_names(self, flags: int) -> list[str]:
         names = self.loaded.keywords
@@ -338,6 +348,16 @@ class Mailbox:
         """BODYSTRUCTURE (extended) or BODY by UID, ready to send."""
         return await self._answers(answers.STRUCTURE if extended else answers.BODY, uids)
 
+    async def previews(self, uids: Sequence[int], *, lazy: bool = False) -> dict[int, bytes]:
+        """PREVIEW by UID, ready to send; `lazy`: only those that are kept already."""
+        return await (self._ready(answers.PREVIEW, uids) if lazy else self._answers(answers.PREVIEW, uids))
+
+    async def thread_ids(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """THREADID by UID. A message that names none, itself included, is a thread of its own."""
+        found = await self._answers(answers.THREAD, uids)
+        places = {uid: place for uid, id in found.items() if not id and (place := self.position(uid)) is not None}
+        return {uid: b"T" + self.object_id(places[uid]) if uid in places else id for uid, id in found.items()}
+
     async def parts(self, uids: Sequence[int]) -> dict[int, mime.Part]:
         """The kept trees of octet offsets."""
         found = await self._answers(answers.PARTS, uids)
@@ -350,6 +370,13 @@ class Mailbox:
         if absent:
             for number, data in (await self._account.hop(self._account.index.cached, self.id, kind, absent)).items():
                 cache.put(self.id, kind, number, answers.load(data))
+
+    async def _ready(self, kind: str, uids: Sequence[int]) -> dict[int, bytes]:
+        """What is kept, and nothing else."""
+        numbers = {uid // answers.PACK for uid in uids}
+        await self._look_up(kind, numbers)
+        packs = {number: self._account.answers.get(self.id, kind, number) or {} for number in numbers}
+        return {uid: answer for uid in uids if (answer := packs[uid // answers.PACK].get(uid)) is not None}
 
     async def _kept(self, kind: str, number: int) -> dict[int, bytes]:
         await self._look_up(kind, [number])

@@ -118,7 +118,7 @@ class Others:
         """Some thousand at a time, so that the event loop has others' turns between them."""
         if not adoptions:
             return
-        commits = 2 * -(-len(adoptions) // ADOPTED_AT_ONCE)
+        commits = 4 * -(-len(adoptions) // ADOPTED_AT_ONCE)
         raised = mailbox.marks.raised(max(one.uid for one in adoptions) + 1, mailbox.highest_modseq + commits)
         if raised is not None:
             path = self._maildir.folder_path(mailbox.folder)
@@ -128,10 +128,13 @@ class Others:
         for first in range(0, len(adopted), ADOPTED_AT_ONCE):
             some = adopted[first : first + ADOPTED_AT_ONCE]
             facts: list[Fact] = []
-            for fresh in (False, True):
-                arrivals = [Arrival(one.uid, one.flags, one.size, one.date, one.base) for one in some if one.fresh is fresh]
-                if arrivals:
-                    facts.append(added(mailbox.highest_modseq + len(facts) + 1, arrivals, fresh=fresh))
+            # Strangers came now, as far as this mailbox knows; of others the index has forgotten when they came.
+            for known, saved in ((True, 0), (False, int(self._with.clock()))):
+                for fresh in (False, True):
+                    chosen = [one for one in some if one.fresh is fresh and one.known is known]
+                    arrivals = [Arrival(one.uid, one.flags, one.size, one.date, one.base) for one in chosen]
+                    if arrivals:
+                        facts.append(added(mailbox.highest_modseq + len(facts) + 1, arrivals, fresh=fresh, saved=saved))
             await self._commit(mailbox, facts)
 
     async def _commit(self, mailbox: Mailbox, facts: list[Fact]) -> None:

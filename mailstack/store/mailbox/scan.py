@@ -55,6 +55,7 @@ class Adoption:
     size: int
     date: int
     fresh: bool
+    known: bool  # it was in this mailbox before
 
 
 @dataclass(slots=True)
@@ -157,7 +158,7 @@ def _adopt(
                 flags = int(from_letters(name.letters))
                 fresh = fresh and not flags
                 target = _target(prefix, base, flags, fresh)
-                adoptions.append(Adoption(path, target, base, name.uid, flags, name.wire_size, name.time, fresh))
+                adoptions.append(Adoption(path, target, base, name.uid, flags, name.wire_size, name.time, fresh, True))
                 continue
             wire_size = name.wire_size if name.size == status.st_size else None
             if wire_size is None:
@@ -173,7 +174,7 @@ def _adopt(
         flags = int(from_letters(letters))
         fresh = fresh and not flags
         target = _target(prefix, base, flags, fresh)
-        adoptions.append(Adoption(path, target, base, uid_next, flags, wire_size, date, fresh))
+        adoptions.append(Adoption(path, target, base, uid_next, flags, wire_size, date, fresh, False))
         uid_next += 1
     return list(_in_order(adoptions, lambda adoption: adoption.uid))
 

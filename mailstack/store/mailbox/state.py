@@ -39,6 +39,7 @@ class MailboxState:
     modseqs: array[int] = field(default_factory=lambda: array("Q"))
     sizes: array[int] = field(default_factory=lambda: array("Q"))
     dates: array[int] = field(default_factory=lambda: array("q"))
+    saved: array[int] = field(default_factory=lambda: array("q"))  # when they came into this mailbox; 0 where nobody knows
     bases: list[bytes] = field(default_factory=list)
     fresh: set[int] = field(default_factory=set)  # UIDs whose files are in new/
     tombstones: Tombstones = field(default_factory=Tombstones)
@@ -89,14 +90,16 @@ class MailboxState:
         flags = unpack("Q", fact.flags)
         sizes = unpack("Q", fact.sizes)
         dates = unpack("q", fact.dates)
+        saved = array("q", [fact.saved]) * len(uids)
         if self.uids and uids[0] < self.uids[-1]:
-            self._insert(uids, flags, sizes, dates, bases, fact.modseq)
+            self._insert(uids, flags, sizes, dates, saved, bases, fact.modseq)
         else:
             self.uids = self.uids + uids
             self.flags.extend(flags)
             self.modseqs.extend([fact.modseq] * len(uids))
             self.sizes.extend(sizes)
             self.dates.extend(dates)
+            self.saved.extend(saved)
             self.bases.extend(bases)
         self.octets += sum(sizes)
         self.uid_next = max(self.uid_next, max(uids) + 1)
@@ -106,7 +109,14 @@ class MailboxState:
         return MessagesAdded(tuple(uids))
 
     def _insert(
-        self, uids: array[int], flags: array[int], sizes: array[int], dates: array[int], bases: list[bytes], modseq: int
+        self,
+        uids: array[int],
+        flags: array[int],
+        sizes: array[int],
+        dates: array[int],
+        saved: array[int],
+        bases: list[bytes],
+        modseq: int,
     ) -> None:
         """Adopted files may carry UIDs between those that are known. `uids` ascend."""
         merged = array("I", self.uids)
@@ -122,6 +132,7 @@ class MailboxState:
                 (self.modseqs, modseqs),
                 (self.sizes, sizes),
                 (self.dates, dates),
+                (self.saved, saved),
             ):
                 column[place:place] = new[first:end]
             self.bases[place:place] = bases[first:end]
@@ -158,6 +169,7 @@ class MailboxState:
             del self.modseqs[first:last]
             del self.sizes[first:last]
             del self.dates[first:last]
+            del self.saved[first:last]
             del self.bases[first:last]
         self.uids = remaining
         return MessagesExpunged(told, modseq)
@@ -180,13 +192,15 @@ class MailboxState:
                 self.dates[first:last].tobytes(),
                 b"\n".join(self.bases[first:last]),
                 fresh.tobytes(),
+                self.saved[first:last].tobytes(),
             ]
         )
 
     def load_segment(self, data: bytes) -> None:
-        """Append a segment; they come in ascending order."""
-        uids, flags, modseqs, sizes, dates, bases, fresh = facts.unpack_segment(data)
+        """Append a segment; they come in ascending order. Those of version 1 of the index do not say when messages came."""
+        uids, flags, modseqs, sizes, dates, bases, fresh, *more_columns = facts.unpack_segment(data)
         self.uids = self.uids + unpack("I", uids)
+        self.saved.frombytes(more_columns[0] if more_columns else bytes(2 * len(uids)))
         self.flags.frombytes(flags)
         self.modseqs.frombytes(modseqs)
         more = unpack("Q", sizes)

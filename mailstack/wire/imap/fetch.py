@@ -1,4 +1,4 @@
-"""What a FETCH asks for (RFC 9051 6.4.5, RFC 3516)."""
+"""What a FETCH asks for (RFC 9051 6.4.5, RFC 3516, RFC 8474, RFC 8514, RFC 8970)."""
 
 import enum
 from dataclasses import dataclass
@@ -13,6 +13,11 @@ class Attribute(enum.Enum):
     BODYSTRUCTURE = b"BODYSTRUCTURE"
     BODY = b"BODY"
     MODSEQ = b"MODSEQ"
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
+    SAVEDATE = b"SAVEDATE"
+    PREVIEW = b"PREVIEW"
+    PREVIEW_LAZY = b"PREVIEW (LAZY)"
 
 
 class Kind(enum.Enum):

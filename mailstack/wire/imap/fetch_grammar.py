@@ -12,6 +12,7 @@ from mailstack.wire.imap.scanner import Scanner
 _ITEM = re.compile(rb"[A-Za-z0-9.]+")
 _SECTION = re.compile(rb"\[((?:[0-9]+\.)*[0-9]*)([A-Za-z.]*)")
 _PLAIN_NAME = re.compile(rb'[^(){%*"\\\]]+')
+_LAZY = re.compile(rb" \(LAZY(?: LAZY)*\)", re.IGNORECASE)
 _PARTIAL = re.compile(rb"<([0-9]{1,10})\.([0-9]{1,10})>")
 _MACROS: Final = MappingProxyType(
     {
@@ -49,6 +50,8 @@ def fetch_items(scanner: Scanner) -> tuple[Item, ...]:
         items.append(_item(scanner))
         if len(items) > ITEM_LIMIT:
             raise SyntaxProblem("too many FETCH items")
+    if Attribute.PREVIEW in items and Attribute.PREVIEW_LAZY in items:
+        items.remove(Attribute.PREVIEW_LAZY)  # one answer is enough, and the other one was asked for as well
     return tuple(dict.fromkeys(items))
 
 
@@ -68,7 +71,16 @@ def _item(scanner: Scanner) -> Item:
     attribute = _ATTRIBUTES.get(name)
     if attribute is None:
         raise SyntaxProblem("unknown FETCH item")
-    return attribute
+    return _preview(scanner) if attribute is Attribute.PREVIEW else attribute
+
+
+def _preview(scanner: Scanner) -> Attribute:
+    """RFC 8970 6: the modifiers in parentheses."""
+    found = _LAZY.match(scanner.text, scanner.position)
+    if found is None:
+        return Attribute.PREVIEW  # what follows in parentheses may be a modifier of FETCH
+    scanner.position = found.end()
+    return Attribute.PREVIEW_LAZY
 
 
 def _numbers(text: bytes) -> tuple[int, ...]:

@@ -200,6 +200,7 @@ STATUS_ITEMS: Final = frozenset(
         "HIGHESTMODSEQ",
         "APPENDLIMIT",
         "DELETED-STORAGE",
+        "MAILBOXID",
     }
 )
 
