@@ -12,7 +12,8 @@ from bisect import bisect_left
 from mailstack.message.flag import NAMES
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.values import Change, FlagsChanged, MailboxGone, MessagesAdded, MessagesExpunged
-from mailstack.wire.imap.sequence import SequenceSet
+from mailstack.wire.imap.responses import vanished
+from mailstack.wire.imap.sequence import HIGHEST, SequenceSet, runs
 
 
 class FlagNames:
@@ -44,12 +45,15 @@ class Selected:
         "_changed",
         "_flag_names",
         "_gone",
+        "_held_back",
+        "_held_from",
         "_stop",
         "_told_keywords",
         "condstore",
         "deleted",
         "mailbox",
         "on_change",
+        "qresync",
         "read_only",
         "recent_from",
         "saved",
@@ -65,6 +69,9 @@ class Selected:
         self._changed: set[int] | None = None
         self.deleted = False
         self.condstore = False
+        self.qresync = False
+        self._held_back = False  # whether the client was told of a HIGHESTMODSEQ below that
+        self._held_from: int | None = None  # the MODSEQ of the first expunge that is held back
         self.saved: array[int] = array("I")
         self.on_change = on_change
         self._flag_names = FlagNames(mailbox.keywords)
@@ -97,6 +104,15 @@ class Selected:
             return self.uids[places[0] : places[-1] + 1]
         return array("I", [self.uids[place] for place in places])
 
+    def known_up_to(self, numbers: SequenceSet, matching: SequenceSet) -> int:
+        """The highest UID at which a client's sequence numbers are still right (RFC 7162 3.2.5.2); 0 when there is none."""
+        found = 0
+        pairs = zip(numbers.each(len(self.uids)), matching.each(HIGHEST), strict=False)
+        for number, uid in pairs:
+            if self.uids[number - 1] == uid:
+                found = max(found, uid)
+        return found
+
     def recent(self, uid: int) -> bool:
         return uid >= self.recent_from
 
@@ -113,7 +129,7 @@ class Selected:
             case FlagsChanged(uids, _, origin):
                 if origin is not self:
                     self._changed = (self._changed or set()) | set(uids)
-            case MessagesExpunged(uids, _):
+            case MessagesExpunged(uids, modseq):
                 gone = set(uids)
                 if self._added:
                     # What came and went before the client was told of it, it is never told of.
@@ -121,6 +137,8 @@ class Selected:
                     self._added = [uid for uid in self._added if uid not in untold]
                     gone -= untold
                 if gone:
+                    if not self._gone:
+                        self._held_from = modseq
                     self._gone = (self._gone or set()) | gone
             case MailboxGone():
                 self.deleted = True
@@ -176,16 +194,30 @@ class Selected:
     def updates(self, *, may_expunge: bool, uid: bool, rev1: bool) -> list[bytes]:
         """What the session was not told yet (RFC 9051 5.2, 7.5.1); expunges only where numbers may change."""
         lines = self.keyword_news()
+        held = self._gone is not None and not may_expunge
         if self._gone and may_expunge:
-            gone, self._gone = self._gone, None
-            places = [place for place, one in enumerate(self.uids) if one in gone]
-            lines += [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places)]
-            self.uids = array("I", [one for one in self.uids if one not in gone])
-            self._share()
+            lines += self._expunges()
         lines += self.new_messages(rev1=rev1)
         if self._changed:
             changed, self._changed = self._changed, None
             lines += self.flag_lines(sorted(changed), uid=uid)
+        if self.qresync and held != self._held_back:
+            # A client that breaks off now must not take what it was told for all that happened (RFC 7162 3.2).
+            self._held_back = held
+            known = self._held_from - 1 if held and self._held_from is not None else self.mailbox.highest_modseq
+            lines.append(b"* OK [HIGHESTMODSEQ %d] What the client knows of\r\n" % known)
+        return lines
+
+    def _expunges(self) -> list[bytes]:
+        """EXPUNGE, or VANISHED after ENABLE QRESYNC."""
+        gone, self._gone = self._gone or set(), None
+        if self.qresync:
+            lines = list(vanished(runs([one for one in self.uids if one in gone])))
+        else:
+            places = [place for place, one in enumerate(self.uids) if one in gone]
+            lines = [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places)]
+        self.uids = array("I", [one for one in self.uids if one not in gone])
+        self._share()
         return lines
 
     def flags_lines(self) -> list[bytes]:

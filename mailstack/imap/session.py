@@ -183,6 +183,14 @@ class Session:
             self.flush_updates(may_expunge=True)
             self.connection.flush()
 
+    def enable_condstore(self) -> None:
+        """A command that needs MODSEQs came: from now on they are in all that is told (RFC 7162 3.1)."""
+        if "CONDSTORE" not in self.enabled:
+            self.enabled |= {"CONDSTORE"}
+            if self.selected is not None:
+                self.selected.condstore = True
+                self.write(b"* OK [HIGHESTMODSEQ %d] The highest change\r\n" % self.selected.mailbox.highest_modseq)
+
     def forget_contents(self) -> None:
         for content in self.contents:
             content.close()

@@ -16,7 +16,7 @@ HANDLERS: dict[type, Handler] = {
     c.Authenticate: Handler(login.authenticate, BEFORE, before_login=("SASL-IR", "LITERAL+")),
     c.Login: Handler(login.login, BEFORE),
     c.Enable: Handler(any.enable, LOGGED_IN, capabilities=("ENABLE", "UTF8=ACCEPT"), before_login=("ENABLE",)),
-    c.Select: Handler(mailbox.select, LOGGED_IN, capabilities=("CONDSTORE",)),
+    c.Select: Handler(mailbox.select, LOGGED_IN, capabilities=("CONDSTORE", "QRESYNC")),
     c.Create: Handler(mailbox.create, LOGGED_IN, capabilities=("CREATE-SPECIAL-USE",)),
     c.Delete: Handler(mailbox.delete, LOGGED_IN),
     c.Rename: Handler(mailbox.rename, LOGGED_IN),

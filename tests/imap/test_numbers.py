@@ -62,6 +62,8 @@ class Told:
             assert not self.numbers_in_use, "EXPUNGE while numbers are in use"
             assert 1 <= number <= len(self.view), "EXPUNGE of what the client never had"
             del self.view[number - 1]
+        elif response.kind == "VANISHED":
+            self.vanish(numbers_of(response.data), earlier=response.code == "EARLIER")
         elif response.kind == "FETCH":
             assert 1 <= number <= len(self.view), "FETCH of what the client never had"
             message = self.view[number - 1]
@@ -73,6 +75,9 @@ class Told:
                 message.flags = frozenset(str(flag) for flag in flags) - {"\\Recent"}
         elif response.kind == "SEARCH":
             assert isinstance(response.value, list)
+
+    def vanish(self, uids: list[int], *, earlier: bool) -> None:
+        raise AssertionError("VANISHED to a client that did not ask for it")
 
     def send(self, command: str) -> str:
         """Without waiting for the answer."""
@@ -92,6 +97,92 @@ class Told:
         return self.answer(self.send(command))
 
 
+def numbers_of(data: str) -> list[int]:
+    found: list[int] = []
+    for piece in data.split(","):
+        first, _, last = piece.partition(":")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+class Resyncing(Told):
+    """A session that speaks QRESYNC, goes away, comes back with what it knew, and asks for nothing that it knows."""
+
+    def __init__(self, server: Server, account: str, mailbox: str) -> None:
+        self.server, self.account = server, account
+        self.validity = ""
+        self.modseq = self.highest = self.heard_modseq = 0
+        self.exists = 0
+        self.selecting = False
+        super().__init__(server, account, mailbox)
+
+    def select(self, command: str = "SELECT") -> None:
+        self.client.socket.close()
+        self.client = Client(self.server.ports["imap"])
+        self.client.login(f"{self.account}@a.test", PASSWORD)
+        self.client.ok("ENABLE QRESYNC")
+        self.view = [message for message in self.view if message.uid is not None]
+        self.selecting = True
+        known = f" (QRESYNC ({self.validity} {self.modseq}))" if self.modseq else ""
+        answer = self.client.run(f"{command} {self.mailbox}{known}")
+        assert answer.kind == "OK"
+        for response in self.client.heard:
+            if response.code == "UIDVALIDITY":
+                self.validity = response.data
+            self.hear(response)
+        self._complete()
+        self.settle(answer)
+
+    def _complete(self) -> None:
+        """After SELECT: what it did not know is behind what it knew."""
+        if self.selecting:
+            self.selecting = False
+            assert self.exists >= len(self.view), "what vanished was not told"
+            self.view += [Message() for _ in range(self.exists - len(self.view))]
+
+    def hear(self, response: Response) -> None:
+        if response.kind == "EXISTS":
+            self.exists = response.number or 0
+            if self.selecting:
+                return
+        elif response.kind == "FETCH":
+            self._complete()
+            modseq = response.items.get("MODSEQ")
+            if isinstance(modseq, int):
+                self.heard_modseq = max(self.heard_modseq, modseq)
+        elif response.code == "HIGHESTMODSEQ":
+            self.highest = int(response.data)
+        assert response.kind != "EXPUNGE"
+        super().hear(response)
+
+    def vanish(self, uids: list[int], *, earlier: bool) -> None:
+        assert earlier is self.selecting
+        assert not self.numbers_in_use, "VANISHED while numbers are in use"
+        for uid in uids:
+            place = next((place for place, message in enumerate(self.view) if message.uid == uid), None)
+            if place is None and not earlier:
+                # Told of, and gone before its UID was asked for.
+                place = next(place for place, message in enumerate(self.view) if message.uid is None)
+            if place is not None:
+                del self.view[place]
+
+    def settle(self, answer: Response) -> None:
+        """RFC 7162 6: what the client then knows of."""
+        if answer.code == "HIGHESTMODSEQ":
+            self.highest = int(answer.data)
+        self.modseq = self.highest or max(self.modseq, self.heard_modseq)
+        self.highest = self.heard_modseq = 0
+
+    def answer(self, tag: str) -> Response:
+        answer = super().answer(tag)
+        self.settle(answer)
+        if any(message.uid is None or message.flags is None for message in self.view):
+            # Before it says that it knows the mailbox up to a MODSEQ, it asks for what it does not know.
+            first = next(place for place, one in enumerate(self.view) if one.uid is None or one.flags is None) + 1
+            self.settle(super().answer(self.send(f"FETCH {first}:* (UID FLAGS)")))
+        return answer
+
+
 class Sessions(RuleBasedStateMachine):
     server: Server
     account: str
@@ -108,7 +199,8 @@ class Sessions(RuleBasedStateMachine):
             one.ok(f"CREATE {mailbox}")
             one.append(mailbox, b"Subject: first\r\n\r\n")
         self.mailbox = mailbox
-        self.sessions = [Told(self.server, self.account, mailbox) for _ in range(SESSIONS)]
+        kinds = (Told, Resyncing, Told)
+        self.sessions = [kind(self.server, self.account, mailbox) for kind in kinds]
         self.watcher = Client(self.server.ports["imap"])
         self.watcher.login(f"{self.account}@a.test", PASSWORD)
 

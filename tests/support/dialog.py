@@ -2,7 +2,8 @@
 
 `1<~ text` passes over lines until one matches. `{account}` and `{password}` are filled in, `{literal:N}` sends N octets.
 `1! tls` shakes hands, `1! deflate` compresses both ways from here on, `1! closed` waits for the end of the connection, and
-`1! leave` closes it. A line `# Proves: IDLE MOVE` names capabilities.
+`1! leave` closes it. `{name}` in an answer takes the number that stands there; later it stands for that number.
+A line `# Proves: IDLE MOVE` names capabilities.
 """
 
 import re
@@ -85,12 +86,14 @@ class Dialog:
         if kind == "!":
             session.do(text)
             return
-        pattern = re.compile(".*".join(re.escape(piece) for piece in text.split("~")), re.DOTALL)
+        escaped = ".*".join(re.escape(piece) for piece in text.split("~"))
+        pattern = re.compile(re.sub(r"\\\{([a-z]\w*)\\\}", r"(?P<\1>\\d+)", escaped), re.DOTALL)
         while True:
             try:
                 line = session.line()
             except (OSError, EOFError) as problem:
                 raise AssertionError(f"{self.path.name}:{number}: expected {text!r}: {problem!r}") from problem
-            if pattern.fullmatch(line):
+            if (matched := pattern.fullmatch(line)) is not None:
+                self.values.update(matched.groupdict())
                 return
             assert kind == "<~", f"{self.path.name}:{number}: expected {text!r}, got {line!r}"

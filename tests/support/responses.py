@@ -347,7 +347,7 @@ def _response(reader: Reader) -> Response:
             return Response(kind, number=value)
         if kind == "EXPUNGE" and value:
             return Response(kind, number=value)
-        if kind == "FETCH" and value:
+        if kind in ("FETCH", "UIDFETCH") and value:
             reader.expect(b" ")
             return Response(kind, number=value, items=reader.fetch())
         raise reader.fail("EXISTS, RECENT, EXPUNGE or FETCH")
@@ -384,6 +384,10 @@ def _response(reader: Reader) -> Response:
             return Response(kind, value=numbers)
         case "ESEARCH":
             return _esearch(reader)
+        case "VANISHED":
+            earlier = reader.skip(b" (EARLIER)")
+            reader.expect(b" ")
+            return Response(kind, code="EARLIER" if earlier else None, data=reader.take(_SET, "set")[0].decode())
         case "QUOTAROOT":
             reader.expect(b" ")
             names: list[Value] = [reader.astring()]

@@ -45,17 +45,19 @@ async def identify(session: Session, command: c.Id) -> str:
     return "ID done"
 
 
-ENABLED = frozenset({"CONDSTORE", "UTF8=ACCEPT", "IMAP4REV2"})
+ENABLED = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
 
 
 async def enable(session: Session, command: c.Enable) -> str:
     """RFC 5161. What is unknown is passed over."""
     new = [name for name in dict.fromkeys(command.names) if name in ENABLED and name not in session.enabled]
+    if "CONDSTORE" in new or "QRESYNC" in new:
+        session.enable_condstore()
     session.enabled |= frozenset(new)
     if "UTF8=ACCEPT" in new or "IMAP4REV2" in new:
         session.utf8 = True
-    if "CONDSTORE" in new and session.selected is not None:
-        session.selected.condstore = True
+    if "QRESYNC" in new and session.selected is not None:
+        session.selected.qresync = True
     shown = ["IMAP4rev2" if name == "IMAP4REV2" else name for name in new]
     session.write((" ".join(["* ENABLED", *shown]) + "\r\n").encode())
     return "ENABLE done"

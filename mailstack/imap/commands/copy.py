@@ -34,4 +34,6 @@ async def move(session: Session, command: c.Move) -> str:
         return "Nothing to move"
     # RFC 9051 6.4.8: COPYUID goes before the EXPUNGE responses.
     session.write(f"* OK {_copyuid(copied)} Moved\r\n".encode())
+    if session.box.condstore:
+        return f"[HIGHESTMODSEQ {session.box.mailbox.highest_modseq}] Done"
     return "Done"

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from mailstack.imap.answers import no
+from mailstack.imap.answers import bad, no
 from mailstack.imap.commands.sections import Span, UnknownEncoding, from_header, of_header, shown, stretch
+from mailstack.imap.resync import changed_since, tell_vanished
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session
 from mailstack.log import get_logger
@@ -32,14 +33,17 @@ SEEN = int(Flags.SEEN)
 async def fetch(session: Session, command: c.Fetch) -> str:
     selected = session.box
     items = command.items
+    if command.vanished and not selected.qresync:
+        raise bad("ENABLE QRESYNC comes first")
     if command.changed_since is not None or Attribute.MODSEQ in items:
-        session.enabled |= {"CONDSTORE"}
-        selected.condstore = True
+        session.enable_condstore()
     uids: Sequence[int] = selected.choose(command.set, uid=command.uid)
     mailbox = selected.mailbox
     if command.changed_since is not None:
         since = command.changed_since
-        uids = [uid for uid in uids if (place := mailbox.position(uid)) is not None and mailbox.modseqs[place] > since]
+        if command.vanished:
+            await tell_vanished(session, selected, command.set, since)
+        uids = changed_since(mailbox, uids, since)
         if Attribute.MODSEQ not in items:
             items = (*items, Attribute.MODSEQ)
     if command.uid and Attribute.UID not in items:

@@ -1,6 +1,7 @@
 """SELECT, EXAMINE, CLOSE, UNSELECT, CREATE, DELETE, RENAME, SUBSCRIBE, STATUS, NAMESPACE."""
 
-from mailstack.imap.answers import no
+from mailstack.imap.answers import bad, no
+from mailstack.imap.resync import resync
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session, State
 from mailstack.message.flag import Flags
@@ -11,7 +12,9 @@ from mailstack.wire.imap.responses import mailbox as shown_name
 
 
 async def select(session: Session, command: c.Select) -> str:
-    """RFC 9051 6.3.2, 6.3.3; CONDSTORE as RFC 7162 3.1.8."""
+    """RFC 9051 6.3.2, 6.3.3; CONDSTORE as RFC 7162 3.1.8, QRESYNC as 3.2.5."""
+    if command.known is not None and "QRESYNC" not in session.enabled:
+        raise bad("ENABLE QRESYNC comes first")
     was_selected = session.selected is not None
     session.deselect()
     if was_selected:
@@ -19,9 +22,10 @@ async def select(session: Session, command: c.Select) -> str:
     mailbox = await session.mail.open(command.mailbox)
     selected = session.selected = Selected(mailbox, command.read_only, session.on_change)
     session.state = State.SELECTED
-    selected.condstore = command.condstore or "CONDSTORE" in session.enabled
     if command.condstore:
         session.enabled |= {"CONDSTORE"}
+    selected.condstore = "CONDSTORE" in session.enabled
+    selected.qresync = "QRESYNC" in session.enabled
     for line in selected.flags_lines():
         session.write(line)
     session.write(b"* %d EXISTS\r\n" % len(selected.uids))
@@ -37,6 +41,8 @@ async def select(session: Session, command: c.Select) -> str:
     session.write(b"* OK [MAILBOXID (%b)] Its id, whatever its name\r\n" % mailbox.id.encode())
     if not session.rev1:
         session.write(b'* LIST () "/" %b\r\n' % shown_name(mailbox.name, utf8=session.utf8))
+    if command.known is not None:
+        await resync(session, selected, command.known)
     return "[READ-ONLY] Selected" if command.read_only else "[READ-WRITE] Selected"
 
 
@@ -131,7 +137,7 @@ async def status(session: Session, command: c.Status) -> str:
     except NoSuchMailbox:
         raise no("There is no such mailbox", "NONEXISTENT") from None
     if "HIGHESTMODSEQ" in command.items:
-        session.enabled |= {"CONDSTORE"}
+        session.enable_condstore()
     shown = status_items(found, command.items, session.services.message_size)
     session.write(b"* STATUS %b (%b)\r\n" % (shown_name(command.mailbox, utf8=session.utf8), shown.encode()))
     return "STATUS done"

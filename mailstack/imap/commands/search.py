@@ -17,8 +17,7 @@ from mailstack.wire.imap.sequence import compact
 async def search(session: Session, command: c.Search) -> str:
     selected = session.box
     if s.needs_modseq(command.key):
-        session.enabled |= {"CONDSTORE"}
-        selected.condstore = True
+        session.enable_condstore()
     returns = command.returns
     if returns is not None and Return.SAVE in returns:
         selected.saved = array("I")  # what a search that fails leaves behind (RFC 5182 2.1)

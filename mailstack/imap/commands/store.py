@@ -37,13 +37,12 @@ async def store(session: Session, command: c.Store) -> str:
         raise no("The mailbox was opened read-only", "READ-ONLY")
     flags, keywords = split_flags(command.flags)
     if command.unchanged_since is not None:
-        session.enabled |= {"CONDSTORE"}
-        selected.condstore = True
+        session.enable_condstore()
     uids = selected.choose(command.set, uid=command.uid)
     stored = await selected.mailbox.store(uids, _HOW[command.sign], flags, keywords, command.unchanged_since, origin=selected)
     refused = set(stored.modified)
-    if not command.silent:
-        # Every message that was named is told of, also one whose flags were so before (RFC 9051 6.4.6).
+    if not command.silent or command.unchanged_since is not None:
+        # Every message that was named is told of, also one whose flags were so before (RFC 9051 6.4.6, RFC 7162 3.1.3).
         selected.note_changed(tuple(uid for uid in uids if uid not in refused))
     elif selected.condstore:
         selected.note_changed(stored.changed)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mailstack.wire.imap.fetch import Item
+from mailstack.wire.imap.resync import Known
 from mailstack.wire.imap.search import Key, Return
 from mailstack.wire.imap.sequence import SequenceSet
 
@@ -59,6 +60,7 @@ class Select:
     mailbox: str
     read_only: bool = False
     condstore: bool = False
+    known: Known | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class Fetch:
     set: SequenceSet
     items: tuple[Item, ...]
     changed_since: int | None = None
+    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from mailstack.wire.imap import commands as c
 from mailstack.wire.imap import sequence
 from mailstack.wire.imap.fetch_grammar import fetch_items
 from mailstack.wire.imap.framing import CommandLine
+from mailstack.wire.imap.resync_grammar import fetch_modifiers, select_parameters
 from mailstack.wire.imap.scanner import CommandProblem, Scanner
 from mailstack.wire.imap.search_grammar import search
 
@@ -154,13 +155,8 @@ def _select(read_only: bool) -> Callable[[Scanner], c.Command]:
     def read(scanner: Scanner) -> c.Command:
         scanner.space()
         mailbox = scanner.mailbox()
-        condstore = False
-        if scanner.skip(b" "):
-            options = words(scanner)
-            if set(options) - {"CONDSTORE"}:
-                raise SyntaxProblem("unknown SELECT parameter")
-            condstore = "CONDSTORE" in options
-        return c.Select(mailbox, read_only, condstore)
+        condstore, known = select_parameters(scanner) if scanner.skip(b" ") else (False, None)
+        return c.Select(mailbox, read_only, condstore, known)
 
     return read
 
@@ -308,15 +304,8 @@ def _fetch(uid: bool) -> Callable[[Scanner], c.Command]:
         numbers = _set(scanner)
         scanner.space()
         items = fetch_items(scanner)
-        changed_since = None
-        if scanner.skip(b" "):
-            scanner.expect(b"(")
-            if scanner.word() != "CHANGEDSINCE":
-                raise SyntaxProblem("unknown FETCH modifier")
-            scanner.space()
-            changed_since = scanner.number()
-            scanner.expect(b")")
-        return c.Fetch(uid, numbers, items, changed_since)
+        changed_since, vanished = fetch_modifiers(scanner, uid=uid) if scanner.skip(b" ") else (None, False)
+        return c.Fetch(uid, numbers, items, changed_since, vanished)
 
     return read
 

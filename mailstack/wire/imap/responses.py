@@ -2,11 +2,14 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from mailstack.wire.imap import mutf7
+from mailstack.wire.imap.sequence import shown
 
 CRLF = b"\r\n"
+RANGES_A_LINE = 1000
 _QUOTABLE = re.compile(rb'[^\x00\r\n"\\\x80-\xff]*')
 _QUOTABLE_UTF8 = re.compile(rb'[^\x00\r\n"\\]*')
 _SAFE_ATOM = re.compile(rb"[A-Za-z0-9!#$&'+,\-./:;<=>?@^_`|~]+")
@@ -45,6 +48,14 @@ def mailbox(name: str, *, utf8: bool) -> bytes:
 
 def flag_list(names: Iterable[str]) -> bytes:
     return b"(" + " ".join(names).encode("ascii", "replace") + b")"
+
+
+def vanished(ranges: Iterable[tuple[int, int]], *, earlier: bool = False) -> Iterator[bytes]:
+    """RFC 7162 3.2.10, in lines that every client can hold."""
+    start = b"* VANISHED (EARLIER) " if earlier else b"* VANISHED "
+    rest = iter(ranges)
+    while some := list(islice(rest, RANGES_A_LINE)):
+        yield start + shown(some) + CRLF
 
 
 def date_time(moment: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mailstack.message.errors import SyntaxProblem
@@ -44,6 +44,18 @@ class SequenceSet:
                 done = end
         return found
 
+    def within(self, highest: int) -> list[tuple[int, int]]:
+        """The numbers from 1 to `highest`, which is `*`, that the set names: ranges in order that neither meet nor overlap."""
+        found: list[tuple[int, int]] = []
+        ends = [(first or highest, last or highest) for first, last in self.ranges] if highest else []
+        for low, high in sorted((min(one), max(one)) for one in ends):
+            high = min(high, highest)
+            if found and low <= found[-1][1] + 1:
+                found[-1] = (found[-1][0], max(found[-1][1], high))
+            elif low <= high:
+                found.append((low, high))
+        return found
+
     def positions(self, count: int) -> list[int]:
         """0-based positions for sequence numbers. Raises SyntaxProblem for a number that no message has (RFC 9051 9)."""
         found: set[int] = set()
@@ -63,6 +75,14 @@ class SequenceSet:
             low, high = sorted((first or count, last or count))
             found.update(range(max(1, low), min(high, count) + 1))
         return found
+
+    def each(self, highest: int) -> Iterator[int]:
+        """The numbers in their own order, as long as they are not above `highest`."""
+        for first, last in self.ranges:
+            for number in range(first, last + 1):
+                if number > highest:
+                    return
+                yield number
 
     def contains(self, number: int, highest: int) -> bool:
         """Whether a number is in the set, `*` being `highest`."""
@@ -93,20 +113,52 @@ def parse(data: bytes) -> SequenceSet:
     return SequenceSet(tuple(ranges))
 
 
-def compact(numbers: Iterable[int]) -> bytes:
-    """Ascending numbers as the shortest set."""
-    pieces: list[bytes] = []
+def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Numbers as ranges of neighbours, first and last."""
     start = previous = None
     for number in numbers:
         if previous is not None and number == previous + 1:
             previous = number
             continue
-        if start is not None:
-            pieces.append(_piece(start, previous))
+        if start is not None and previous is not None:
+            yield start, previous
         start = previous = number
-    if start is not None:
-        pieces.append(_piece(start, previous))
-    return b",".join(pieces)
+    if start is not None and previous is not None:
+        yield start, previous
+
+
+def gaps(existing: array[int], low: int, high: int) -> Iterator[tuple[int, int]]:
+    """The numbers from `low` to `high` that are not in `existing` (ascending), as ranges."""
+    place, end = bisect_left(existing, low), bisect_right(existing, high)
+    while place < end:
+        if existing[place] > low:
+            yield low, existing[place] - 1
+        # The run of neighbours that starts here: steps that double, then halve.
+        step = 1
+        while place + step < end and existing[place + step] - existing[place] == step:
+            step *= 2
+        first, last = step // 2, min(step, end - place)
+        while last - first > 1:
+            middle = (first + last) // 2
+            if existing[place + middle] - existing[place] == middle:
+                first = middle
+            else:
+                last = middle
+        place += first
+        low = existing[place] + 1
+        place += 1
+    if low <= high:
+        yield low, high
+
+
+def shown(ranges: Iterable[tuple[int, int]]) -> bytes:
+    """Ranges as a set."""
+    return b",".join([_piece(start, end) for start, end in ranges])
+
+
+def compact(numbers: Iterable[int]) -> bytes:
+    """Ascending numbers as the shortest set."""
+    return shown(runs(numbers))
 
 
 def compact_in_order(numbers: Iterable[int]) -> bytes:
