@@ -234,7 +234,11 @@ class Connection(asyncio.Protocol):
                 if event is None:
                     if self._inflate_some():
                         continue
-                    break
+                    if session.watch is None or not session.watch.has_news:
+                        break
+                    await session.watch.tell()
+                    await self.drain()
+                    continue
                 await self._handle(session, event)
                 if session.bad_commands > BAD_LIMIT:
                     self.bye("Too many bad commands")
@@ -252,6 +256,11 @@ class Connection(asyncio.Protocol):
             elif self._reading_paused:
                 self._reading_paused = False
                 self.transport.resume_reading()
+
+    def work_soon(self) -> None:
+        """There is something to tell; a command that is under way ends first."""
+        if self._task is None and not self.closing and not self._upgrading:
+            self._task = asyncio.get_running_loop().create_task(self._work())
 
     def _inflate_some(self) -> bool:
         """Inflate a bounded piece of what waits. False when there is nothing to read in it."""

@@ -47,17 +47,21 @@ class Selected:
         "_gone",
         "_held_back",
         "_held_from",
+        "_own",
         "_stop",
         "_told_keywords",
         "condstore",
         "deleted",
+        "fetches_new",
         "mailbox",
         "on_change",
         "qresync",
         "read_only",
         "recent_from",
         "saved",
+        "told_flags",
         "uids",
+        "unfetched",
     )  # fmt: skip
 
     def __init__(self, mailbox: Mailbox, read_only: bool, on_change: object) -> None:
@@ -68,6 +72,10 @@ class Selected:
         self._gone: set[int] | None = None
         self._changed: set[int] | None = None
         self.deleted = False
+        self.told_flags = True  # whether others' changes of flags are of interest (RFC 5465)
+        self.fetches_new = False  # whether new messages are told of by FETCH responses too (RFC 5465)
+        self.unfetched: list[int] = []  # those that still are to be
+        self._own: set[int] | None = None
         self.condstore = False
         self.qresync = False
         self._held_back = False  # whether the client was told of a HIGHESTMODSEQ below that
@@ -127,7 +135,7 @@ class Selected:
             case MessagesAdded(uids):
                 self._added = [*(self._added or ()), *uids]
             case FlagsChanged(uids, _, origin):
-                if origin is not self:
+                if origin is not self and self.told_flags:
                     self._changed = (self._changed or set()) | set(uids)
             case MessagesExpunged(uids, modseq):
                 gone = set(uids)
@@ -153,6 +161,15 @@ class Selected:
             self._flag_names = FlagNames(keywords)
         return self._flag_names
 
+    def did_itself(self, uids: tuple[int, ...]) -> None:
+        """Messages that came by this session: no FETCH response tells of them unasked."""
+        self._own = (self._own or set()) | set(uids)
+
+    @property
+    def has_other_news(self) -> bool:
+        """Beside expunges."""
+        return bool(self._changed or self._added or self.deleted) or self.mailbox.keywords != self._told_keywords
+
     @property
     def has_news(self) -> bool:
         return bool(self._gone or self._changed or self._added or self.deleted) or self.mailbox.keywords != self._told_keywords
@@ -166,6 +183,9 @@ class Selected:
         if not self._added:
             return []
         added, self._added = self._added, None
+        if self.fetches_new:
+            own, self._own = self._own or set(), None
+            self.unfetched += [uid for uid in added if uid not in own]
         self.uids = self.uids + array("I", added)
         self._share()
         lines = [b"* %d EXISTS\r\n" % len(self.uids)]

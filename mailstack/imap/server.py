@@ -78,18 +78,28 @@ class ImapServer:
             await asyncio.sleep(LOOK_SECONDS)
             now = asyncio.get_running_loop().time()
             mailboxes = {}
+            watches = []
             for connection in list(self.connections):
                 if connection.overdue(now):
                     log.info("imap.timed_out", peer=connection.peer, account=connection.account)
                     connection.bye("Autologout: idle for too long")
                 session = connection.session
-                if session is not None and session.idling is not None and session.selected is not None:
+                if session is None or (session.idling is None and session.watch is None):
+                    continue
+                if session.selected is not None:
                     mailboxes[session.selected.mailbox.id] = session.selected.mailbox
+                if session.watch is not None:
+                    watches.append(session.watch)
             for mailbox in mailboxes.values():
                 try:
                     await mailbox.check()
                 except Exception:
                     log.exception("imap.look_failed", mailbox=mailbox.name)
+            for watch in watches:
+                try:
+                    await watch.look()
+                except Exception:
+                    log.exception("imap.look_failed", mailbox="all that are watched")
 
     def stop_listening(self) -> None:
         for server in self._servers:

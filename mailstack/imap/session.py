@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from mailstack.imap.answers import Refused, answer_to, bad, no
 from mailstack.imap.selected import Selected
+from mailstack.imap.watching import Watch
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.limits import Limits
 from mailstack.store.content import Content
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.account import Account
+from mailstack.store.mailbox.foldername import normalise
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import AccountRecord, Directory
@@ -78,7 +80,7 @@ class Session:
     """The commands of one connection, one after another."""
 
     __slots__ = ("account", "bad_commands", "compressing", "connection", "contents", "enabled", "id",
-                 "idling", "record", "selected", "services", "state", "utf8")  # fmt: skip
+                 "idling", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
 
     def __init__(self, services: ImapServices, connection: Connection) -> None:
         self.services = services
@@ -94,6 +96,7 @@ class Session:
         self.idling: bytes | None = None
         self.compressing = False
         self.bad_commands = 0
+        self.watch: Watch | None = None  # after NOTIFY
 
     @property
     def rev1(self) -> bool:
@@ -133,7 +136,7 @@ class Session:
         try:
             if not self.state & handler.states:
                 raise bad(f"{name} is not possible now")
-            if self.selected is not None:
+            if self.selected is not None and self.hears_selected:
                 # Told of new messages first, so that the command can name them.
                 for line in self.selected.keyword_news() + self.selected.new_messages(rev1=self.rev1):
                     self.write(line)
@@ -166,6 +169,16 @@ class Session:
         finally:
             self.forget_contents()
 
+    @property
+    def hears_selected(self) -> bool:
+        """RFC 5465 3.1: without SELECTED in a NOTIFY the selected mailbox stays as it was seen."""
+        return self.watch is None or self.watch.of_selected is not None
+
+    def did_itself(self, mailbox: str, uids: tuple[int, ...]) -> None:
+        """RFC 5465 5.2: of a message that came by this connection, no FETCH response tells."""
+        if self.selected is not None and self.selected.fetches_new and self.selected.mailbox.name == normalise(mailbox):
+            self.selected.did_itself(uids)
+
     def flush_updates(self, may_expunge: bool, command: object = None) -> None:
         """Tell what happened to the selected mailbox."""
         if self.selected is not None and self.selected.has_news:
@@ -173,13 +186,17 @@ class Session:
                 self.write(b"* BYE The mailbox was deleted\r\n")
                 self.connection.close_soon()
                 return
-            uid = bool(getattr(command, "uid", False))
+            if not self.hears_selected:
+                return
+            uid = bool(getattr(command, "uid", False)) or self.watch is not None  # RFC 5465 5.1
             for line in self.selected.updates(may_expunge=may_expunge, uid=uid, rev1=self.rev1):
                 self.write(line)
 
     def on_change(self) -> None:
         """The selected mailbox changed: a client that waits in IDLE hears of it at once."""
-        if self.idling is not None:
+        if self.watch is not None:
+            self.connection.work_soon()
+        elif self.idling is not None:
             self.flush_updates(may_expunge=True)
             self.connection.flush()
 
@@ -222,6 +239,9 @@ class Session:
         """The connection is gone."""
         self.deselect()
         self.forget_contents()
+        if self.watch is not None:
+            self.watch.close()
+            self.watch = None
         if self.account is not None and self.state is not State.LOGOUT:
             self.account.let_go()
         self.state = State.LOGOUT

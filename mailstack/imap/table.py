@@ -1,6 +1,20 @@
 """Every command with its states and what it adds to CAPABILITY."""
 
-from mailstack.imap.commands import any, append, copy, expunge, fetch, idle, listing, login, mailbox, quota, search, store
+from mailstack.imap.commands import (
+    any,
+    append,
+    copy,
+    expunge,
+    fetch,
+    idle,
+    listing,
+    login,
+    mailbox,
+    notify,
+    quota,
+    search,
+    store,
+)
 from mailstack.imap.session import ANY, LOGGED_IN, Handler, State
 from mailstack.wire.imap import commands as c
 
@@ -30,6 +44,7 @@ HANDLERS: dict[type, Handler] = {
     c.Status: Handler(mailbox.status, LOGGED_IN, capabilities=("STATUS=SIZE",)),
     c.Append: Handler(append.append, LOGGED_IN, capabilities=("LITERAL+", "MULTIAPPEND")),
     c.Idle: Handler(idle.idle, LOGGED_IN, capabilities=("IDLE",), before_login=("IDLE",)),
+    c.Notify: Handler(notify.notify, LOGGED_IN, capabilities=("NOTIFY",)),
     c.Check: Handler(any.check, SELECTED),
     c.Close: Handler(mailbox.close, SELECTED),
     c.Unselect: Handler(mailbox.unselect, SELECTED, capabilities=("UNSELECT",)),

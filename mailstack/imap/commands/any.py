@@ -20,6 +20,8 @@ async def capability(session: Session, _: c.Capability) -> str:
 async def noop(session: Session, _: c.Noop) -> str:
     if session.selected is not None:
         await session.selected.mailbox.check()
+    if session.watch is not None:
+        await session.watch.look()
     return "NOOP done"
 
 

@@ -35,4 +35,5 @@ async def append(session: Session, command: c.Append) -> str:
         raise
     finally:
         session.forget_contents()
+    session.did_itself(command.mailbox, done.uids)
     return f"[APPENDUID {done.uid_validity} {compact(done.uids).decode()}] Appended"

@@ -19,6 +19,7 @@ async def copy(session: Session, command: c.Copy) -> str:
         copied = await session.box.mailbox.copy(uids, command.mailbox)
     except NoSuchMailbox:
         raise no("There is no such mailbox", "TRYCREATE") from None
+    session.did_itself(command.mailbox, copied.uids)
     return f"{_copyuid(copied)} Copied" if copied.uids else "Nothing to copy"
 
 
@@ -32,6 +33,7 @@ async def move(session: Session, command: c.Move) -> str:
         raise no("There is no such mailbox", "TRYCREATE") from None
     if not copied.uids:
         return "Nothing to move"
+    session.did_itself(command.mailbox, copied.uids)
     # RFC 9051 6.4.8: COPYUID goes before the EXPUNGE responses.
     session.write(f"* OK {_copyuid(copied)} Moved\r\n".encode())
     if session.box.condstore:

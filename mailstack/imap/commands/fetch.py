@@ -57,14 +57,19 @@ async def fetch(session: Session, command: c.Fetch) -> str:
         if marks and unseen:
             stored = await mailbox.store(unseen, How.ADD, Flags.SEEN, origin=selected)
             selected.note_changed(stored.changed)
+    await tell(session, selected, uids, items)
+    return "FETCH done"
+
+
+async def tell(session: Session, selected: Selected, uids: Sequence[int], items: Sequence[Item]) -> None:
+    """FETCH responses, also for what nobody asked for just now (RFC 5465 5.2)."""
     simple = [item for item in items if isinstance(item, Attribute)]
     heavy: list[Item] = [item for item in items if not isinstance(item, Attribute)]
-    if not heavy:
-        for first in range(0, len(uids), CHUNK):
-            await _attributes(session, selected, uids[first : first + CHUNK], simple)
-        return "FETCH done"
-    await _with_sections(session, selected, uids, simple, heavy)
-    return "FETCH done"
+    if heavy:
+        await _with_sections(session, selected, uids, simple, heavy)
+        return
+    for first in range(0, len(uids), CHUNK):
+        await _attributes(session, selected, uids[first : first + CHUNK], simple)
 
 
 def _is_body(item: Item) -> bool:

@@ -113,6 +113,20 @@ def _attributes(info: MailboxInfo, command: c.ListMailboxes) -> str:
     return " ".join(found)
 
 
+def list_line(session: Session, known: dict[str, MailboxInfo], name: str, old_name: str | None = None) -> bytes:
+    """LIST of one name, whether it is there or not (RFC 5465 5.4, 5.5)."""
+    info = known.get(name)
+    subscribed = name in session.mail.subscriptions()
+    if info is None:
+        info = MailboxInfo(name, False, subscribed, None, False)
+    command = c.ListMailboxes("", (name,), returns=frozenset({"SUBSCRIBED"}), extended=True)
+    more = b""
+    if old_name is not None:
+        more = b' ("OLDNAME" (%b))' % shown_name(old_name, utf8=session.utf8)
+    shown = shown_name(name, utf8=session.utf8)
+    return b'* LIST (%b) "/" %b%b\r\n' % (_attributes(info, command).encode(), shown, more)
+
+
 async def lsub(session: Session, command: c.Lsub) -> str:
     """RFC 3501 6.3.9."""
     names = session.mail.subscriptions()

@@ -22,6 +22,8 @@ async def select(session: Session, command: c.Select) -> str:
     mailbox = await session.mail.open(command.mailbox)
     selected = session.selected = Selected(mailbox, command.read_only, session.on_change)
     session.state = State.SELECTED
+    if session.watch is not None:
+        selected.told_flags, selected.fetches_new = session.watch.tells_flags, bool(session.watch.items)
     if command.condstore:
         session.enabled |= {"CONDSTORE"}
     selected.condstore = "CONDSTORE" in session.enabled
@@ -80,7 +82,7 @@ async def create(session: Session, command: c.Create) -> str:
         use = uses.pop()
         if any(info.special_use is use for info in await session.mail.listing()):
             raise no("Another mailbox has that use", "USEATTR")
-    mailbox = await session.mail.create(name, use)
+    mailbox = await session.mail.create(name, use, session)
     return f"[MAILBOXID ({mailbox.id})] Created"
 
 
@@ -88,22 +90,22 @@ async def delete(session: Session, command: c.Delete) -> str:
     name = command.mailbox
     if session.selected is not None and session.selected.mailbox.name == name:
         session.deselect()
-    await session.mail.delete(name)
+    await session.mail.delete(name, session)
     return "Deleted"
 
 
 async def rename(session: Session, command: c.Rename) -> str:
-    await session.mail.rename(command.old, command.new.rstrip("/"))
+    await session.mail.rename(command.old, command.new.rstrip("/"), session)
     return "Renamed"
 
 
 async def subscribe(session: Session, command: c.Subscribe) -> str:
-    await session.mail.subscribe(command.mailbox)
+    await session.mail.subscribe(command.mailbox, session)
     return "Subscribed"
 
 
 async def unsubscribe(session: Session, command: c.Unsubscribe) -> str:
-    await session.mail.unsubscribe(command.mailbox)
+    await session.mail.unsubscribe(command.mailbox, session)
     return "Unsubscribed"
 
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -26,6 +26,7 @@ from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir
 from mailstack.store.mailbox.opening import Opening
 from mailstack.store.mailbox.others import Others
+from mailstack.store.mailbox.overview import Overview
 from mailstack.store.mailbox.promises import Promises
 from mailstack.store.mailbox.reading import Reader
 from mailstack.store.mailbox.snapshots import Snapshots
@@ -35,6 +36,7 @@ from mailstack.store.mailbox.tree import Tree
 from mailstack.store.mailbox.values import (
     AccountFolder,
     Appended,
+    Brief,
     MailboxInfo,
     MailboxStatus,
     NewMessage,
@@ -42,6 +44,7 @@ from mailstack.store.mailbox.values import (
     SpecialUse,
     Usage,
 )
+from mailstack.store.mailbox.watching import Watchers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +59,7 @@ class Account:
         self._with = surroundings
         self._holders = 0
         self._mailboxes: dict[str, Mailbox] = {}
+        self.watchers = Watchers()
         mailboxes = self._mailboxes
         maildir = self.maildir = Maildir(folder.path / "Maildir", surroundings.disk)
         promises = self._promises = Promises(surroundings, maildir)
@@ -64,8 +68,9 @@ class Account:
         committer = Committer(surroundings, maildir, journal, promises, snapshots)
         folders = Folders(folder.path, surroundings, maildir, journal, mailboxes, partial(Mailbox, self))
         self._folders = folders
-        self._tree = Tree(surroundings, maildir, folders, journal, promises, committer)
+        self._tree = Tree(surroundings, maildir, folders, journal, promises, committer, self.watchers)
         self._others = Others(surroundings, maildir, journal, promises, committer, self._tree.refresh)
+        self._overview = Overview(surroundings, maildir, journal, snapshots, self._others)
         space = self._space = Space(folder.quota, journal, snapshots, self._others, mailboxes)
         self._appender = Appender(surroundings, maildir, folders, journal, snapshots, committer, space)
         self.changer = Changer(surroundings, maildir, folders, journal, snapshots, committer, space)
@@ -152,39 +157,46 @@ class Account:
         """Subscribed names, whether they exist or not."""
         return frozenset(self._folders.subscribed)
 
+    def subscribed(self, name: str) -> bool:
+        return name in self._folders.subscribed
+
+    def names(self) -> list[str]:
+        """Of all mailboxes, as they come."""
+        return list(self._mailboxes)
+
     async def refresh(self) -> None:
         """Take over folders that other programs made, and let go of those they removed."""
         await self._tree.refresh()
 
-    async def create(self, name: str, special_use: SpecialUse | None = None) -> Mailbox:
+    async def create(self, name: str, special_use: SpecialUse | None = None, origin: object = None) -> Mailbox:
         """Make a mailbox; the names above it come into being as far as they are needed to show it."""
-        return await self._tree.create(name, special_use)
+        return await self._tree.create(name, special_use, origin)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, origin: object = None) -> None:
         """Remove a mailbox and its messages."""
-        await self._tree.delete(name)
+        await self._tree.delete(name, origin)
 
-    async def rename(self, old: str, new: str) -> None:
+    async def rename(self, old: str, new: str, origin: object = None) -> None:
         """Rename a mailbox with all below it; INBOX gives its messages away and stays (RFC 9051 6.3.6)."""
         old, new = normalise(old), normalise(new)
         if old == INBOX:
-            await self._give_away_inbox(new)
+            await self._give_away_inbox(new, origin)
         else:
-            await self._tree.rename(old, new)
+            await self._tree.rename(old, new, origin)
 
-    async def _give_away_inbox(self, new: str) -> None:
-        await self.create(new)
+    async def _give_away_inbox(self, new: str, origin: object) -> None:
+        await self.create(new, origin=origin)
         inbox = await self.open(INBOX)
         try:
             await inbox.move(list(inbox.uids), new)
         finally:
             inbox.release()
 
-    async def subscribe(self, name: str) -> None:
-        await self._tree.subscribe(lambda names: names | {normalise(name)})
+    async def subscribe(self, name: str, origin: object = None) -> None:
+        await self._tree.subscribe(lambda names: names | {normalise(name)}, origin)
 
-    async def unsubscribe(self, name: str) -> None:
-        await self._tree.subscribe(lambda names: names - {normalise(name)})
+    async def unsubscribe(self, name: str, origin: object = None) -> None:
+        await self._tree.subscribe(lambda names: names - {normalise(name)}, origin)
 
     async def open(self, name: str) -> Mailbox:
         """A mailbox to work with, seen afresh. Call its release() when done."""
@@ -208,6 +220,17 @@ class Account:
             return mailbox.status()
         finally:
             mailbox.release()
+
+    async def brief(self, names: Iterable[str]) -> dict[str, Brief]:
+        """What is known of mailboxes, without opening them where that can be."""
+        return await self._overview.brief(self._those(names))
+
+    async def look_around(self, names: Iterable[str]) -> None:
+        """See what other programs did to mailboxes that need not be open."""
+        await self._overview.look(self._those(names))
+
+    def _those(self, names: Iterable[str]) -> list[Mailbox]:
+        return [self._mailboxes[name] for name in names if name in self._mailboxes]
 
     async def usage(self) -> Usage:
         """Octets and messages of all mailboxes."""

@@ -17,7 +17,7 @@ from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.state import MailboxState, Tombstones
-from mailstack.store.mailbox.values import Change, Copied, How, MailboxStatus, SpecialUse, Stored
+from mailstack.store.mailbox.values import Brief, Change, Copied, How, MailboxStatus, SpecialUse, Stored
 
 if TYPE_CHECKING:
     from mailstack.store.mailbox.account import Account
@@ -50,6 +50,7 @@ class Mailbox:
         self.folder_times = NEVER_SEEN
         self.own_changes = False  # since the last scan
         self.scanned_at = 0.0
+        self._brief: Brief | None = None
         self._listeners: list[Callable[[Change], None]] = []
         self._prefix = os.fsencode(folder) + b"/" if folder else b""
 
@@ -163,6 +164,15 @@ class Mailbox:
             id=self.marks.id,
         )
 
+    def brief(self) -> Brief:
+        """Counted once a change, whoever asks."""
+        state = self.loaded
+        if self._brief is None or self._brief.highest_modseq != state.highest_modseq:
+            seen = int(Flags.SEEN)
+            unseen = sum(1 for flags in state.flags if not flags & seen)
+            self._brief = Brief(len(state.uids), state.uid_next, self.uid_validity, state.highest_modseq, unseen)
+        return self._brief
+
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Be told of each change once it is durable. Returns the way to stop."""
         self._listeners.append(listener)
@@ -172,6 +182,7 @@ class Mailbox:
         if change is not None:
             for listener in tuple(self._listeners):
                 listener(change)
+            self._account.watchers.messages_changed(self, change)
 
     def moved(self, name: str, folder: str) -> None:
         """The mailbox was renamed."""

@@ -68,6 +68,10 @@ class Maildir:
         path = self.folder_path(folder)
         return (os.stat(path / "cur").st_mtime_ns, os.stat(path / "new").st_mtime_ns)
 
+    def seen(self, folder: str) -> tuple[int, int] | None:
+        """The times up to which all is known."""
+        return self._seen.get(folder)
+
     def saw(self, folder: str, times: tuple[int, int]) -> None:
         """Whatever was done to a folder up to then is known."""
         with self._renaming:

@@ -17,7 +17,16 @@ from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming
 from mailstack.store.mailbox.promises import Promises
 from mailstack.store.mailbox.surroundings import Surroundings
-from mailstack.store.mailbox.values import MailboxGone, MailboxInfo, SpecialUse
+from mailstack.store.mailbox.values import (
+    MailboxGone,
+    MailboxInfo,
+    MailboxMade,
+    MailboxRemoved,
+    MailboxRenamed,
+    SpecialUse,
+    SubscriptionsChanged,
+)
+from mailstack.store.mailbox.watching import Watchers
 
 
 class Tree:
@@ -31,6 +40,7 @@ class Tree:
         journal: Journal,
         promises: Promises,
         committer: Committer,
+        watchers: Watchers,
     ) -> None:
         self._with = surroundings
         self._maildir = maildir
@@ -38,6 +48,7 @@ class Tree:
         self._journal = journal
         self._promises = promises
         self._committer = committer
+        self._watchers = watchers
 
     def listing(self) -> list[MailboxInfo]:
         """All mailboxes, and the names above them that are none (not selectable), by name."""
@@ -65,8 +76,12 @@ class Tree:
             before = dict(self._folders.mailboxes)
             await self._with.hop(self._folders.refresh)
             for name, mailbox in before.items():
-                if name not in self._folders.mailboxes:
+                if self._folders.mailboxes.get(name) is not mailbox:
                     self._forget(mailbox)
+                    self._watchers.tree_changed(MailboxRemoved(name))
+            for name, mailbox in self._folders.mailboxes.items():
+                if before.get(name) is not mailbox:
+                    self._watchers.tree_changed(MailboxMade(name))
 
     def _forget(self, mailbox: Mailbox) -> None:
         mailbox.deleted = True
@@ -74,7 +89,7 @@ class Tree:
         self._journal.pending.pop(mailbox.id, None)
         mailbox.publish(MailboxGone())
 
-    async def create(self, name: str, special_use: SpecialUse | None = None) -> Mailbox:
+    async def create(self, name: str, special_use: SpecialUse | None = None, origin: object = None) -> Mailbox:
         """Make a mailbox; the names above it come into being as far as they are needed to show it."""
         async with self._journal.turn:
             name = normalise(name)
@@ -82,14 +97,16 @@ class Tree:
                 raise MailboxExists(name)
             to_folder(name)
             await self._finish()
-            return await self._journal.durably(self._folders.make, name, special_use)
+            mailbox = await self._journal.durably(self._folders.make, name, special_use)
+            self._watchers.tree_changed(MailboxMade(name, origin))
+            return mailbox
 
     async def _finish(self) -> None:
         """In the turn, before a name is given to another folder: no promise may be kept there once more after a crash."""
         await self._promises.settled()
         await self._journal.durably(self._journal.index.finish, self._promises.closed_row)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, origin: object = None) -> None:
         """Remove a mailbox and its messages."""
         async with self._journal.turn:
             mailbox = self._folders.find(name)
@@ -99,12 +116,13 @@ class Tree:
             aside = await self._journal.durably(self._folders.put_aside, mailbox)
             del self._folders.mailboxes[mailbox.name]
             self._forget(mailbox)
+            self._watchers.tree_changed(MailboxRemoved(mailbox.name, origin))
             await self._with.hop(shutil.rmtree, aside, ignore_errors=True)
             # What the index still has of it is nobody's: the id never comes again.
             with contextlib.suppress(StoreProblem):
                 await self._journal.durably(self._journal.index.forget, mailbox.id)
 
-    async def rename(self, old: str, new: str) -> None:
+    async def rename(self, old: str, new: str, origin: object = None) -> None:
         """Rename a mailbox, which is not INBOX, with all below it. The names are normalised."""
         async with self._journal.turn:
             moving = self._moving(old, new)
@@ -123,6 +141,8 @@ class Tree:
                 mailbox = mailboxes.pop(name)
                 mailbox.moved(target, to_folder(target))
                 mailboxes[target] = mailbox
+            for name, target in moving.items():
+                self._watchers.tree_changed(MailboxRenamed(name, target, origin))
             with contextlib.suppress(StoreProblem):
                 await self._finish()
 
@@ -138,9 +158,12 @@ class Tree:
             raise MailboxExists(new)
         return moving
 
-    async def subscribe(self, change: Callable[[set[str]], set[str]]) -> None:
+    async def subscribe(self, change: Callable[[set[str]], set[str]], origin: object = None) -> None:
         """`change` makes the new names of the old."""
         async with self._journal.turn:
             names = change(self._folders.subscribed)
             await self._journal.durably(subscriptions.write, self._with.disk, self._maildir.root, names)
+            changed = tuple(sorted(names ^ self._folders.subscribed))
             self._folders.subscribed = names
+            if changed:
+                self._watchers.tree_changed(SubscriptionsChanged(changed, origin))

@@ -67,6 +67,17 @@ class MailboxStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """What is told of a mailbox that nobody opens for it. `unseen` is None where that would need an opening."""
+
+    messages: int
+    uid_next: int
+    uid_validity: int
+    highest_modseq: int
+    unseen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What an account holds: octets and messages."""
 
@@ -153,4 +164,30 @@ class MailboxGone:
     """Deleted by another session."""
 
 
+@dataclass(frozen=True, slots=True)
+class MailboxMade:
+    name: str
+    origin: object = None  # the session that did it
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRemoved:
+    name: str
+    origin: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRenamed:
+    old: str
+    new: str
+    origin: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionsChanged:
+    names: tuple[str, ...]
+    origin: object = None
+
+
+TreeChange = MailboxMade | MailboxRemoved | MailboxRenamed | SubscriptionsChanged
 Change = MessagesAdded | FlagsChanged | MessagesExpunged | MailboxGone

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mailstack.wire.imap.fetch import Item
+from mailstack.wire.imap.notify import EventGroup
 from mailstack.wire.imap.resync import Known
 from mailstack.wire.imap.search import Key, Return
 from mailstack.wire.imap.sequence import SequenceSet
@@ -141,6 +142,14 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """Without groups: NOTIFY NONE."""
+
+    groups: tuple[EventGroup, ...] = ()
+    status: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     pass
 
@@ -217,6 +226,6 @@ class SetQuota:
 
 Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
-    | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Idle | Check | Close
-    | Unselect | Expunge | Search | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
+    | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Idle | Notify | Check
+    | Close | Unselect | Expunge | Search | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
 )  # fmt: skip

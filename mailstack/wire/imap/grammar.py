@@ -12,6 +12,7 @@ from mailstack.wire.imap import commands as c
 from mailstack.wire.imap import sequence
 from mailstack.wire.imap.fetch_grammar import fetch_items
 from mailstack.wire.imap.framing import CommandLine
+from mailstack.wire.imap.notify_grammar import COMMANDS as NOTIFY_COMMANDS
 from mailstack.wire.imap.resync_grammar import fetch_modifiers, select_parameters
 from mailstack.wire.imap.scanner import CommandProblem, Scanner
 from mailstack.wire.imap.search_grammar import search
@@ -398,6 +399,7 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "STATUS": _status,
         "APPEND": _append,
         "IDLE": _nothing(c.Idle()),
+        **NOTIFY_COMMANDS,
         "CHECK": _nothing(c.Check()),
         "CLOSE": _nothing(c.Close()),
         "UNSELECT": _nothing(c.Unselect()),
