@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.message import mime
+from mailstack.message.conversation import thread_id
 from mailstack.message.preview import PREVIEW_LENGTH, preview
-from mailstack.message.thread import thread_id
 from tests.support.corpus import mails
 
 

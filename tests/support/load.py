@@ -30,6 +30,7 @@ class Ledger:
     doubtful: dict[str, set[tuple[str, str]]] = field(default_factory=dict)  # ... and that may hold it once
     flags: dict[str, list[frozenset[str]]] = field(default_factory=dict)  # token -> what its flags may be
     groups: list[tuple[str, ...]] = field(default_factory=list)  # tokens of one MULTIAPPEND: all or none
+    pairs: list[tuple[str, str]] = field(default_factory=list)  # of a REPLACE: one of them, never both, never none
     trees: dict[int, list[Tree]] = field(default_factory=dict)
     passwords: dict[str, list[str]] = field(default_factory=dict)  # user -> passwords of which one is right
     relayed: set[str] = field(default_factory=set)
@@ -118,7 +119,7 @@ class Load:
         self.stop = threading.Event()
         self.numbers = itertools.count(1)
         jobs = [self.deliver, self.deliver_to_many, self.append, self.append_many, self.move_and_expunge]
-        jobs += [self.copy_and_store, self.folders]
+        jobs += [self.copy_and_store, self.folders, self.replace]
         if relay:
             jobs.append(self.submit)
         if users:
@@ -251,6 +252,38 @@ class Load:
                     answer, _ = connection.expunge()
                     if answer == "OK":
                         self.ledger.done(token)
+                yield
+
+    def replace(self) -> Iterator[None]:
+        """RFC 8508, which imaplib does not know: a draft that is saved again and again."""
+        with self.imap("erin") as connection:
+            select(connection, "Drafts", "erin", self.ledger)
+            while True:
+                token = self.token("p")
+                uid = self.append_one(connection, "erin", "Drafts", token)
+                for _ in range(3):
+                    new = self.token("p")
+                    self.ledger.leave(token, ("erin", "Drafts"))
+                    self.ledger.try_(new, ("erin", "Drafts"))
+                    with self.ledger.lock:
+                        self.ledger.pairs.append((token, new))
+                    tag = f"x{next(self.numbers)}".encode()
+                    data = mail(new, 300)
+                    connection.send(tag + b" UID REPLACE %d Drafts (\\Draft) {%d+}\r\n%b\r\n" % (uid, len(data), data))
+                    lines = [connection.readline()]
+                    while not lines[-1].startswith(tag):
+                        if not lines[-1]:
+                            raise EOFError
+                        lines.append(connection.readline())
+                    if b" OK " not in lines[-1]:
+                        raise imaplib.IMAP4.error("refused")
+                    uid_validity, (uid,) = appended([line for line in lines if b"APPENDUID" in line])
+                    self.ledger.saw_uid("erin", "Drafts", uid_validity, uid, new)
+                    with self.ledger.lock:
+                        self.ledger.pairs.pop()
+                    self.ledger.done(token)
+                    self.ledger.done(new, ("erin", "Drafts"))
+                    token = new
                 yield
 
     def copy_and_store(self) -> Iterator[None]:
@@ -390,6 +423,8 @@ def verify(server: Server, ledger: Ledger, *, promises_kept: bool = True) -> Non
     if promises_kept:
         for group in ledger.groups:
             assert sum(1 for token in group if found.get(token)) in (0, len(group)), f"half of a MULTIAPPEND: {group}"
+        for pair in ledger.pairs:
+            assert sum(1 for token in pair if found.get(token)) == 1, f"a REPLACE left {[found.get(token) for token in pair]}"
         for token, allowed in ledger.flags.items():
             assert token not in flags or flags[token] in allowed, f"{token} has {flags[token]}, not one of {allowed}"
         for number, allowed_trees in ledger.trees.items():

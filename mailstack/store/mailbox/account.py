@@ -29,6 +29,7 @@ from mailstack.store.mailbox.others import Others
 from mailstack.store.mailbox.overview import Overview
 from mailstack.store.mailbox.promises import Promises
 from mailstack.store.mailbox.reading import Reader
+from mailstack.store.mailbox.replacing import Replacer
 from mailstack.store.mailbox.snapshots import Snapshots
 from mailstack.store.mailbox.space import Space
 from mailstack.store.mailbox.surroundings import Surroundings
@@ -74,6 +75,7 @@ class Account:
         space = self._space = Space(folder.quota, journal, snapshots, self._others, mailboxes)
         self._appender = Appender(surroundings, maildir, folders, journal, snapshots, committer, space)
         self.changer = Changer(surroundings, maildir, folders, journal, snapshots, committer, space)
+        self.replacer = Replacer(surroundings, maildir, folders, journal, snapshots, committer, space, self._appender)
         self.reader = Reader(surroundings, promises)
         self.answers = AccountAnswers(surroundings.answers, str(folder.path))
         self.keeper = AnswerKeeper(surroundings, journal, self.answers)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import msgspec
 
 from mailstack.message import mime, structure
+from mailstack.message.conversation import thread_id
 from mailstack.message.preview import has_text, preview
-from mailstack.message.thread import thread_id
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox.maildir import Maildir
 from mailstack.wire.imap.responses import string

@@ -17,7 +17,17 @@ from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.state import MailboxState, Tombstones
-from mailstack.store.mailbox.values import Brief, Change, Copied, How, MailboxStatus, SpecialUse, Stored
+from mailstack.store.mailbox.values import (
+    Appended,
+    Brief,
+    Change,
+    Copied,
+    How,
+    MailboxStatus,
+    NewMessage,
+    SpecialUse,
+    Stored,
+)
 
 if TYPE_CHECKING:
     from mailstack.store.mailbox.account import Account
@@ -219,6 +229,10 @@ class Mailbox:
     async def move(self, uids: Sequence[int], destination: str) -> Copied:
         """All or none."""
         return await self._account.changer.copy(self, uids, destination, move=True)
+
+    async def replace(self, uid: int, destination: str, message: NewMessage) -> Appended:
+        """A new message in the stead of an old one: both or neither is seen, now and after a crash. Durable when it returns."""
+        return await self._account.replacer.replace(self, uid, destination, message)
 
     async def check(self) -> None:
         """See what other programs did to the folder."""

@@ -137,6 +137,16 @@ class Append:
 
 
 @dataclass(frozen=True, slots=True)
+class Replace:
+    """One message in another's stead. Its bytes were streamed."""
+
+    uid: bool
+    set: SequenceSet
+    mailbox: str
+    message: AppendMessage
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     pass
 
@@ -226,6 +236,6 @@ class SetQuota:
 
 Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
-    | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Idle | Notify | Check
+    | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Replace | Idle | Notify | Check
     | Close | Unselect | Expunge | Search | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
 )  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 _LITERAL = re.compile(rb"(~?)\{([0-9]{1,20})(\+?)\}$")
 _LITERAL_LENGTH = 25  # of the longest announcement, with its CR
-_APPEND = re.compile(rb"[^ ]+ +APPEND +(.*)", re.IGNORECASE | re.DOTALL)
+_APPEND = re.compile(rb"[^ ]+ +(?:APPEND|(?:UID +)?REPLACE +[^ ]+) +(.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +229,6 @@ class Framer:
 
 
 def is_message(need: NeedLiteral) -> bool:
-    """Whether the announced literal is a message of APPEND, not the mailbox's name before it."""
+    """Whether the announced literal is a message of APPEND or REPLACE, not the mailbox's name before it."""
     found = _APPEND.match(need.prefix)
     return found is not None and (need.index > 0 or bool(found[1].strip()))

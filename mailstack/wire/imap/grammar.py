@@ -1,7 +1,5 @@
 """From a command's text to its value (RFC 9051 9)."""
 
-import calendar
-import datetime
 import re
 from collections.abc import Callable
 from types import MappingProxyType
@@ -10,6 +8,7 @@ from typing import Final
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap import sequence
+from mailstack.wire.imap.append_grammar import APPEND_COMMANDS, flag_list
 from mailstack.wire.imap.fetch_grammar import fetch_items
 from mailstack.wire.imap.framing import CommandLine
 from mailstack.wire.imap.notify_grammar import COMMANDS as NOTIFY_COMMANDS
@@ -18,11 +17,6 @@ from mailstack.wire.imap.scanner import CommandProblem, Scanner
 from mailstack.wire.imap.search_grammar import search
 
 _TAG = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')
-_FLAG = re.compile(rb'\\?[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
-_DATE_TIME = re.compile(
-    rb'" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
-)
-_MONTHS: Final = MappingProxyType({name.upper(): number for number, name in enumerate(calendar.month_abbr) if name})
 NESTING_LIMIT = 32
 
 
@@ -47,40 +41,6 @@ def parse(line: CommandLine, *, utf8: bool = False) -> tuple[bytes, c.Command]:
         raise
     except SyntaxProblem as problem:
         raise CommandProblem(problem.reason, tag) from None
-
-
-def date_time(scanner: Scanner) -> float:
-    found = scanner.take(_DATE_TIME, "date-time")
-    month = _MONTHS.get(found[2].decode("ascii").upper())
-    if month is None:
-        raise SyntaxProblem("no such month")
-    minutes = int(found[8]) * 60 + int(found[9])
-    zone = datetime.timezone(datetime.timedelta(minutes=-minutes if found[7] == b"-" else minutes)) if minutes < 1440 else None
-    if zone is None:
-        raise SyntaxProblem("no such time zone")
-    try:
-        moment = datetime.datetime(
-            int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), min(59, int(found[6])), tzinfo=zone
-        )
-        return moment.timestamp()
-    except (ValueError, OverflowError):
-        raise SyntaxProblem("no such date") from None
-
-
-def flag_list(scanner: Scanner) -> tuple[str, ...]:
-    """`(\\Seen keyword)`, or bare flags as STORE allows them."""
-    flags: list[str] = []
-    if scanner.skip(b"("):
-        while not scanner.skip(b")"):
-            scanner.skip(b" ")
-            if scanner.skip(b")"):
-                break
-            flags.append(scanner.take(_FLAG, "flag")[0].decode("ascii"))
-        return tuple(flags)
-    flags.append(scanner.take(_FLAG, "flag")[0].decode("ascii"))
-    while scanner.skip(b" "):
-        flags.append(scanner.take(_FLAG, "flag")[0].decode("ascii"))
-    return tuple(flags)
 
 
 def words(scanner: Scanner) -> tuple[str, ...]:
@@ -270,31 +230,6 @@ def _status(scanner: Scanner) -> c.Command:
     return c.Status(mailbox, _status_items(scanner))
 
 
-def _append(scanner: Scanner) -> c.Command:
-    scanner.space()
-    mailbox = scanner.mailbox()
-    messages: list[c.AppendMessage] = []
-    while scanner.skip(b" "):
-        flags: tuple[str, ...] = ()
-        date = None
-        if scanner.peek() == b"(":
-            flags = flag_list(scanner)
-            scanner.space()
-        if scanner.peek() == b'"':
-            date = date_time(scanner)
-            scanner.space()
-        utf8 = scanner.skip(b"UTF8 (")  # RFC 6855 4
-        literal = scanner.literal()
-        if literal is None:
-            raise SyntaxProblem("literal expected")
-        if utf8:
-            scanner.expect(b")")
-        messages.append(c.AppendMessage(flags, date, literal.size, literal.binary))
-    if not messages:
-        raise SyntaxProblem("APPEND needs a message")
-    return c.Append(mailbox, tuple(messages))
-
-
 def _set(scanner: Scanner) -> sequence.SequenceSet:
     scanner.space()
     return sequence.parse(scanner.sequence_set())
@@ -397,7 +332,7 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "LSUB": _lsub,
         "NAMESPACE": _nothing(c.Namespace()),
         "STATUS": _status,
-        "APPEND": _append,
+        **APPEND_COMMANDS,
         "IDLE": _nothing(c.Idle()),
         **NOTIFY_COMMANDS,
         "CHECK": _nothing(c.Check()),

@@ -170,6 +170,18 @@ async def move(account: Account) -> None:
     await inbox.move(inbox.uids, "Archive")
 
 
+async def replace(account: Account) -> None:
+    inbox = await account.open("INBOX")
+    await inbox.replace(
+        inbox.uids[1], "INBOX", NewMessage(Content.of(b"Subject: better\r\n\r\n"), keywords=frozenset({"five"}))
+    )
+
+
+async def replace_elsewhere(account: Account) -> None:
+    inbox = await account.open("INBOX")
+    await inbox.replace(inbox.uids[-1], "Archive", NewMessage(Content.of(b"Subject: better\r\n\r\n"), flags=Flags.SEEN))
+
+
 async def expunge(account: Account) -> None:
     inbox = await account.open("INBOX")
     await inbox.expunge(inbox.uids[1:], force=True)
@@ -224,7 +236,7 @@ TOLD_BY_FILES = {deliver, deliver_from_the_queue, append_one, cross_a_mark}
 IN_STEPS = {rename_inbox, cross_a_mark, many_in_a_row}
 OPERATIONS = (
     deliver, deliver_from_the_queue, append_one, multiappend, store, store_less, copy, copy_to_itself, move,
-    expunge, create, delete,
+    replace, replace_elsewhere, expunge, create, delete,
     rename_tree, rename_inbox, subscribe, cross_a_mark, snapshot, many_in_a_row,
 )  # fmt: skip
 

@@ -38,6 +38,16 @@ async def expunge(account: Account) -> None:
     await mailbox.expunge(mailbox.uids, force=True)
 
 
+async def replace(account: Account) -> None:
+    mailbox = await account.open("INBOX")
+    await mailbox.replace(mailbox.uids[1], "Archive", NewMessage(Content.of(b"Subject: r\r\n\r\n")))
+
+
+async def replace_here(account: Account) -> None:
+    mailbox = await account.open("INBOX")
+    await mailbox.replace(mailbox.uids[1], "INBOX", NewMessage(Content.of(b"Subject: r\r\n\r\n"), flags=Flags.FLAGGED))
+
+
 async def multiappend(account: Account) -> None:
     prepared = [await account.prepare("Archive", NewMessage(Content.of(b"Subject: m\r\n\r\n"))) for _ in range(COUNT)]
     await account.commit(prepared)
@@ -53,6 +63,8 @@ OUTCOMES = {
     copy: ((COUNT, 0, 0), (COUNT, 0, COUNT)),
     move: ((COUNT, 0, 0), (0, 0, COUNT)),
     expunge: ((COUNT, 0, 0), (0, 0, 0)),
+    replace: ((COUNT, 0, 0), (COUNT - 1, 0, 1)),
+    replace_here: ((COUNT, 0, 0), (COUNT, 1, 0)),
     multiappend: ((COUNT, 0, 0), (COUNT, 0, COUNT)),
     append_one: ((COUNT, 0, 0), (COUNT, 0, 1)),
 }
