@@ -18,6 +18,7 @@ from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.framing import CommandLine, Framer, LiteralData, NeedLiteral, Violation, is_message
 from mailstack.wire.imap.grammar import parse
 from mailstack.wire.imap.scanner import CommandProblem
+from mailstack.wire.imap.search_grammar import BadCharset
 
 if TYPE_CHECKING:
     from mailstack.imap.server import ImapServer
@@ -357,9 +358,11 @@ class Connection(asyncio.Protocol):
         except CommandProblem as problem:
             session.bad_commands += 1
             session.forget_contents()
-            code = "BADCHARSET (UTF-8 US-ASCII)" if "charset" in problem.reason and "support" in problem.reason else None
-            kind = b"NO" if code else b"BAD"
-            session.tagged(problem.tag or b"*", kind, problem.reason, code)
+            if isinstance(problem.cause, BadCharset) and session.selected is not None:
+                session.selected.search_failed(saves=problem.cause.saves)
+                session.tagged(problem.tag or b"*", b"NO", problem.reason, "BADCHARSET (UTF-8 US-ASCII)")
+                return
+            session.tagged(problem.tag or b"*", b"BAD", problem.reason)
             return
         if isinstance(command, c.StartTls):
             await self._start_tls(session, tag)

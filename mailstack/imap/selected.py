@@ -121,6 +121,11 @@ class Selected:
                 found = max(found, uid)
         return found
 
+    def search_failed(self, *, saves: bool) -> None:
+        """RFC 5182 2.1: a search that was to be saved and is answered NO leaves nothing in `$`."""
+        if saves:
+            self.saved = array("I")
+
     def recent(self, uid: int) -> bool:
         return uid >= self.recent_from
 

@@ -13,7 +13,9 @@ from mailstack.imap.commands import (
     notify,
     quota,
     search,
+    sort,
     store,
+    thread,
 )
 from mailstack.imap.session import ANY, LOGGED_IN, Handler, State
 from mailstack.wire.imap import commands as c
@@ -51,6 +53,13 @@ HANDLERS: dict[type, Handler] = {
     c.Unselect: Handler(mailbox.unselect, SELECTED, capabilities=("UNSELECT",)),
     c.Expunge: Handler(expunge.expunge, SELECTED, capabilities=("UIDPLUS",)),
     c.Search: Handler(search.search, SELECTED, may_expunge=False, capabilities=("ESEARCH", "SEARCHRES")),
+    c.Sort: Handler(sort.sort, SELECTED, may_expunge=False, capabilities=("SORT", "SORT=DISPLAY", "ESORT")),
+    c.Thread: Handler(
+        thread.thread,
+        SELECTED,
+        may_expunge=False,
+        capabilities=("THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS"),
+    ),
     c.Fetch: Handler(fetch.fetch, SELECTED, may_expunge=False, capabilities=("BINARY", "OBJECTID", "SAVEDATE", "PREVIEW")),
     c.Store: Handler(store.store, SELECTED, may_expunge=False),
     c.Copy: Handler(copy.copy, SELECTED),

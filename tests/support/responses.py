@@ -12,6 +12,8 @@ _QUOTED = re.compile(rb'"((?:[^"\\\x00\r\n\x80-\xff]|\\["\\])*)"')
 _QUOTED_UTF8 = re.compile(rb'"((?:[^"\\\x00\r\n]|\\["\\])*)"')
 _LITERAL = re.compile(rb"(~?)\{([0-9]+)\}\r\n")
 _SET = re.compile(rb"[1-9][0-9]*(?::[1-9][0-9]*)?(?:,[1-9][0-9]*(?::[1-9][0-9]*)?)*")
+_PARTIAL = re.compile(rb"\(-?[1-9][0-9]*:-?[1-9][0-9]* (NIL|[0-9:,]+)\)")
+_THREADS = re.compile(rb"[(][0-9 ()]+[)]")
 _DATE_TIME = re.compile(rb'"[ 0-9][0-9]-[A-Z][a-z]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}"')
 _TEXT = re.compile(rb"[^\x00\r\n\x80-\xff]+")
 _CODE = re.compile(rb"\[([A-Z0-9-]+)(?: ([^\]\r\n]+))?\] ")
@@ -373,7 +375,7 @@ def _response(reader: Reader) -> Response:
                 reader.expect(b" ")
                 response.items[name] = reader.object_id() if name == "MAILBOXID" else reader.number()
             return response
-        case "SEARCH":
+        case "SEARCH" | "SORT":
             numbers: list[Value] = []
             while reader.skip(b" "):
                 if reader.skip(b"(MODSEQ "):
@@ -388,6 +390,10 @@ def _response(reader: Reader) -> Response:
             earlier = reader.skip(b" (EARLIER)")
             reader.expect(b" ")
             return Response(kind, code="EARLIER" if earlier else None, data=reader.take(_SET, "set")[0].decode())
+        case "THREAD":
+            if reader.skip(b" "):
+                reader.take(_THREADS, "threads")
+            return Response(kind, text=reader.data[len("* THREAD ") : reader.at].decode())
         case "QUOTAROOT":
             reader.expect(b" ")
             names: list[Value] = [reader.astring()]
@@ -438,5 +444,8 @@ def _esearch(reader: Reader) -> Response:
     while reader.skip(b" "):
         name = reader.take(_ATOM, "ESEARCH item")[0].decode()
         reader.expect(b" ")
-        response.items[name] = reader.take(_SET, "set")[0].decode() if name == "ALL" else reader.number()
+        if name == "PARTIAL":
+            response.items[name] = reader.take(_PARTIAL, "range and set")[1].decode()
+        else:
+            response.items[name] = reader.take(_SET, "set")[0].decode() if name == "ALL" else reader.number()
     return response

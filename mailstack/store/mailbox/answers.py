@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mailstack.message import mime, structure
+from mailstack.message import mime, sortkeys, structure
 from mailstack.message.conversation import thread_id
 from mailstack.message.preview import has_text, preview
 from mailstack.store.errors import MessageGone
@@ -16,7 +16,7 @@ from mailstack.wire.imap.responses import string
 
 PACK = 256
 ENVELOPE, STRUCTURE, BODY, PARTS = "envelope", "structure", "body", "parts"
-PREVIEW, THREAD = "preview", "thread"
+PREVIEW, SORT, THREAD = "preview", "sort", "thread"
 PREVIEW_FROM = 1 << 18  # octets of a message that are enough for most previews
 
 _encoder = msgspec.msgpack.Encoder()
@@ -43,6 +43,9 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
         try:
             if kind == ENVELOPE:
                 found[kind][uid] = structure.envelope(maildir.header(path, convert=convert))
+                continue
+            if kind == SORT:
+                found[kind][uid] = sortkeys.dump(sortkeys.keys(maildir.header(path, convert=convert)))
                 continue
             if kind == THREAD:
                 found[kind][uid] = thread_id(maildir.header(path, convert=convert)) or b""

@@ -16,6 +16,7 @@ from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.marks import Marks
+from mailstack.store.mailbox.orders import Orders
 from mailstack.store.mailbox.state import MailboxState, Tombstones
 from mailstack.store.mailbox.values import (
     Appended,
@@ -61,6 +62,7 @@ class Mailbox:
         self.own_changes = False  # since the last scan
         self.scanned_at = 0.0
         self._brief: Brief | None = None
+        self._orders: Orders | None = None
         self._listeners: list[Callable[[Change], None]] = []
         self._prefix = os.fsencode(folder) + b"/" if folder else b""
 
@@ -95,6 +97,13 @@ class Mailbox:
     def keywords(self) -> tuple[str | None, ...]:
         """By number of their letter; None where a letter is free."""
         return tuple(self.loaded.keywords)
+
+    @property
+    def orders(self) -> Orders:
+        """What SORT and THREAD keep; made when one of them is first asked for."""
+        if self._orders is None:
+            self._orders = Orders()
+        return self._orders
 
     @property
     def keywords_full(self) -> bool:
@@ -382,6 +391,10 @@ class Mailbox:
         found = await self._answers(answers.THREAD, uids)
         places = {uid: place for uid, id in found.items() if not id and (place := self.position(uid)) is not None}
         return {uid: b"T" + self.object_id(places[uid]) if uid in places else id for uid, id in found.items()}
+
+    async def sort_keys(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """What SORT and THREAD go by, by UID, as `message.sortkeys.load` reads it."""
+        return await self._answers(answers.SORT, uids)
 
     async def parts(self, uids: Sequence[int]) -> dict[int, mime.Part]:
         """The kept trees of octet offsets."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from mailstack.wire.imap.fetch import Item
 from mailstack.wire.imap.notify import EventGroup
 from mailstack.wire.imap.resync import Known
-from mailstack.wire.imap.search import Key, Return
+from mailstack.wire.imap.search import Key, Returns
 from mailstack.wire.imap.sequence import SequenceSet
+from mailstack.wire.imap.sort import Algorithm, Criterion
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,22 @@ class Expunge:
 class Search:
     uid: bool
     key: Key
-    returns: Return | None = None
+    returns: Returns | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    uid: bool
+    criteria: tuple[Criterion, ...]
+    key: Key
+    returns: Returns | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    uid: bool
+    algorithm: Algorithm
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,5 +253,5 @@ class SetQuota:
 Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
     | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Replace | Idle | Notify | Check
-    | Close | Unselect | Expunge | Search | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
+    | Close | Unselect | Expunge | Search | Sort | Thread | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
 )  # fmt: skip

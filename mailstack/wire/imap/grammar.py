@@ -15,9 +15,9 @@ from mailstack.wire.imap.notify_grammar import COMMANDS as NOTIFY_COMMANDS
 from mailstack.wire.imap.resync_grammar import fetch_modifiers, select_parameters
 from mailstack.wire.imap.scanner import CommandProblem, Scanner
 from mailstack.wire.imap.search_grammar import search
+from mailstack.wire.imap.sort_grammar import SORT_COMMANDS
 
 _TAG = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')
-NESTING_LIMIT = 32
 
 
 def parse(line: CommandLine, *, utf8: bool = False) -> tuple[bytes, c.Command]:
@@ -40,7 +40,7 @@ def parse(line: CommandLine, *, utf8: bool = False) -> tuple[bytes, c.Command]:
     except CommandProblem:
         raise
     except SyntaxProblem as problem:
-        raise CommandProblem(problem.reason, tag) from None
+        raise CommandProblem(problem.reason, tag, problem) from None
 
 
 def words(scanner: Scanner) -> tuple[str, ...]:
@@ -279,7 +279,7 @@ def _copy(uid: bool, make: Callable[[bool, sequence.SequenceSet, str], c.Command
 
 def _search(uid: bool) -> Callable[[Scanner], c.Command]:
     def read(scanner: Scanner) -> c.Command:
-        returns, key = search(scanner, NESTING_LIMIT)
+        returns, key = search(scanner)
         return c.Search(uid, key, returns)
 
     return read
@@ -342,6 +342,7 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "UID EXPUNGE": lambda scanner: c.Expunge(_set(scanner)),
         "SEARCH": _search(uid=False),
         "UID SEARCH": _search(uid=True),
+        **SORT_COMMANDS,
         "FETCH": _fetch(uid=False),
         "UID FETCH": _fetch(uid=True),
         "STORE": _store(uid=False),

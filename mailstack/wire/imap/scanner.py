@@ -19,9 +19,10 @@ _SET = re.compile(rb"[0-9:,*]+|\$")
 class CommandProblem(SyntaxProblem):
     """A command that can't be understood; the answer is BAD with its tag, or untagged BAD when there is none."""
 
-    def __init__(self, reason: str, tag: bytes | None = None) -> None:
+    def __init__(self, reason: str, tag: bytes | None = None, cause: SyntaxProblem | None = None) -> None:
         super().__init__(reason)
         self.tag = tag
+        self.cause = cause
 
 
 class Scanner:

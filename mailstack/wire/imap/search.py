@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailstack.message.flag import Flags
@@ -102,13 +103,37 @@ Key = And | Or | Not | HasFlag | HasKeyword | Recent | Header | Body | Text | Da
 
 
 class Return(enum.Flag):
-    """RETURN options (RFC 9051 6.4.4, RFC 4731)."""
+    """RETURN options (RFC 9051 6.4.4, RFC 4731, RFC 9394)."""
 
     MIN = enum.auto()
     MAX = enum.auto()
     ALL = enum.auto()
     COUNT = enum.auto()
     SAVE = enum.auto()
+    PARTIAL = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Which of the results, counted from 1, or from the last as -1 (RFC 9394 3.1)."""
+
+    first: int
+    last: int
+
+    def of(self, found: Sequence[int]) -> Sequence[int]:
+        """Those that are there."""
+        low, high = sorted((abs(self.first), abs(self.last)))
+        if self.first < 0:
+            return found[max(0, len(found) - high) : max(0, len(found) - low + 1)]
+        return found[low - 1 : high]
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """What a search answers with."""
+
+    options: Return
+    partial: Partial | None = None
 
 
 def needs_modseq(key: Key) -> bool:

@@ -25,8 +25,10 @@ from mailstack.wire.imap.search import (
     Not,
     Numbers,
     Or,
+    Partial,
     Recent,
     Return,
+    Returns,
     Smaller,
     Text,
     Uids,
@@ -64,23 +66,29 @@ _DATES: Final = MappingProxyType(
         "SENTSINCE": (DateKind.SENT, Comparison.SINCE),
     }
 )
+_PARTIAL = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})")
+_CHARSETS: Final = MappingProxyType({"UTF-8": "utf-8", "US-ASCII": "ascii"})
 KEY_LIMIT = 1000
+NESTING_LIMIT = 32
 
 
 class BadCharset(SyntaxProblem):
-    """SEARCH CHARSET names one that is not supported (RFC 9051 6.4.4)."""
+    """A search names a charset that is not supported (RFC 9051 6.4.4); `saves` when its result was to be saved."""
+
+    def __init__(self, saves: bool = False) -> None:
+        super().__init__("charset is not supported")
+        self.saves = saves
 
 
 class _Reader:
-    def __init__(self, scanner: Scanner, charset: str, nesting: int) -> None:
+    def __init__(self, scanner: Scanner, codec: str) -> None:
         self.scanner = scanner
-        self.charset = charset
-        self.nesting = nesting
+        self.codec = codec
         self.keys = 0
 
     def text(self) -> str:
         try:
-            return self.scanner.astring().decode(self.charset)
+            return self.scanner.astring().decode(self.codec)
         except UnicodeDecodeError:
             raise SyntaxProblem("the search text is not in its charset") from None
 
@@ -107,7 +115,7 @@ class _Reader:
     def key(self, depth: int) -> Key:
         scanner = self.scanner
         self.keys += 1
-        if depth > self.nesting or self.keys > KEY_LIMIT:
+        if depth > NESTING_LIMIT or self.keys > KEY_LIMIT:
             raise SyntaxProblem("the search is nested too deeply or too long")
         if scanner.skip(b"("):
             return self.all(depth + 1, b")")
@@ -159,33 +167,58 @@ class _Reader:
                 raise SyntaxProblem("unknown search key")
 
 
-def search(scanner: Scanner, nesting: int) -> tuple[Return | None, Key]:
+def search(scanner: Scanner) -> tuple[Returns | None, Key]:
     """RETURN options and keys, after the command's name."""
     scanner.space()
-    returns: Return | None = None
-    if scanner.text[scanner.position : scanner.position + 7].upper() == b"RETURN ":
-        scanner.position += 7
-        while scanner.skip(b" "):
-            pass
-        scanner.expect(b"(")
-        returns = Return(0)
-        while not scanner.skip(b")"):
-            scanner.skip(b" ")
-            if scanner.skip(b")"):
-                break
-            try:
-                returns |= Return[scanner.word()]
-            except KeyError:
-                raise SyntaxProblem("unknown SEARCH return option") from None
-        if not returns:
-            returns = Return.ALL
-        scanner.space()
-    charset = "utf-8"
-    if scanner.text[scanner.position : scanner.position + 8].upper() == b"CHARSET ":
-        scanner.position += 8
-        named = scanner.astring_text().upper()
-        if named not in ("UTF-8", "US-ASCII"):
-            raise BadCharset("charset is not supported")
-        charset = "ascii" if named == "US-ASCII" else "utf-8"
-        scanner.space()
-    return returns, _Reader(scanner, charset, nesting).all(0, b"")
+    returns = return_options(scanner)
+    if scanner.text[scanner.position : scanner.position + 8].upper() != b"CHARSET ":
+        return returns, _Reader(scanner, "utf-8").all(0, b"")
+    scanner.position += 8
+    return returns, keys(scanner, scanner.astring_text(), returns)
+
+
+def keys(scanner: Scanner, charset: str, returns: Returns | None = None) -> Key:
+    """The search keys behind a charset."""
+    codec = _CHARSETS.get(charset.upper())
+    if codec is None:
+        raise BadCharset(returns is not None and Return.SAVE in returns.options)
+    scanner.space()
+    return _Reader(scanner, codec).all(0, b"")
+
+
+def return_options(scanner: Scanner) -> Returns | None:
+    """`RETURN (...)` with the space behind it, if it is there (RFC 4466 2.6)."""
+    if scanner.text[scanner.position : scanner.position + 7].upper() != b"RETURN ":
+        return None
+    scanner.position += 7
+    while scanner.skip(b" "):
+        pass
+    scanner.expect(b"(")
+    options, partial = Return(0), None
+    while not scanner.skip(b")"):
+        scanner.skip(b" ")
+        if scanner.skip(b")"):
+            break
+        try:
+            option = Return[scanner.word()]
+        except KeyError:
+            raise SyntaxProblem("unknown SEARCH return option") from None
+        if option is Return.PARTIAL:
+            if partial is not None:
+                raise SyntaxProblem("PARTIAL is there twice")
+            scanner.space()
+            partial = partial_range(scanner)
+        options |= option
+    if partial is not None and Return.ALL in options:
+        raise SyntaxProblem("PARTIAL and ALL exclude each other")
+    scanner.space()
+    return Returns(options or Return.ALL, partial)
+
+
+def partial_range(scanner: Scanner) -> Partial:
+    """RFC 9394 4: `1:100` or `-1:-100`."""
+    found = scanner.take(_PARTIAL, "range of results")
+    first, last = int(found[1]), int(found[2])
+    if (first < 0) is not (last < 0) or max(abs(first), abs(last)) > sequence.HIGHEST:
+        raise SyntaxProblem("no such range of results")
+    return Partial(first, last)

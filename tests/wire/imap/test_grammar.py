@@ -15,7 +15,8 @@ from mailstack.wire.imap.fetch import Attribute, BinarySize, Kind, Section
 from mailstack.wire.imap.framing import CommandLine, Literal
 from mailstack.wire.imap.grammar import parse
 from mailstack.wire.imap.scanner import CommandProblem
-from mailstack.wire.imap.search import And, HasFlag, Header, Not, Or, Return, Uids
+from mailstack.wire.imap.search import And, HasFlag, Header, Not, Or, Partial, Return, Returns, Uids
+from mailstack.wire.imap.sort import Algorithm, Criterion, SortKey
 
 EXAMPLES = int(os.environ.get("MAILSTACK_FUZZ_EXAMPLES", "200"))
 
@@ -48,7 +49,14 @@ GOOD = [
     (b"a STORE 2 FLAGS \\Seen kw", c.Store(False, sequence.parse(b"2"), "", False, ("\\Seen", "kw"))),
     (b"a UID EXPUNGE 3:4", c.Expunge(sequence.parse(b"3:4"))),
     (b"a MOVE $ Trash", c.Move(False, sequence.SAVED, "Trash")),
-    (b"a SEARCH RETURN () NOT SEEN", c.Search(False, Not(HasFlag(Flags.SEEN)), Return.ALL)),
+    (b"a SEARCH RETURN () NOT SEEN", c.Search(False, Not(HasFlag(Flags.SEEN)), Returns(Return.ALL))),
+    (b"a SEARCH RETURN (PARTIAL -1:-5 COUNT) ALL",
+     c.Search(False, And(()), Returns(Return.PARTIAL | Return.COUNT, Partial(-1, -5)))),
+    (b"a SORT (REVERSE DATE SUBJECT) UTF-8 ALL",
+     c.Sort(False, (Criterion(SortKey.DATE, True), Criterion(SortKey.SUBJECT)), And(()))),
+    (b'a UID SORT RETURN (MIN) (DISPLAYFROM) "us-ascii" SEEN',
+     c.Sort(True, (Criterion(SortKey.DISPLAYFROM),), HasFlag(Flags.SEEN), Returns(Return.MIN))),
+    (b"a UID THREAD refs UTF-8 ALL", c.Thread(True, Algorithm.REFS, And(()))),
     (b"a UID SEARCH CHARSET utf-8 OR FROM x (UID 1 SEEN)",
      c.Search(True, Or(Header("from", "x"), And((Uids(sequence.parse(b"1")), HasFlag(Flags.SEEN)))))),
     (b'a LIST "" (INBOX "a %") RETURN (CHILDREN STATUS (MESSAGES))',
@@ -68,7 +76,10 @@ BAD = [
     b"", b"a", b"a ", b"a FOO", b"* NOOP", b"a NOOP x", b"a FETCH 0 FLAGS", b"a FETCH 1:0 FLAGS", b"a FETCH 1 ()",
     b"a FETCH 1 BODY[0]", b"a FETCH 1 BODY[MIME]", b"a FETCH 1 BODY[]<0.0>", b"a LOGIN x", b"a SELECT x&y",
     b"a SELECT (x)", b"a STORE 1 FLAGS", b"a SEARCH", b"a SEARCH " + b"(" * 100 + b"ALL" + b")" * 100,
-    b"a SEARCH SINCE 31-Feb-2024", b"a APPEND x", b"a LIST x", b"a STATUS x ()", b"a LOGIN \x00 y", b"a ENABLE",
+    b"a SEARCH SINCE 31-Feb-2024", b"a SORT () UTF-8 ALL", b"a SORT (DATE) UTF-8", b"a SORT (REVERSE) UTF-8 ALL",
+    b"a SORT (X) UTF-8 ALL", b"a THREAD X UTF-8 ALL", b"a THREAD REFS UTF-8", b"a SEARCH RETURN (PARTIAL 0:1) ALL",
+    b"a SEARCH RETURN (PARTIAL -1:1) ALL", b"a SEARCH RETURN (PARTIAL 1:2 ALL) ALL", b"a SEARCH RETURN (PARTIAL 1:*) ALL",
+    b"a APPEND x", b"a LIST x", b"a STATUS x ()", b"a LOGIN \x00 y", b"a ENABLE",
     b"a UID NOOP", b"a FETCH 4294967296 FLAGS",
 ]  # fmt: skip
 

@@ -1,0 +1,36 @@
+"""SORT (RFC 5256 3, RFC 5957, ESORT of RFC 5267 3), from the orders that the mailbox keeps."""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Final
+
+from mailstack.imap.commands import results
+from mailstack.imap.session import Session
+from mailstack.store.mailbox.mailbox import Mailbox
+from mailstack.store.mailbox.orders import Order, by_places
+from mailstack.wire.imap import commands as c
+from mailstack.wire.imap.sort import Criterion, SortKey
+
+ORDERS: Final = MappingProxyType({key: Order[key.name] for key in SortKey})
+
+
+async def sort(session: Session, command: c.Sort) -> str:
+    key, returns = command.key, command.returns
+    found = await results.found(session, key, returns)
+    ordered = await in_order(session.box.mailbox, found, command.criteria)
+    if returns is None:
+        await results.plain(session, b"SORT", ordered, uid=command.uid, key=key)
+    else:
+        await results.extended(session, ordered, returns, uid=command.uid, key=key)
+    return "SORT done"
+
+
+async def in_order(mailbox: Mailbox, found: Sequence[int], criteria: Sequence[Criterion]) -> list[int]:
+    """Ascending UIDs by the criteria, the first of them first; where all are equal they stay as they are."""
+    criteria = [one for number, one in enumerate(criteria) if one.key not in [before.key for before in criteria[:number]]]
+    columns = await mailbox.orders.columns(mailbox, [ORDERS[one.key] for one in criteria])
+    uids = mailbox.orders.uids
+    positions = mailbox.orders.positions(found)
+    for one, column in reversed(list(zip(criteria, columns, strict=True))):
+        positions = await by_places(positions, column.__getitem__, max(column, default=0), descending=one.reverse)
+    return [uids[position] for position in positions]
