@@ -47,6 +47,7 @@ from mailstack.net.tls import Certificates, TlsProblem, client_context, make_sel
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits, default_gateways
 from mailstack.policy.routing import Router
+from mailstack.policy.sharing import Sharing
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.smtp.protocol import SmtpServices
 from mailstack.smtp.server import SmtpServer
@@ -60,6 +61,7 @@ from mailstack.store.queue.queue import Queue
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import PasswordChecker
+from mailstack.store.users.shares import Shares
 from mailstack.web.health import HealthServer
 
 log = get_logger()
@@ -86,6 +88,7 @@ class Settings:
 
     message_size: int
     allow_plaintext: bool
+    share_with_anyone: bool
     recipients: int
     connections_per_address: int
     connections: int
@@ -108,6 +111,7 @@ class Settings:
         return cls(
             message_size=size(config.limits.message_size),
             allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
+            share_with_anyone=config.sharing.anyone,
             recipients=config.limits.recipients,
             connections_per_address=config.limits.connections_per_address,
             connections=config.limits.connections,
@@ -148,6 +152,7 @@ class Data:
         self.mailboxes = Mailboxes(
             config.hostname, self.surroundings.disk, self.surroundings.clock, self.surroundings.randomness
         )
+        self.sharing = Sharing(self.directory, Shares(self.database), self.mailboxes, anyone=config.sharing.anyone)
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock)
         self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
@@ -294,6 +299,7 @@ class Appliance:
                 mailboxes=data.mailboxes,
                 directory=data.directory,
                 passwords=self.passwords,
+                sharing=data.sharing,
                 limits=limits,
                 trace=data.trace,
                 spool=data.path / "spool",
@@ -375,6 +381,7 @@ class Appliance:
         self.imap.services = replace(
             self.imap.services, message_size=settings.message_size, allow_plaintext=settings.allow_plaintext
         )
+        self.data.sharing.anyone = settings.share_with_anyone
         self._limits.per_address = settings.connections_per_address
         self._limits.connections = settings.connections
         self._recipients.limit = settings.recipients

@@ -90,6 +90,10 @@ class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     index_dir: str = ""
 
 
+class Sharing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    anyone: bool = False
+
+
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     message_size: str = "50MiB"
     connections_per_address: int = 50
@@ -113,6 +117,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     dns: Dns = Dns()
     relay: Relay = Relay()
     store: Store = Store()
+    sharing: Sharing = Sharing()
     limits: Limits = Limits()
     log: Log = Log()
 
@@ -152,6 +157,7 @@ MEANINGS: dict[str, str] = {
     "relay.source": "addresses of this host to send from",
     "relay.ipv6": '"auto": only where this host has a forward-confirmed PTR; "on"; "off"',
     "store.index_dir": "where indexes live; empty: beside the mail. A fast local disk helps when the mail is on a network",
+    "sharing.anyone": "let users open mailboxes to `anyone`: to every account of this server, of all its domains",
     "limits.message_size": "the largest message",
     "limits.connections_per_address": "connections from one address that have not logged in",
     "limits.recipients": "recipients of one message",

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from mailstack.message.flag import NAMES
+from mailstack.policy.rights import ALL, WRITING, Rights, changeable
 from mailstack.store.mailbox.mailbox import Mailbox
-from mailstack.store.mailbox.values import Change, FlagsChanged, MailboxGone, MessagesAdded, MessagesExpunged
+from mailstack.store.mailbox.values import Change, FlagsChanged, GrantsChanged, MailboxGone, MessagesAdded, MessagesExpunged
 from mailstack.wire.imap.responses import vanished
 from mailstack.wire.imap.sequence import HIGHEST, SequenceSet, runs
+
+if TYPE_CHECKING:
+    from mailstack.imap.places import Place
 
 
 class FlagNames:
@@ -50,13 +55,15 @@ class Selected:
         "_own",
         "_stop",
         "_told_keywords",
+        "_told_rights",
         "condstore",
         "deleted",
+        "examined",
         "fetches_new",
         "mailbox",
         "on_change",
+        "place",
         "qresync",
-        "read_only",
         "recent_from",
         "saved",
         "told_flags",
@@ -64,9 +71,11 @@ class Selected:
         "unfetched",
     )  # fmt: skip
 
-    def __init__(self, mailbox: Mailbox, read_only: bool, on_change: object) -> None:
+    def __init__(self, mailbox: Mailbox, examined: bool, on_change: object, place: Place | None = None) -> None:
         self.mailbox = mailbox
-        self.read_only = read_only
+        self.examined = examined
+        self.place = place
+        self._told_rights = self.rights
         self.uids = mailbox.uids
         self._added: list[int] | None = None
         self._gone: set[int] | None = None
@@ -85,13 +94,32 @@ class Selected:
         self._flag_names = FlagNames(mailbox.keywords)
         self._told_keywords = mailbox.keywords
         self.recent_from = mailbox.recent_from
-        if not read_only:
+        if not self.read_only:
             mailbox.recent_from = mailbox.uid_next
         self._stop = mailbox.listen(self._hear)
 
     def close(self) -> None:
         self._stop()
         self.mailbox.release()
+
+    @property
+    def own(self) -> bool:
+        """Whether the mailbox is in the session's own account."""
+        return self.place is None or not self.place.shared
+
+    def in_account(self, place: Place) -> bool:
+        """Whether the mailbox is in the account of a place."""
+        return self.place is not None and self.place.account is place.account
+
+    @property
+    def rights(self) -> Rights:
+        """As they are now."""
+        return ALL if self.place is None else self.place.rights_in(self.mailbox)
+
+    @property
+    def read_only(self) -> bool:
+        """By EXAMINE, or for lack of rights (RFC 4314 5.2)."""
+        return self.examined or not self.rights & WRITING
 
     # Numbers --------------------------------------------------------------------------------------------------------
 
@@ -155,6 +183,8 @@ class Selected:
                     self._gone = (self._gone or set()) | gone
             case MailboxGone():
                 self.deleted = True
+            case GrantsChanged():
+                pass  # rights are read each time
         if callable(self.on_change):
             self.on_change()
 
@@ -173,15 +203,19 @@ class Selected:
     @property
     def has_other_news(self) -> bool:
         """Beside expunges."""
-        return bool(self._changed or self._added or self.deleted) or self.mailbox.keywords != self._told_keywords
+        return bool(self._changed or self._added or self.deleted) or self._flags_differ
 
     @property
     def has_news(self) -> bool:
-        return bool(self._gone or self._changed or self._added or self.deleted) or self.mailbox.keywords != self._told_keywords
+        return bool(self._gone or self._changed or self._added or self.deleted) or self._flags_differ
 
-    def keyword_news(self) -> list[bytes]:
-        """FLAGS, when there are other keywords than the client was told of."""
-        return self.flags_lines() if self.mailbox.keywords != self._told_keywords else []
+    @property
+    def _flags_differ(self) -> bool:
+        return self.mailbox.keywords != self._told_keywords or self.rights != self._told_rights
+
+    def flag_news(self) -> list[bytes]:
+        """FLAGS, when there are other keywords, or other rights, than the client was told of."""
+        return self.flags_lines() if self._flags_differ else []
 
     def new_messages(self, *, rev1: bool) -> list[bytes]:
         """EXISTS: messages that came are in the view from here on."""
@@ -218,7 +252,7 @@ class Selected:
 
     def updates(self, *, may_expunge: bool, uid: bool, rev1: bool) -> list[bytes]:
         """What the session was not told yet (RFC 9051 5.2, 7.5.1); expunges only where numbers may change."""
-        lines = self.keyword_news()
+        lines = self.flag_news()
         held = self._gone is not None and not may_expunge
         if self._gone and may_expunge:
             lines += self._expunges()
@@ -247,13 +281,16 @@ class Selected:
 
     def flags_lines(self) -> list[bytes]:
         """FLAGS and PERMANENTFLAGS, as they are now."""
-        self._told_keywords = self.mailbox.keywords
-        names = " ".join([*NAMES.values(), *(name for name in self._told_keywords if name is not None)])
-        more = "" if self.mailbox.keywords_full else " \\*"
-        permanent = "" if self.read_only else names + more
+        self._told_keywords, self._told_rights = self.mailbox.keywords, self.rights
+        keywords = [name for name in self._told_keywords if name is not None]
+        names = " ".join([*NAMES.values(), *keywords])
+        may = 0 if self.read_only else changeable(self._told_rights)
+        kept = [name for bit, name in NAMES.items() if may & bit]
+        if Rights.WRITE in self._told_rights and not self.read_only:
+            kept += keywords if self.mailbox.keywords_full else [*keywords, "\\*"]
         return [
             f"* FLAGS ({names})\r\n".encode(),
-            f"* OK [PERMANENTFLAGS ({permanent})] Flags that are kept\r\n".encode(),
+            f"* OK [PERMANENTFLAGS ({' '.join(kept)})] Flags that are kept\r\n".encode(),
         ]
 
     def flag_lines(self, uids: list[int], *, uid: bool) -> list[bytes]:

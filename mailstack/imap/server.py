@@ -68,9 +68,12 @@ class ImapServer:
                 del self._of_account[connection.account]
 
     def end_sessions(self, account: str) -> None:
-        """The account's password was changed, or it is no more."""
+        """The account's password was changed, or it is no more. Others who have a mailbox of its open look again, too."""
         for connection in list(self._of_account.get(account, ())):
             connection.bye("Log in again")
+        for connection in list(self.connections):
+            if connection.session is not None and connection.session.closed_to():
+                log.info("imap.share_ended", peer=connection.peer, account=connection.account, owner=account)
 
     async def _look(self) -> None:
         """See other programs' changes in mailboxes that clients idle on; end connections that are silent for too long."""

@@ -16,10 +16,11 @@ from mailstack.imap.watching import Watch
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.limits import Limits
+from mailstack.policy.rights import Rights
+from mailstack.policy.sharing import Sharing
 from mailstack.store.content import Content
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.account import Account
-from mailstack.store.mailbox.foldername import normalise
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import AccountRecord, Directory
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import ssl
 
     from mailstack.imap.connection import Connection
+    from mailstack.imap.places import Place
 
 log = get_logger()
 
@@ -54,6 +56,7 @@ class ImapServices:
     mailboxes: Mailboxes
     directory: Directory
     passwords: PasswordChecker
+    sharing: Sharing
     limits: Limits
     trace: Trace
     spool: Path
@@ -118,6 +121,11 @@ class Session:
         return self.account
 
     @property
+    def known(self) -> AccountRecord:
+        assert self.record is not None
+        return self.record
+
+    @property
     def box(self) -> Selected:
         assert self.selected is not None
         return self.selected
@@ -136,9 +144,11 @@ class Session:
         try:
             if not self.state & handler.states:
                 raise bad(f"{name} is not possible now")
+            if self.closed_to():
+                return
             if self.selected is not None and self.hears_selected:
                 # Told of new messages first, so that the command can name them.
-                for line in self.selected.keyword_news() + self.selected.new_messages(rev1=self.rev1):
+                for line in self.selected.flag_news() + self.selected.new_messages(rev1=self.rev1):
                     self.write(line)
             words = await handler.run(self, command)
         except Refused as refused:
@@ -174,13 +184,16 @@ class Session:
         """RFC 5465 3.1: without SELECTED in a NOTIFY the selected mailbox stays as it was seen."""
         return self.watch is None or self.watch.of_selected is not None
 
-    def did_itself(self, mailbox: str, uids: tuple[int, ...]) -> None:
+    def did_itself(self, place: Place, uids: tuple[int, ...]) -> None:
         """RFC 5465 5.2: of a message that came by this connection, no FETCH response tells."""
-        if self.selected is not None and self.selected.fetches_new and self.selected.mailbox.name == normalise(mailbox):
-            self.selected.did_itself(uids)
+        selected = self.selected
+        if selected is not None and selected.fetches_new and place.names(selected.mailbox):
+            selected.did_itself(uids)
 
     def flush_updates(self, may_expunge: bool, command: object = None) -> None:
         """Tell what happened to the selected mailbox."""
+        if self.closed_to():
+            return
         if self.selected is not None and self.selected.has_news:
             if self.selected.deleted:
                 self.write(b"* BYE The mailbox was deleted\r\n")
@@ -191,6 +204,15 @@ class Session:
             uid = bool(getattr(command, "uid", False)) or self.watch is not None  # RFC 5465 5.1
             for line in self.selected.updates(may_expunge=may_expunge, uid=uid, rev1=self.rev1):
                 self.write(line)
+
+    def closed_to(self) -> bool:
+        """Whether the session may not read any more what it selected: it is ended then (RFC 4314 5.1.1)."""
+        if self.selected is None or Rights.READ in self.selected.rights:
+            return False
+        if not self.connection.closing:
+            self.write(b"* BYE The mailbox is no longer open to you\r\n")
+            self.connection.close_soon()
+        return True
 
     def on_change(self) -> None:
         """The selected mailbox changed: a client that waits in IDLE hears of it at once."""

@@ -82,7 +82,8 @@ class Watch:
 
     def watched(self) -> list[str]:
         """The mailboxes, without the selected one, whose messages are of interest."""
-        here = self._session.selected.mailbox.name if self._session.selected is not None else None
+        selected = self._session.selected
+        here = selected.mailbox.name if selected is not None and selected.own else None
         if not any(Event.MESSAGE_NEW in group.events for group in self._groups):
             return []
         return [name for name in self._session.mail.names() if name != here and self.wants(name, Event.MESSAGE_NEW)]
@@ -158,7 +159,7 @@ class Watch:
         from mailstack.imap.commands.fetch import tell
 
         selected = self._session.selected
-        if selected is not None and selected.unfetched:
+        if selected is not None and selected.unfetched and not self._session.closed_to():
             uids, selected.unfetched = selected.unfetched, []
             if self.items:
                 await tell(self._session, selected, uids, self.items)
@@ -182,12 +183,13 @@ class Watch:
 
     async def _tell_tree(self) -> None:
         from mailstack.imap.commands.listing import list_line
+        from mailstack.imap.places import listing
 
         changes, self._tree = self._tree, []
         if not changes:
             return
         session = self._session
-        known = {info.name: info for info in await session.mail.listing()}
+        known = {name: one.info for name, one in (await listing(session)).items()}
         for change in changes:
             match change:
                 case SubscriptionsChanged(names):

@@ -2,23 +2,49 @@
 
 from mailstack.imap.answers import bad, no
 from mailstack.imap.commands.store import split_flags
+from mailstack.imap.places import Place, find, not_allowed
 from mailstack.imap.session import Session
+from mailstack.message.flag import Flags
+from mailstack.policy.rights import REMOVING, Rights, changeable
 from mailstack.store.errors import MessageGone, NoSuchMailbox
 from mailstack.store.mailbox.values import Appended, NewMessage, Prepared
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.sequence import compact
 
 
-def _messages(session: Session, messages: tuple[c.AppendMessage, ...]) -> list[NewMessage]:
-    """Their bytes are in session.contents."""
+async def target(session: Session, name: str) -> Place:
+    """Where messages may be put (RFC 4314 4). Raises NO [TRYCREATE] where a mailbox can be made, NoSuchMailbox elsewhere."""
+    place = await find(session, name)
+    try:
+        place.require(Rights.INSERT)
+        place.account.look(place.name)
+    except NoSuchMailbox:
+        raise missing(place) from None
+    return place
+
+
+def missing(place: Place) -> Exception:
+    return no("There is no such mailbox", "TRYCREATE") if place.may_create else NoSuchMailbox(place.shown)
+
+
+def _look(session: Session, messages: tuple[c.AppendMessage, ...]) -> None:
     if len(session.contents) != len(messages):
         raise bad("A message comes as a literal")
     if any(message.size == 0 for message in messages):
         raise no("An empty message can't be stored", "CANNOT")
+
+
+def _messages(session: Session, messages: tuple[c.AppendMessage, ...], place: Place) -> list[NewMessage]:
+    """Their bytes are in session.contents. Flags that may not be set there are left out, and nothing is said of them
+    (RFC 4314 4).
+    """
+    rights = place.rights
     found = []
     for message, content in zip(messages, session.contents, strict=True):
-        flags, keywords = split_flags(message.flags)
-        found.append(NewMessage(content, flags=flags, keywords=keywords, internal_date=message.date))
+        named, keywords = split_flags(message.flags)
+        flags = Flags(int(named) & changeable(rights))
+        kept = keywords if Rights.WRITE in rights else frozenset()
+        found.append(NewMessage(content, flags=flags, keywords=kept, internal_date=message.date))
     return found
 
 
@@ -28,42 +54,62 @@ def _code(done: Appended) -> str:
 
 async def append(session: Session, command: c.Append) -> str:
     """All or none. The messages' bytes are in session.contents."""
-    messages = _messages(session, command.messages)
-    account = session.mail
+    _look(session, command.messages)
+    place = await target(session, command.mailbox)
+    messages = _messages(session, command.messages, place)
+    done = await _append(session, place, messages)
+    return f"{_code(done)} Appended"
+
+
+async def _append(session: Session, place: Place, messages: list[NewMessage]) -> Appended:
+    """Another's account is kept open meanwhile."""
+    account = place.account
     prepared: list[Prepared] = []
+    account.hold()
     try:
         if len(messages) == 1:
-            done = await account.append(command.mailbox, messages[0])
+            done = await account.append(place.name, messages[0])
         else:
             for new in messages:
-                prepared.append(await account.prepare(command.mailbox, new))
+                prepared.append(await account.prepare(place.name, new))
             done = await account.commit(prepared)
     except NoSuchMailbox:
-        raise no("There is no such mailbox", "TRYCREATE") from None
+        account.discard(prepared)
+        raise missing(place) from None
     except BaseException:
         account.discard(prepared)
         raise
     finally:
+        account.let_go()
         session.forget_contents()
-    session.did_itself(command.mailbox, done.uids)
-    return f"{_code(done)} Appended"
+    session.did_itself(place, done.uids)
+    return done
 
 
 async def replace(session: Session, command: c.Replace) -> str:
-    """The old message goes when the new one is there, in one step."""
-    new = _messages(session, (command.message,))[0]
-    if session.box.read_only:
+    """The old message goes when the new one is there; in one step where both are in one account."""
+    _look(session, (command.message,))
+    selected = session.box
+    if selected.read_only:
         raise no("The mailbox was opened read-only", "READ-ONLY")
-    uids = session.box.choose(command.set, uid=command.uid)
+    if REMOVING not in selected.rights:
+        raise not_allowed()
+    place = await target(session, command.mailbox)
+    new = _messages(session, (command.message,), place)[0]
+    uids = selected.choose(command.set, uid=command.uid)
     if len(uids) != 1:
         raise no("There is no such message", "NONEXISTENT")
     try:
-        done = await session.box.mailbox.replace(uids[0], command.mailbox, new)
+        if selected.in_account(place):
+            done = await selected.mailbox.replace(uids[0], place.name, new)
+            session.did_itself(place, done.uids)
+        else:
+            done = await _append(session, place, [new])
+            await selected.mailbox.expunge(uids, force=True)
     except NoSuchMailbox:
-        raise no("There is no such mailbox", "TRYCREATE") from None
+        raise missing(place) from None
     except MessageGone:
         raise no("The message was removed meanwhile", "EXPUNGEISSUED") from None
-    session.did_itself(command.mailbox, done.uids)
     # RFC 8508 3.4: APPENDUID goes before the EXPUNGE response.
     session.write(f"* OK {_code(done)} The new message\r\n".encode())
     return "Replaced"

@@ -1,8 +1,14 @@
-"""COPY and MOVE (RFC 9051 6.4.7, 6.4.8)."""
+"""COPY and MOVE (RFC 9051 6.4.7, 6.4.8), also between one's own account and another's."""
+
+from collections.abc import Sequence
 
 from mailstack.imap.answers import no
+from mailstack.imap.commands.append import missing, target
+from mailstack.imap.places import Place, not_allowed
 from mailstack.imap.session import Session
+from mailstack.policy.rights import REMOVING, changeable
 from mailstack.store.errors import NoSuchMailbox
+from mailstack.store.mailbox.across import copy_across
 from mailstack.store.mailbox.values import Copied
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.sequence import compact_in_order
@@ -14,28 +20,52 @@ def _copyuid(copied: Copied) -> str:
 
 
 async def copy(session: Session, command: c.Copy) -> str:
-    uids = session.box.choose(command.set, uid=command.uid)
+    selected = session.box
+    uids = selected.choose(command.set, uid=command.uid)
+    place = await target(session, command.mailbox)
     try:
-        copied = await session.box.mailbox.copy(uids, command.mailbox)
+        if selected.in_account(place):
+            copied = await selected.mailbox.copy(uids, place.name, changeable(place.rights))
+        else:
+            copied = await _across(session, uids, place)
     except NoSuchMailbox:
-        raise no("There is no such mailbox", "TRYCREATE") from None
-    session.did_itself(command.mailbox, copied.uids)
+        raise missing(place) from None
+    session.did_itself(place, copied.uids)
     return f"{_copyuid(copied)} Copied" if copied.uids else "Nothing to copy"
 
 
 async def move(session: Session, command: c.Move) -> str:
-    if session.box.read_only:
+    selected = session.box
+    if selected.read_only:
         raise no("The mailbox was opened read-only", "READ-ONLY")
-    uids = session.box.choose(command.set, uid=command.uid)
+    if REMOVING not in selected.rights:
+        raise not_allowed()  # it is COPY, STORE and EXPUNGE in one, and needs what these need
+    uids = selected.choose(command.set, uid=command.uid)
+    place = await target(session, command.mailbox)
     try:
-        copied = await session.box.mailbox.move(uids, command.mailbox)
+        if selected.in_account(place):
+            copied = await selected.mailbox.move(uids, place.name, changeable(place.rights))
+        else:
+            copied = await _across(session, uids, place)
+            # They are durable there: only now they go here. What comes between leaves both, never none.
+            await selected.mailbox.expunge(copied.sources, force=True)
     except NoSuchMailbox:
-        raise no("There is no such mailbox", "TRYCREATE") from None
+        raise missing(place) from None
     if not copied.uids:
         return "Nothing to move"
-    session.did_itself(command.mailbox, copied.uids)
+    session.did_itself(place, copied.uids)
     # RFC 9051 6.4.8: COPYUID goes before the EXPUNGE responses.
     session.write(f"* OK {_copyuid(copied)} Moved\r\n".encode())
     if session.box.condstore:
         return f"[HIGHESTMODSEQ {session.box.mailbox.highest_modseq}] Done"
     return "Done"
+
+
+async def _across(session: Session, uids: Sequence[int], place: Place) -> Copied:
+    """The other account is kept open meanwhile."""
+    place.account.hold()
+    try:
+        may = changeable(place.rights)
+        return await copy_across(session.box.mailbox, uids, place.account, place.name, may, session.services.spool)
+    finally:
+        place.account.let_go()

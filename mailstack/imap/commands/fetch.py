@@ -14,6 +14,7 @@ from mailstack.imap.session import Session
 from mailstack.log import get_logger
 from mailstack.message.flag import Flags
 from mailstack.message.mime import Part
+from mailstack.policy.rights import Rights
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.values import How
@@ -49,7 +50,8 @@ async def fetch(session: Session, command: c.Fetch) -> str:
     if command.uid and Attribute.UID not in items:
         items = (Attribute.UID, *items)
     reads = any(_is_body(item) for item in items)
-    marks = not selected.read_only and any(isinstance(item, Section | BinarySection) and not item.peek for item in items)
+    may_mark = not selected.read_only and Rights.SEEN in selected.rights
+    marks = may_mark and any(isinstance(item, Section | BinarySection) and not item.peek for item in items)
     if reads or marks:
         unseen = [uid for uid in uids if (place := mailbox.position(uid)) is not None and not mailbox.flags[place] & SEEN]
         if reads:
@@ -80,7 +82,8 @@ def _is_body(item: Item) -> bool:
 
 def _note_fetched(session: Session, mailbox: Mailbox, unseen: Sequence[int]) -> None:
     """The last stop on a delivery's way. What was seen was fetched before: it is not looked at again."""
-    account = session.record.address if session.record is not None else ""
+    place = session.box.place
+    account = place.access.owner.record.address if place is not None and place.access is not None else session.known.address
     for uid in unseen:
         id = session.services.trace.first_fetch(mailbox.email_id(uid), account)
         if id is not None:

@@ -1,11 +1,14 @@
 """LIST with its extensions (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154), and LSUB."""
 
+import contextlib
 import re
 from collections.abc import Iterable
 
-from mailstack.imap.answers import no
-from mailstack.imap.commands.mailbox import status_items
+from mailstack.imap.answers import Refused, no
+from mailstack.imap.commands.mailbox import status_items, status_of
+from mailstack.imap.places import Listed, find, listing
 from mailstack.imap.session import Session
+from mailstack.policy.rights import NONE, Rights, show_rights
 from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox.values import MailboxInfo
 from mailstack.wire.imap import commands as c
@@ -52,33 +55,33 @@ async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
     if command.patterns == ("",) and not command.extended:
         session.write(b'* LIST (\\Noselect) "/" ""\r\n')
         return "LIST done"
-    await session.mail.refresh()
-    known = {info.name: info for info in await session.mail.listing()}
+    known = await listing(session)
     subscribed = session.mail.subscriptions()
     if "SUBSCRIBED" in command.select:
         for name in subscribed - known.keys():
-            known[name] = MailboxInfo(name, False, True, None, False)
+            known[name] = Listed(MailboxInfo(name, False, True, None, False), NONE)
     patterns = [matcher(command.reference, pattern) for pattern in command.patterns]
     chosen = {name for name in known if any(pattern.fullmatch(name) for pattern in patterns)}
     recursive = "RECURSIVEMATCH" in command.select
-    inside = _parents(name for name, info in known.items() if name not in chosen and _is_selected(info, command))
-    lines: list[tuple[MailboxInfo, str]] = []
+    inside = _parents(name for name, one in known.items() if name not in chosen and _is_selected(one.info, command))
+    lines: list[tuple[Listed, str]] = []
     for name in sorted(chosen, key=lambda name: (name != "INBOX", name)):
-        info = known[name]
+        one = known[name]
         below = recursive and name in inside
-        if below or _is_selected(info, command):
+        if below or _is_selected(one.info, command):
             more = ' ("CHILDINFO" ("SUBSCRIBED"))' if below and "SUBSCRIBED" in command.select else ""
-            lines.append((info, more))
-    for info, more in lines:
+            lines.append((one, more))
+    for one, more in lines:
+        info = one.info
         shown = shown_name(info.name, utf8=session.utf8)
         session.write(b'* LIST (%b) "/" %b%b\r\n' % (_attributes(info, command).encode(), shown, more.encode()))
-        if command.status and info.selectable:
-            try:
-                found = await session.mail.status(info.name)
-            except NoSuchMailbox:
-                continue
-            values = status_items(found, command.status, session.services.message_size)
-            session.write(b"* STATUS %b (%b)\r\n" % (shown, values.encode()))
+        if "MYRIGHTS" in command.returns and info.selectable:
+            session.write(b"* MYRIGHTS %b %b\r\n" % (shown, show_rights(one.rights).encode()))
+        if command.status and info.selectable and Rights.READ in one.rights:
+            with contextlib.suppress(NoSuchMailbox, Refused):
+                found = await status_of(await find(session, info.name))
+                values = status_items(found, command.status, session.services.message_size)
+                session.write(b"* STATUS %b (%b)\r\n" % (shown, values.encode()))
         await session.connection.drain()
     return "LIST done"
 
@@ -130,7 +133,7 @@ def list_line(session: Session, known: dict[str, MailboxInfo], name: str, old_na
 async def lsub(session: Session, command: c.Lsub) -> str:
     """RFC 3501 6.3.9."""
     names = session.mail.subscriptions()
-    known = {info.name: info for info in await session.mail.listing()}
+    uses = {info.name: info.special_use for info in await session.mail.listing()}
     pattern = matcher(command.reference, command.pattern)
     shown = {name: True for name in names if pattern.fullmatch(name)}
     if command.pattern.endswith("%"):
@@ -141,10 +144,10 @@ async def lsub(session: Session, command: c.Lsub) -> str:
                 if pattern.fullmatch(parent):
                     shown.setdefault(parent, False)
     for name in sorted(shown, key=lambda name: (name != "INBOX", name)):
-        info = known.get(name)
+        use = uses.get(name)
         attributes = [] if shown[name] else ["\\Noselect"]
-        if info is not None and info.special_use is not None:
-            attributes.append(info.special_use.value)
+        if use is not None:
+            attributes.append(use.value)
         encoded = shown_name(name, utf8=session.utf8)
         session.write(b'* LSUB (%b) "/" %b\r\n' % (" ".join(attributes).encode(), encoded))
     return "LSUB done"

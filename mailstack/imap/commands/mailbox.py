@@ -1,11 +1,13 @@
 """SELECT, EXAMINE, CLOSE, UNSELECT, CREATE, DELETE, RENAME, SUBSCRIBE, STATUS, NAMESPACE."""
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.places import PREFIX, Place, find, not_allowed
 from mailstack.imap.resync import resync
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session, State
 from mailstack.message.flag import Flags
-from mailstack.store.errors import NoSuchMailbox
+from mailstack.policy.rights import Rights
+from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, normalise
 from mailstack.store.mailbox.values import MailboxStatus, SpecialUse
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.responses import mailbox as shown_name
@@ -19,8 +21,9 @@ async def select(session: Session, command: c.Select) -> str:
     session.deselect()
     if was_selected:
         session.write(b"* OK [CLOSED] The mailbox that was selected is closed\r\n")
-    mailbox = await session.mail.open(command.mailbox)
-    selected = session.selected = Selected(mailbox, command.read_only, session.on_change)
+    place = await find(session, command.mailbox)
+    mailbox = await place.open(Rights.READ)
+    selected = session.selected = Selected(mailbox, command.read_only, session.on_change, place)
     session.state = State.SELECTED
     if session.watch is not None:
         selected.told_flags, selected.fetches_new = session.watch.tells_flags, bool(session.watch.items)
@@ -42,16 +45,16 @@ async def select(session: Session, command: c.Select) -> str:
     session.write(b"* OK [HIGHESTMODSEQ %d] The highest change\r\n" % mailbox.highest_modseq)
     session.write(b"* OK [MAILBOXID (%b)] Its id, whatever its name\r\n" % mailbox.id.encode())
     if not session.rev1:
-        session.write(b'* LIST () "/" %b\r\n' % shown_name(mailbox.name, utf8=session.utf8))
+        session.write(b'* LIST () "/" %b\r\n' % shown_name(place.prefix + mailbox.name, utf8=session.utf8))
     if command.known is not None:
         await resync(session, selected, command.known)
-    return "[READ-ONLY] Selected" if command.read_only else "[READ-WRITE] Selected"
+    return "[READ-ONLY] Selected" if selected.read_only else "[READ-WRITE] Selected"
 
 
 async def close(session: Session, _: c.Close) -> str:
     """RFC 9051 6.4.1: what is marked goes, and nothing is told of it."""
     selected = session.box
-    if not selected.read_only:
+    if not selected.read_only and Rights.EXPUNGE in selected.rights:
         mailbox = selected.mailbox
         mailbox.users += 1
         try:
@@ -70,7 +73,8 @@ async def unselect(session: Session, _: c.Unselect) -> str:
 
 async def create(session: Session, command: c.Create) -> str:
     """RFC 9051 6.3.4; special uses as RFC 6154 3."""
-    name = command.mailbox.rstrip("/")
+    place = await find(session, command.mailbox.rstrip("/"))
+    place.require_creation()
     use = None
     if command.uses:
         try:
@@ -80,27 +84,46 @@ async def create(session: Session, command: c.Create) -> str:
         if len(uses) != 1:
             raise no("One special use a mailbox", "USEATTR")
         use = uses.pop()
+        if place.shared:
+            raise no("A special use is its owner's to give", "USEATTR")
         if any(info.special_use is use for info in await session.mail.listing()):
             raise no("Another mailbox has that use", "USEATTR")
-    mailbox = await session.mail.create(name, use, session)
+    mailbox = await place.account.create(place.name, use, session)
     return f"[MAILBOXID ({mailbox.id})] Created"
 
 
 async def delete(session: Session, command: c.Delete) -> str:
-    name = command.mailbox
-    if session.selected is not None and session.selected.mailbox.name == name:
+    place = await find(session, command.mailbox)
+    place.require(Rights.DELETE)
+    if session.selected is not None and place.names(session.selected.mailbox):
         session.deselect()
-    await session.mail.delete(name, session)
+    await place.account.delete(place.name, session)
     return "Deleted"
 
 
 async def rename(session: Session, command: c.Rename) -> str:
-    await session.mail.rename(command.old, command.new.rstrip("/"), session)
+    old = await find(session, command.old)
+    _require_renaming(old)
+    new = await find(session, command.new.rstrip("/"))
+    new.require_creation()
+    if old.prefix != new.prefix or (old.shared and normalise(old.name) == INBOX):
+        raise no("A mailbox stays in its account", "CANNOT")
+    await old.account.rename(old.name, new.name, session)
     return "Renamed"
 
 
+def _require_renaming(place: Place) -> None:
+    """What is below goes with it, so that it needs the right too."""
+    place.require(Rights.DELETE)
+    below = normalise(place.name) + SEPARATOR
+    if not all(Rights.DELETE in place.rights_in(one) for one in place.account.mailboxes() if one.name.startswith(below)):
+        raise not_allowed()
+
+
 async def subscribe(session: Session, command: c.Subscribe) -> str:
-    await session.mail.subscribe(command.mailbox, session)
+    place = await find(session, command.mailbox)
+    place.require(Rights.LOOKUP)
+    await session.mail.subscribe(place.shown, session)
     return "Subscribed"
 
 
@@ -110,7 +133,7 @@ async def unsubscribe(session: Session, command: c.Unsubscribe) -> str:
 
 
 async def namespace(session: Session, _: c.Namespace) -> str:
-    session.write(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    session.write(b'* NAMESPACE (("" "/")) (("%b" "/")) NIL\r\n' % PREFIX.encode())
     return "NAMESPACE done"
 
 
@@ -132,12 +155,17 @@ def status_items(found: MailboxStatus, items: tuple[str, ...], append_limit: int
     return " ".join(f"{item} {values[item]}" for item in items)
 
 
+async def status_of(place: Place) -> MailboxStatus:
+    mailbox = await place.open(Rights.READ)
+    try:
+        return mailbox.status()
+    finally:
+        mailbox.release()
+
+
 async def status(session: Session, command: c.Status) -> str:
     """RFC 9051 6.3.11."""
-    try:
-        found = await session.mail.status(command.mailbox)
-    except NoSuchMailbox:
-        raise no("There is no such mailbox", "NONEXISTENT") from None
+    found = await status_of(await find(session, command.mailbox))
     if "HIGHESTMODSEQ" in command.items:
         session.enable_condstore()
     shown = status_items(found, command.items, session.services.message_size)

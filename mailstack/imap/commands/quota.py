@@ -1,7 +1,9 @@
 """GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). Every account has one root, named by the empty string."""
 
 from mailstack.imap.answers import no
+from mailstack.imap.places import find
 from mailstack.imap.session import Session
+from mailstack.policy.rights import Rights
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.responses import mailbox as shown_name
 
@@ -24,6 +26,12 @@ async def get_quota(session: Session, command: c.GetQuota) -> str:
 
 
 async def get_quota_root(session: Session, command: c.GetQuotaRoot) -> str:
+    place = await find(session, command.mailbox)
+    place.require(Rights.READ)
+    if place.shared:
+        # How full the owner's account is, is the owner's own affair.
+        session.write(b"* QUOTAROOT %b\r\n" % shown_name(command.mailbox, utf8=session.utf8))
+        return "GETQUOTAROOT done"
     session.write(b'* QUOTAROOT %b ""\r\n' % shown_name(command.mailbox, utf8=session.utf8))
     await _tell(session)
     return "GETQUOTAROOT done"

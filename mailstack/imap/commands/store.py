@@ -1,8 +1,10 @@
 """STORE (RFC 9051 6.4.6, RFC 7162 3.1.3)."""
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.places import not_allowed
 from mailstack.imap.session import Session
-from mailstack.message.flag import NAMES, Flags
+from mailstack.message.flag import KEYWORDS, NAMES, Flags
+from mailstack.policy.rights import changeable
 from mailstack.store.mailbox.values import How
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.sequence import compact
@@ -36,17 +38,23 @@ async def store(session: Session, command: c.Store) -> str:
     if selected.read_only:
         raise no("The mailbox was opened read-only", "READ-ONLY")
     flags, keywords = split_flags(command.flags)
+    may = changeable(selected.rights)
+    named = int(flags) | (int(KEYWORDS) if keywords else 0)
+    if not may or (named and not may & named):
+        raise not_allowed()  # RFC 4314 4: only when none of the flags may be changed
     if command.unchanged_since is not None:
         session.enable_condstore()
     uids = selected.choose(command.set, uid=command.uid)
-    stored = await selected.mailbox.store(uids, _HOW[command.sign], flags, keywords, command.unchanged_since, origin=selected)
+    stored = await selected.mailbox.store(
+        uids, _HOW[command.sign], flags, keywords, command.unchanged_since, origin=selected, may=may
+    )
     refused = set(stored.modified)
     if not command.silent or command.unchanged_since is not None:
         # Every message that was named is told of, also one whose flags were so before (RFC 9051 6.4.6, RFC 7162 3.1.3).
         selected.note_changed(tuple(uid for uid in uids if uid not in refused))
     elif selected.condstore:
         selected.note_changed(stored.changed)
-    for line in selected.keyword_news():
+    for line in selected.flag_news():
         session.write(line)
     told = sorted(selected.take_changed())
     for first in range(0, len(told), 1000):

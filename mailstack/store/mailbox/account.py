@@ -19,6 +19,7 @@ from mailstack.store.mailbox.changing import Changer
 from mailstack.store.mailbox.committing import Committer
 from mailstack.store.mailbox.foldername import INBOX, normalise
 from mailstack.store.mailbox.folders import Folders
+from mailstack.store.mailbox.grants import Grant, Grants
 from mailstack.store.mailbox.index import Index
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.keeping import AnswerKeeper
@@ -165,6 +166,30 @@ class Account:
     def names(self) -> list[str]:
         """Of all mailboxes, as they come."""
         return list(self._mailboxes)
+
+    def mailboxes(self) -> list[Mailbox]:
+        """All of them, opened or not."""
+        return list(self._mailboxes.values())
+
+    def look(self, name: str) -> Mailbox:
+        """What is known of a mailbox that is not opened. Raises NoSuchMailbox."""
+        return self._folders.find(name)
+
+    def above(self, name: str) -> Mailbox | None:
+        """The nearest mailbox above a name."""
+        return self._folders.above(normalise(name))
+
+    def grants(self, name: str) -> Grants:
+        """To whom else a mailbox is open."""
+        return self._folders.find(name).grants
+
+    def all_grants(self) -> list[Grant]:
+        """Of every mailbox."""
+        return [grant for mailbox in self._mailboxes.values() for grant in mailbox.grants]
+
+    async def share(self, name: str, change: Callable[[Grants], Grants]) -> None:
+        """Change to whom else a mailbox is open: `change` makes the new grants of the old. Durable when it returns."""
+        await self._tree.share(name, change)
 
     async def refresh(self) -> None:
         """Take over folders that other programs made, and let go of those they removed."""

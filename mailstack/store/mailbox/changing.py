@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from mailstack.message.flag import SYSTEM, Flags
+from mailstack.message.flag import KEYWORDS, SYSTEM, Flags
 from mailstack.store.errors import NoSuchMailbox, OverQuota
 from mailstack.store.mailbox import keywords
 from mailstack.store.mailbox.change import Arrival, Write, added, planned
@@ -58,15 +58,18 @@ class Changer:
         names: frozenset[str],
         unchanged_since: int | None,
         origin: object,
+        may: int,
     ) -> Stored:
         """See Mailbox.store."""
         async with self._changing() as write:
             state = _still(mailbox)
+            if not may & int(KEYWORDS):
+                names = frozenset()  # no letter is taken for what may not be set
             if how is How.REMOVE:
                 known = {name.lower() for name in state.keywords if name is not None}
                 names = frozenset(name for name in names if name.lower() in known)
             write.take_keywords(mailbox, names)
-            flagging = _flagging(mailbox, uids, how, mailbox.flags_of(flags, names), unchanged_since)
+            flagging = _flagging(mailbox, uids, how, mailbox.flags_of(flags, names), unchanged_since, may)
             modified = tuple(flagging.modified)
             if not flagging.changed:
                 if write.naming.keywords:
@@ -99,7 +102,7 @@ class Changer:
             await self._committer.after_turn()
             return tuple(gone)
 
-    async def copy(self, mailbox: Mailbox, uids: Sequence[int], destination: str, *, move: bool) -> Copied:
+    async def copy(self, mailbox: Mailbox, uids: Sequence[int], destination: str, may: int, *, move: bool) -> Copied:
         """See Mailbox.copy and Mailbox.move."""
         async with self._changing() as write:
             target = self._folders.find(destination)
@@ -112,9 +115,10 @@ class Changer:
                 room = await self._space.left()
                 if room is not None and sum(state.sizes[place] for place in places) > room:
                     raise OverQuota
-            wanted = {name for flags in {state.flags[place] for place in places} for name in mailbox.keyword_names(flags)}
+            kinds = {state.flags[place] & may for place in places}
+            wanted = {name for flags in kinds for name in mailbox.keyword_names(flags)}
             write.take_keywords(target, frozenset(wanted))
-            arrivals, operations = _copies(mailbox, places, target, move=move)
+            arrivals, operations = _copies(mailbox, places, target, may, move=move)
             sources = [state.uids[place] for place in places]
             now = int(self._with.clock())
             changes = [MailboxFacts(target.id, [added(target.loaded.highest_modseq + 1, arrivals, fresh=False, saved=now)])]
@@ -144,7 +148,7 @@ class _Flagging:
     modified: list[int] = field(default_factory=list)  # UIDs that were changed by others meanwhile
 
 
-def _flagging(mailbox: Mailbox, uids: Sequence[int], how: How, bits: int, unchanged_since: int | None) -> _Flagging:
+def _flagging(mailbox: Mailbox, uids: Sequence[int], how: How, bits: int, unchanged_since: int | None, may: int) -> _Flagging:
     state = mailbox.loaded
     found = _Flagging()
     keep = ~int(SYSTEM | 0x3FFFFFF00) if how is How.REPLACE else -1
@@ -154,6 +158,7 @@ def _flagging(mailbox: Mailbox, uids: Sequence[int], how: How, bits: int, unchan
             continue
         old = state.flags[place]
         new = old | bits if how is How.ADD else old & ~bits if how is How.REMOVE else (old & keep) | bits
+        new = (old & ~may) | (new & may)
         if new != old:
             found.changed.append(state.uids[place])
             found.values.append(new)
@@ -161,14 +166,16 @@ def _flagging(mailbox: Mailbox, uids: Sequence[int], how: How, bits: int, unchan
     return found
 
 
-def _copies(mailbox: Mailbox, places: list[int], target: Mailbox, *, move: bool) -> tuple[list[Arrival], list[Operation]]:
+def _copies(
+    mailbox: Mailbox, places: list[int], target: Mailbox, may: int, *, move: bool
+) -> tuple[list[Arrival], list[Operation]]:
     """The same messages in another place, with their flags in its letters."""
     state = mailbox.loaded
     mapped: dict[int, int] = {}
     arrivals: list[Arrival] = []
     operations: list[Operation] = []
     for uid, place in enumerate(places, target.loaded.uid_next):
-        flags = state.flags[place]
+        flags = state.flags[place] & may
         if flags not in mapped:
             mapped[flags] = target.flags_of(Flags(flags), frozenset(mailbox.keyword_names(flags)))
         base = _renumbered(state.bases[place], target.uid_validity, uid)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mailstack.log import get_logger
 from mailstack.store.errors import NameRefused, NoSuchMailbox
-from mailstack.store.mailbox import marks
+from mailstack.store.mailbox import grants, marks
 from mailstack.store.mailbox.facts import Head
-from mailstack.store.mailbox.foldername import INBOX, from_folder, normalise, to_folder
+from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, normalise, to_folder
+from mailstack.store.mailbox.grants import NOBODY, Grants
 from mailstack.store.mailbox.index import Snapshot
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.mailbox import Mailbox
@@ -71,7 +72,17 @@ class Folders:
             found = self._new_marks(None)
             marks.write(self._with.disk, path, found)
             self._journal.heads[found.id] = Head(found.uid_validity, 1, 1)
-        self.mailboxes[name] = self._new_mailbox(name, folder, found)
+        mailbox = self.mailboxes[name] = self._new_mailbox(name, folder, found)
+        mailbox.grants = grants.read(path, found.id)
+
+    def above(self, name: str) -> Mailbox | None:
+        """The nearest mailbox above a name."""
+        end = name.rfind(SEPARATOR)
+        while end > 0:
+            if name[:end] in self.mailboxes:
+                return self.mailboxes[name[:end]]
+            end = name.rfind(SEPARATOR, 0, end)
+        return None
 
     def refresh(self) -> None:
         """Take over folders that other programs made, and let go of those they removed."""
@@ -83,26 +94,35 @@ class Folders:
         self.take_all(found - {mailbox.folder for mailbox in self.mailboxes.values()})
 
     def make(self, name: str, special_use: SpecialUse | None) -> Mailbox:
+        """It is open to whom the mailbox above it is open to (RFC 4314 4)."""
         disk = self._with.disk
+        above = self.above(name)
+        inherited = above.grants if above is not None else NOBODY
         folder = to_folder(name)
         path = self._maildir.folder_path(folder)
         made = self._new_marks(special_use)
         if os.path.lexists(path):
             # What another program began.
             self._maildir.make_folder(path)
-            marks.write(disk, path, made)
+            self._write(path, made, inherited)
         else:
             # Beside, then renamed: it is there whole or not at all.
             beside = self._account / f"new-{made.id}"
             self._maildir.make_folder(beside)
-            marks.write(disk, beside, made)
+            self._write(beside, made, inherited)
             disk.rename(beside, path)
             disk.sync_folder(path.parent)
         head = Head(made.uid_validity, 1, 1, folder_times=self._maildir.times(folder))
         self._journal.index.snapshot([Snapshot(made.id, head, {})], 0, 0)
         self._journal.heads[made.id] = head
         mailbox = self.mailboxes[name] = self._new_mailbox(name, folder, made)
+        mailbox.grants = inherited
         return mailbox
+
+    def _write(self, path: Path, made: Marks, inherited: Grants) -> None:
+        if inherited:
+            grants.write(self._with.disk, path, made.id, inherited)
+        marks.write(self._with.disk, path, made)
 
     def put_aside(self, mailbox: Mailbox) -> Path:
         """Its folder out of the tree, whole; where it is then."""

@@ -15,6 +15,7 @@ from mailstack.store.content import BLOCK
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.filename import email_id
+from mailstack.store.mailbox.grants import NOBODY, Grants
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.orders import Orders
 from mailstack.store.mailbox.state import MailboxState, Tombstones
@@ -53,6 +54,7 @@ class Mailbox:
         self.name = name
         self.folder = folder
         self.marks = marks
+        self.grants: Grants = NOBODY
         self.state: MailboxState | None = None
         self.deleted = False
         self.keywords_unsure = False  # whether dovecot-keywords may differ from the state's
@@ -223,21 +225,24 @@ class Mailbox:
         keywords: frozenset[str] = frozenset(),
         unchanged_since: int | None = None,
         origin: object = None,
+        may: int = -1,
     ) -> Stored:
-        """Change flags (RFC 9051 6.4.6). Messages that are gone are left out. Durable when it returns."""
-        return await self._account.changer.store(self, uids, how, flags & SYSTEM, keywords, unchanged_since, origin)
+        """Change flags (RFC 9051 6.4.6), and of them only those whose bits are in `may`. Messages that are gone are left out.
+        Durable when it returns.
+        """
+        return await self._account.changer.store(self, uids, how, flags & SYSTEM, keywords, unchanged_since, origin, may)
 
     async def expunge(self, uids: Sequence[int], *, force: bool = False) -> tuple[int, ...]:
         """Remove those with \\Deleted (all of them with `force`); the UIDs that went."""
         return await self._account.changer.expunge(self, uids, force)
 
-    async def copy(self, uids: Sequence[int], destination: str) -> Copied:
-        """All or none."""
-        return await self._account.changer.copy(self, uids, destination, move=False)
+    async def copy(self, uids: Sequence[int], destination: str, may: int = -1) -> Copied:
+        """All or none; of their flags those whose bits are in `may`."""
+        return await self._account.changer.copy(self, uids, destination, may, move=False)
 
-    async def move(self, uids: Sequence[int], destination: str) -> Copied:
-        """All or none."""
-        return await self._account.changer.copy(self, uids, destination, move=True)
+    async def move(self, uids: Sequence[int], destination: str, may: int = -1) -> Copied:
+        """All or none; with the flags whose bits are in `may`."""
+        return await self._account.changer.copy(self, uids, destination, may, move=True)
 
     async def replace(self, uid: int, destination: str, message: NewMessage) -> Appended:
         """A new message in the stead of an old one: both or neither is seen, now and after a crash. Durable when it returns."""

@@ -6,18 +6,20 @@ import shutil
 from collections.abc import Callable
 
 from mailstack.store.errors import MailboxExists, MailboxInUse, NameRefused, NoSuchMailbox, StoreProblem
-from mailstack.store.mailbox import subscriptions
+from mailstack.store.mailbox import grants, subscriptions
 from mailstack.store.mailbox.change import Write
 from mailstack.store.mailbox.committing import Committer
 from mailstack.store.mailbox.facts import Entry, Operation, Rename
 from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, normalise, to_folder
 from mailstack.store.mailbox.folders import Folders
+from mailstack.store.mailbox.grants import Grants
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming
 from mailstack.store.mailbox.promises import Promises
 from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.values import (
+    GrantsChanged,
     MailboxGone,
     MailboxInfo,
     MailboxMade,
@@ -157,6 +159,18 @@ class Tree:
         if any(target in names for target in moving.values()):
             raise MailboxExists(new)
         return moving
+
+    async def share(self, name: str, change: Callable[[Grants], Grants]) -> None:
+        """`change` makes the new grants of the old."""
+        async with self._journal.turn:
+            mailbox = self._folders.find(name)
+            changed = change(mailbox.grants)
+            if changed == mailbox.grants:
+                return
+            path = self._maildir.folder_path(mailbox.folder)
+            await self._journal.durably(grants.write, self._with.disk, path, mailbox.id, changed)
+            mailbox.grants = changed
+            mailbox.publish(GrantsChanged())
 
     async def subscribe(self, change: Callable[[set[str]], set[str]], origin: object = None) -> None:
         """`change` makes the new names of the old."""

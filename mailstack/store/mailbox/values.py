@@ -165,6 +165,11 @@ class MailboxGone:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantsChanged:
+    """Others than its owner may do more or less in the mailbox than before."""
+
+
+@dataclass(frozen=True, slots=True)
 class MailboxMade:
     name: str
     origin: object = None  # the session that did it
@@ -190,4 +195,4 @@ class SubscriptionsChanged:
 
 
 TreeChange = MailboxMade | MailboxRemoved | MailboxRenamed | SubscriptionsChanged
-Change = MessagesAdded | FlagsChanged | MessagesExpunged | MailboxGone
+Change = MessagesAdded | FlagsChanged | MessagesExpunged | MailboxGone | GrantsChanged

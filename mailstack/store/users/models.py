@@ -36,3 +36,10 @@ class AppPassword(SQLModel, table=True):
 class Setting(SQLModel, table=True):
     name: str = Field(primary_key=True)
     value: str
+
+
+class Share(SQLModel, table=True):
+    """Folders of accounts. The grants themselves lie beside the mailboxes."""
+
+    owner: str = Field(primary_key=True)
+    grantee: str = Field(primary_key=True, index=True)  # empty: everybody

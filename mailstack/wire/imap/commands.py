@@ -99,7 +99,7 @@ class ListMailboxes:
     reference: str
     patterns: tuple[str, ...]
     select: frozenset[str] = frozenset()  # SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE
-    returns: frozenset[str] = frozenset()  # SUBSCRIBED CHILDREN SPECIAL-USE
+    returns: frozenset[str] = frozenset()  # SUBSCRIBED CHILDREN SPECIAL-USE MYRIGHTS
     status: tuple[str, ...] = ()
     extended: bool = False
 
