@@ -42,7 +42,7 @@ def test_imaplib_by_starttls_and_by_tls(server: Server, account: str) -> None:
         assert one.store(number, "+FLAGS", "\\Deleted")[0] == "OK"
         assert one.expunge() == ("OK", [number.encode()])
         assert one.getquotaroot("INBOX")[0] == "OK"
-        assert one.namespace() == ("OK", [b'(("" "/")) NIL NIL'])
+        assert one.namespace() == ("OK", [b'(("" "/")) (("Shared/" "/")) NIL'])
         assert one.unselect()[0] == "OK"
         assert one.logout()[0] == "BYE"
 

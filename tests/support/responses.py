@@ -412,7 +412,7 @@ def _response(reader: Reader) -> Response:
                 response.items[name] = [used, reader.number()]
             return response
         case "NAMESPACE":
-            reader.expect(b' (("" "/")) NIL NIL')
+            reader.expect(b' (("" "/")) (("Shared/" "/")) NIL')
             return Response(kind)
         case "ID":
             reader.expect(b" ")
