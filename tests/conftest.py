@@ -23,6 +23,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def account(server: Server) -> str:
     """An account that no other test of this worker uses."""
+    return unused(server)
+
+
+def unused(server: Server) -> str:
+    """A further one."""
     number = getattr(server, "used_accounts", 0)
     server.used_accounts = number + 1  # type: ignore[attr-defined]
     return f"user{number}"

@@ -1,6 +1,7 @@
 """Every command with its states and what it adds to CAPABILITY."""
 
 from mailstack.imap.commands import (
+    acl,
     any,
     append,
     copy,
@@ -39,7 +40,9 @@ HANDLERS: dict[type, Handler] = {
     c.Subscribe: Handler(mailbox.subscribe, LOGGED_IN),
     c.Unsubscribe: Handler(mailbox.unsubscribe, LOGGED_IN),
     c.ListMailboxes: Handler(
-        listing.list_mailboxes, LOGGED_IN, capabilities=("CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "SPECIAL-USE")
+        listing.list_mailboxes,
+        LOGGED_IN,
+        capabilities=("CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "LIST-MYRIGHTS", "SPECIAL-USE"),
     ),
     c.Lsub: Handler(listing.lsub, LOGGED_IN),
     c.Namespace: Handler(mailbox.namespace, LOGGED_IN, capabilities=("NAMESPACE",)),
@@ -64,6 +67,11 @@ HANDLERS: dict[type, Handler] = {
     c.Store: Handler(store.store, SELECTED, may_expunge=False),
     c.Copy: Handler(copy.copy, SELECTED),
     c.Move: Handler(copy.move, SELECTED, capabilities=("MOVE",)),
+    c.SetAcl: Handler(acl.set_acl, LOGGED_IN, capabilities=("ACL", "RIGHTS=texk")),
+    c.DeleteAcl: Handler(acl.delete_acl, LOGGED_IN),
+    c.GetAcl: Handler(acl.get_acl, LOGGED_IN),
+    c.ListRights: Handler(acl.list_rights, LOGGED_IN),
+    c.MyRights: Handler(acl.my_rights, LOGGED_IN),
     c.GetQuota: Handler(quota.get_quota, LOGGED_IN, capabilities=("QUOTA", "QUOTA=RES-STORAGE")),
     c.GetQuotaRoot: Handler(quota.get_quota_root, LOGGED_IN),
     c.SetQuota: Handler(quota.set_quota, LOGGED_IN),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import unused
 from tests.support.dialog import Dialog
 from tests.support.server import PASSWORD, Server
 
@@ -25,4 +26,6 @@ def test_dialog(server: Server, account: str, path: Path) -> None:
         "user64": packed(address),
         "password64": packed(PASSWORD),
     }
+    if "{friend}" in path.read_text(encoding="utf-8"):
+        values["friend"] = f"{unused(server)}@{server.domain}"
     Dialog(path, server.ports[path.parent.name], values).run()

@@ -104,6 +104,8 @@ async def replace(session: Session, command: c.Replace) -> str:
             done = await selected.mailbox.replace(uids[0], place.name, new)
             session.did_itself(place, done.uids)
         else:
+            if selected.mailbox.position(uids[0]) is None:
+                raise MessageGone
             done = await _append(session, place, [new])
             await selected.mailbox.expunge(uids, force=True)
     except NoSuchMailbox:

@@ -1,4 +1,4 @@
-"""LIST with its extensions (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154), and LSUB."""
+"""LIST with its extensions (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154, RFC 8440), and LSUB."""
 
 import contextlib
 import re

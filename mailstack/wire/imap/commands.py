@@ -236,6 +236,36 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAcl:
+    mailbox: str
+    identifier: str
+    sign: str  # "+", "-" or ""
+    rights: str  # letters
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAcl:
+    mailbox: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetAcl:
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListRights:
+    mailbox: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class MyRights:
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
 class GetQuota:
     root: str
 
@@ -253,5 +283,6 @@ class SetQuota:
 Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
     | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Replace | Idle | Notify | Check
+    | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights
     | Close | Unselect | Expunge | Search | Sort | Thread | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
 )  # fmt: skip

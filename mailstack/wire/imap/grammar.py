@@ -8,6 +8,7 @@ from typing import Final
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap import sequence
+from mailstack.wire.imap.acl_grammar import ACL_COMMANDS
 from mailstack.wire.imap.append_grammar import APPEND_COMMANDS, flag_list
 from mailstack.wire.imap.fetch_grammar import fetch_items
 from mailstack.wire.imap.framing import CommandLine
@@ -351,6 +352,7 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "UID COPY": _copy(True, c.Copy),
         "MOVE": _copy(False, c.Move),
         "UID MOVE": _copy(True, c.Move),
+        **ACL_COMMANDS,
         "GETQUOTA": _get_quota,
         "GETQUOTAROOT": _mailbox(c.GetQuotaRoot),
         "SETQUOTA": _set_quota,
