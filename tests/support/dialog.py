@@ -1,6 +1,7 @@
 """Dialogs as files: `1> text` is sent by session 1, `1< text` must come to it; `~` stands for anything.
 
-`1<~ text` passes over lines until one matches. `{account}`, `{friend}` (another account) and `{password}` are filled in, `{literal:N}` sends N octets.
+`1<~ text` passes over lines until one matches. `{account}`, `{friend}` (another account) and `{password}` are filled in,
+`{literal:N}` sends N octets.
 `1! tls` shakes hands, `1! deflate` compresses both ways from here on, `1! closed` waits for the end of the connection, and
 `1! leave` closes it. `{name}` in an answer takes the number that stands there; later it stands for that number.
 A line `# Proves: IDLE MOVE` names capabilities.
