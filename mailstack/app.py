@@ -46,6 +46,7 @@ from mailstack.net.listen import ListenProblem, from_systemd, listen
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed, try_pair
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits, default_gateways
+from mailstack.policy.login import Logins
 from mailstack.policy.routing import Router
 from mailstack.policy.sharing import Sharing
 from mailstack.policy.submission import SubmissionPolicy
@@ -61,6 +62,7 @@ from mailstack.store.queue.queue import Queue
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import PasswordChecker
+from mailstack.store.users.scram import Scram, ScramMode
 from mailstack.store.users.shares import Shares
 from mailstack.web.health import HealthServer
 
@@ -89,6 +91,7 @@ class Settings:
     message_size: int
     allow_plaintext: bool
     share_with_anyone: bool
+    scram: ScramMode
     recipients: int
     connections_per_address: int
     connections: int
@@ -112,6 +115,7 @@ class Settings:
             message_size=size(config.limits.message_size),
             allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
             share_with_anyone=config.sharing.anyone,
+            scram=ScramMode(config.auth.scram),
             recipients=config.limits.recipients,
             connections_per_address=config.limits.connections_per_address,
             connections=config.limits.connections,
@@ -149,6 +153,7 @@ class Data:
         self.database = Database(data / "mailstack.sqlite3")
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
+        self.scram = Scram(self.directory, ScramMode(config.auth.scram))
         self.mailboxes = Mailboxes(
             config.hostname, self.surroundings.disk, self.surroundings.clock, self.surroundings.randomness
         )
@@ -161,6 +166,7 @@ class Data:
         """Take the lock, bring the database up to date, read the queue."""
         os.umask(0o077)
         await self._hop(self._prepare)
+        await self.directory.start()
         await self.queue.start()
 
     def _prepare(self) -> None:
@@ -206,7 +212,9 @@ class Data:
     def operations(self, runner: QueueRunner | None = None) -> dict[str, Operation]:
         kick = runner.kick if runner is not None else None
         return {
-            **UserOperations(self.directory, self.mailboxes, self.make_keys, self._hop, self.surroundings.clock).table(),
+            **UserOperations(
+                self.directory, self.scram, self.mailboxes, self.make_keys, self._hop, self.surroundings.clock
+            ).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
         }
@@ -250,12 +258,13 @@ class Appliance:
         undo.push_async_callback(data.close)
         await data.open()
         tls = self._certificates(settings)
-        self.passwords = PasswordChecker(data.directory)
+        self.passwords = PasswordChecker(data.directory, scram=data.scram)
         undo.callback(self.passwords.close)
         resolver = self._resolver = Resolver(list(settings.nameservers), randomness)
         limits = self._limits = Limits(
             settings.connections_per_address, default_gateways(_route_table()), connections=settings.connections
         )
+        logins = Logins(data.directory, self.passwords, data.scram, limits)
         secret = await data.directory.setting("srs-secret")
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
@@ -286,7 +295,7 @@ class Appliance:
                     spool=data.path / "spool",
                     message_size=settings.message_size,
                     tls=tls if with_tls else None,
-                    passwords=self.passwords if login else None,
+                    logins=logins if login else None,
                     allow_plaintext=settings.allow_plaintext,
                     randomness=randomness,
                     clock=clock,
@@ -298,8 +307,8 @@ class Appliance:
                 hostname=config.hostname,
                 mailboxes=data.mailboxes,
                 directory=data.directory,
-                passwords=self.passwords,
                 sharing=data.sharing,
+                logins=logins,
                 limits=limits,
                 trace=data.trace,
                 spool=data.path / "spool",
@@ -382,6 +391,7 @@ class Appliance:
             self.imap.services, message_size=settings.message_size, allow_plaintext=settings.allow_plaintext
         )
         self.data.sharing.anyone = settings.share_with_anyone
+        self.data.scram.mode = settings.scram
         self._limits.per_address = settings.connections_per_address
         self._limits.connections = settings.connections
         self._recipients.limit = settings.recipients

@@ -66,6 +66,7 @@ class Tls(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Auth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     allow_plaintext: bool = False
+    scram: str = "auto"
 
 
 class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -147,6 +148,7 @@ MEANINGS: dict[str, str] = {
     "tls.certificate": "PEM file: the certificate and its chain",
     "tls.key": "PEM file: the private key",
     "auth.allow_plaintext": "let logins pass without TLS, from this machine only",
+    "auth.scram": 'SCRAM-SHA-256: "auto": once every password can be used with it; "on"; "off": nothing is kept for it',
     "database.url": "empty: SQLite in data_dir",
     "dns.nameservers": 'empty: those of the system; "address" or "address:port"',
     "relay.smarthost": '"smtp://user:password@host:587" or "smtps://...:465"; empty: deliver to MX hosts',
@@ -266,6 +268,7 @@ def check(config: Config, refuse: Callable[[str, str], NoReturn]) -> None:
         for name in ("certificate", "key"):
             if not getattr(config.tls, name):
                 refuse(f"tls.{name}", 'tls.mode = "files" needs it')
+    _one_of(config.auth.scram, ("auto", "on", "off"), "auth.scram", refuse)
     if config.database.url:
         refuse("database.url", "only SQLite in data_dir is built; leave it empty")
     for text in config.dns.nameservers:

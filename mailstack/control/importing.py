@@ -9,6 +9,7 @@ from mailstack.control.arguments import OperationProblem, read_address, read_pas
 from mailstack.message.address import Address
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import hash_password, known_scheme
+from mailstack.store.users.scram import Scram
 
 HASHES_AT_ONCE = 16
 Hop = Callable[..., Awaitable[Any]]
@@ -53,7 +54,9 @@ def _read_rows(rows: list[dict[str, Any]]) -> tuple[list[_Row], dict[int, str]]:
     return good, problems
 
 
-async def import_accounts(directory: Directory, rows: list[dict[str, Any]], hop: Hop, clock: Callable[[], float]) -> int:
+async def import_accounts(
+    directory: Directory, scram: Scram, rows: list[dict[str, Any]], hop: Hop, clock: Callable[[], float]
+) -> int:
     """All or nothing: every bad line is named. How many were added."""
     good, problems = await hop(_read_rows, rows)
     domains = await directory.domains()
@@ -71,7 +74,17 @@ async def import_accounts(directory: Directory, rows: list[dict[str, Any]], hop:
     passwords = list(dict.fromkeys(row.password for row in good if not row.hashed))
     hashes = dict(zip(passwords, await _hash_all(passwords, hop), strict=True))
     ready = [(row.address, row.hashed or hashes[row.password], row.quota) for row in good]
-    return len(await directory.add_accounts(ready, clock()))
+    seen = [(row.address.key, row.password) for row in good if not row.hashed]
+    return len(await directory.add_accounts(ready, clock(), await _scram_keys(scram, seen, hop)))
+
+
+async def _scram_keys(scram: Scram, passwords: list[tuple[str, str]], hop: Hop) -> dict[str, str | None]:
+    """What SCRAM needs, by account; the same passwords have other salts."""
+    made: dict[str, str | None] = {}
+    for first in range(0, len(passwords), HASHES_AT_ONCE):
+        piece = [(key, await scram.salt(key), password) for key, password in passwords[first : first + HASHES_AT_ONCE]]
+        made.update(await hop(lambda piece: {key: scram.make(salt, password) for key, salt, password in piece}, piece))
+    return made
 
 
 async def _hash_all(passwords: list[str], hop: Hop) -> list[str]:

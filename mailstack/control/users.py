@@ -9,6 +9,7 @@ from mailstack.control.operations import Operation
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import hash_password, make_app_password, make_password
+from mailstack.store.users.scram import Scram
 
 
 class UserOperations:
@@ -17,12 +18,14 @@ class UserOperations:
     def __init__(
         self,
         directory: Directory,
+        scram: Scram,
         mailboxes: Mailboxes,
         make_keys: Callable[[str], list[tuple[str, str]]],
         hop: Hop,
         clock: Callable[[], float],
     ) -> None:
         self._directory = directory
+        self._scram = scram
         self._mailboxes = mailboxes
         self._make_keys = make_keys
         self._hop = hop
@@ -78,12 +81,17 @@ class UserOperations:
         password = read_password(arguments.get("password") or make_password())
         quota = read_quota(arguments.get("quota"))
         hashed = await self._hop(hash_password, password)
-        added = await self._directory.add_accounts([(address, hashed, quota)], self._clock())
+        scram = {address.key: await self._scram_keys(address.key, password)}
+        added = await self._directory.add_accounts([(address, hashed, quota)], self._clock(), scram)
         await self._mailboxes.account(self._directory.folder(added[0]))
         return {"address": added[0].address, "password": None if arguments.get("password") else password}
 
+    async def _scram_keys(self, key: str, password: str) -> str | None:
+        made: str | None = await self._hop(self._scram.make, await self._scram.salt(key), password)
+        return made
+
     async def user_import(self, arguments: Arguments) -> Any:
-        return {"imported": await import_accounts(self._directory, arguments["rows"], self._hop, self._clock)}
+        return {"imported": await import_accounts(self._directory, self._scram, arguments["rows"], self._hop, self._clock)}
 
     async def user_list(self, _: Arguments) -> Any:
         return await self._directory.accounts()
@@ -91,7 +99,8 @@ class UserOperations:
     async def user_passwd(self, arguments: Arguments) -> Any:
         address = read_address(arguments["address"])
         password = read_password(arguments.get("password") or make_password())
-        await self._directory.set_password(address.key, await self._hop(hash_password, password))
+        scram = await self._scram_keys(address.key, password)
+        await self._directory.set_password(address.key, await self._hop(hash_password, password), scram)
         return {"address": address.key, "password": None if arguments.get("password") else password}
 
     async def user_quota(self, arguments: Arguments) -> Any:
@@ -112,7 +121,8 @@ class UserOperations:
     async def app_add(self, arguments: Arguments) -> Any:
         password, digest = make_app_password()
         key = read_address(arguments["address"]).key
-        await self._directory.add_app_password(key, arguments["label"], digest, self._clock())
+        scram = await self._scram_keys(key, password)
+        await self._directory.add_app_password(key, arguments["label"], digest, self._clock(), scram)
         return {"address": key, "label": arguments["label"], "password": password}
 
     async def app_list(self, arguments: Arguments) -> Any:

@@ -12,10 +12,8 @@ def capabilities(session: Session, handlers: dict[type, Handler]) -> list[str]:
     if not logged_in:
         if not session.connection.secure and session.services.tls is not None:
             found.append("STARTTLS")
-        if session.plaintext_allowed:
-            found += ["AUTH=PLAIN", "AUTH=LOGIN"]
-        else:
-            found.append("LOGINDISABLED")
+        mechanisms = session.services.logins.mechanisms(session.connection.channel())
+        found += [f"AUTH={name}" for name in mechanisms] or ["LOGINDISABLED"]
     else:
         found.append(f"APPENDLIMIT={session.services.message_size}")
         if session.compressing:

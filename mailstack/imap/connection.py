@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 import zlib
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ from mailstack.imap.capability import capabilities
 from mailstack.imap.session import Session, State
 from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
+from mailstack.net.tls import TlsEnd
+from mailstack.policy.login import Channel, is_loopback
 from mailstack.store.content import Content
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.framing import CommandLine, Framer, LiteralData, NeedLiteral, Violation, is_message
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-LINE_BEFORE_LOGIN = 8192
+LINE_BEFORE_LOGIN = 16384  # RFC 7628 and others: a token in one line
 LITERALS_BEFORE_LOGIN = 65536
 LINE_AFTER_LOGIN = 65536
 LITERALS_AFTER_LOGIN = 1 << 20
@@ -58,6 +59,7 @@ class Connection(asyncio.Protocol):
         "_reading_paused",
         "_task",
         "_timer",
+        "_tls",
         "_upgrading",
         "_write_paused",
         "account",
@@ -85,6 +87,7 @@ class Connection(asyncio.Protocol):
         self.from_loopback = False
         self.last_heard = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._tls: TlsEnd | None = None  # until the login
         self._out: list[bytes] = []
         self._out_size = 0
         self._write_paused = False
@@ -111,7 +114,7 @@ class Connection(asyncio.Protocol):
             return
         name = transport.get_extra_info("peername")
         self.peer = str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else "local"
-        self.from_loopback = _is_loopback(self.peer)
+        self.from_loopback = is_loopback(self.peer)
         self.last_heard = asyncio.get_running_loop().time()
         crowd = self.server.admit(self)
         if crowd is not None:
@@ -120,6 +123,7 @@ class Connection(asyncio.Protocol):
             self.closing = True
             return
         self._counted = True
+        self._tls = TlsEnd.of(transport)
         self.session = Session(self.server.services, self)
         shown = capabilities(self.session, HANDLERS)
         self.write(f"* OK [CAPABILITY {' '.join(shown)}] {self.server.services.hostname} is ready\r\n".encode())
@@ -407,7 +411,14 @@ class Connection(asyncio.Protocol):
                 finally:
                     self._more = None
 
+    def channel(self) -> Channel:
+        """What a login may know of this connection."""
+        assert self.session is not None
+        private = self.secure or (self.session.services.allow_plaintext and self.from_loopback)
+        return Channel(self.peer, private, self._tls.bindings() if self._tls is not None else {})
+
     def logged_in(self, account: str) -> None:
+        self._tls = None
         self.framer.line_limit = LINE_AFTER_LOGIN
         self.framer.literal_limit = LITERALS_AFTER_LOGIN
         self.server.logged_in(self, account)
@@ -441,6 +452,7 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError
         self.transport = transport
         self.secure = True
+        self._tls = TlsEnd.of(transport)
 
     def _forget_content(self) -> None:
         if self._content is not None:
@@ -455,12 +467,3 @@ class Connection(asyncio.Protocol):
         """Whether the client is silent for too long, be it that it reads nothing of a long answer."""
         limit = LOGIN_SECONDS if self.account is None else IDLE_SECONDS
         return (self._task is None or self._write_paused) and self.idle_for(now) > limit
-
-
-def _is_loopback(peer: str) -> bool:
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback

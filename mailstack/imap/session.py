@@ -16,6 +16,7 @@ from mailstack.imap.watching import Watch
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.limits import Limits
+from mailstack.policy.login import Logins
 from mailstack.policy.rights import Rights
 from mailstack.policy.sharing import Sharing
 from mailstack.store.content import Content
@@ -24,7 +25,6 @@ from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import AccountRecord, Directory
-from mailstack.store.users.passwords import PasswordChecker
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.responses import text
 
@@ -55,8 +55,8 @@ class ImapServices:
     hostname: str
     mailboxes: Mailboxes
     directory: Directory
-    passwords: PasswordChecker
     sharing: Sharing
+    logins: Logins
     limits: Limits
     trace: Trace
     spool: Path
@@ -110,10 +110,6 @@ class Session:
     def asked(self) -> frozenset[str]:
         """Capabilities that the account asked for although they are not announced to everybody, in upper case."""
         return self.record.asked if self.record is not None else frozenset()
-
-    @property
-    def plaintext_allowed(self) -> bool:
-        return self.connection.secure or (self.services.allow_plaintext and self.connection.from_loopback)
 
     @property
     def mail(self) -> Account:

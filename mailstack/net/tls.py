@@ -1,9 +1,11 @@
 """Certificates for the doors, and contexts for connections to others."""
 
+import asyncio
 import datetime
 import ipaddress
 import os
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -74,18 +76,56 @@ def _write(path: Path, data: bytes) -> None:
     os.rename(beside, path)
 
 
+class ServerContext(ssl.SSLContext):
+    """It knows what tls-server-end-point is of the certificate that it shows; None where that is not defined."""
+
+    end_point: bytes | None = None
+
+
 class Certificates:
     """The one server context; use() swaps the chain while connections live on."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # What was bound to a connection's first handshake must stay bound.
+        self.context.options |= ssl.OP_NO_RENEGOTIATION
         self.use(certificate, key)
 
     def use(self, certificate: Path, key: Path) -> None:
         """Serve what these files hold now. Raises TlsProblem, and then the old ones are served on."""
         try_pair(certificate, key)
         _load(self.context, certificate, key)
+        self.context.end_point = _end_point(certificate)
+
+
+def _end_point(certificate: Path) -> bytes | None:
+    """RFC 5929 4.1: the certificate's hash, by its signature's hash or a better one; some (Ed25519) have none."""
+    found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    algorithm = found.signature_hash_algorithm
+    if algorithm is None:
+        return None
+    weak = isinstance(algorithm, hashes.MD5 | hashes.SHA1)
+    return found.fingerprint(hashes.SHA256() if weak else algorithm)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsEnd:
+    """A connection's end of TLS, taken right after the handshake: the certificate may be another one later."""
+
+    ssl_object: ssl.SSLObject
+    end_point: bytes | None
+
+    @classmethod
+    def of(cls, transport: asyncio.BaseTransport) -> "TlsEnd | None":
+        ssl_object = transport.get_extra_info("ssl_object")
+        return cls(ssl_object, getattr(ssl_object.context, "end_point", None)) if ssl_object is not None else None
+
+    def bindings(self) -> dict[str, bytes]:
+        """Channel bindings by name (RFC 5929). TLS 1.3 has no tls-unique, and Python's ssl no tls-exporter (RFC 9266)."""
+        found = {"tls-server-end-point": self.end_point} if self.end_point is not None else {}
+        unique = self.ssl_object.get_channel_binding("tls-unique") if self.ssl_object.version() == "TLSv1.2" else None
+        return found | ({"tls-unique": unique} if unique else {})
 
 
 def try_pair(certificate: Path, key: Path) -> None:

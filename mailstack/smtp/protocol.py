@@ -16,14 +16,15 @@ from aiosmtpd.smtp import SMTP
 
 from mailstack.delivery.accept import Acceptor
 from mailstack.log import get_logger
+from mailstack.net.tls import TlsEnd
 from mailstack.policy.inbound import InboundPolicy
 from mailstack.policy.limits import Limits
+from mailstack.policy.login import Channel, Logins, is_loopback
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.policy.transaction import Transaction
 from mailstack.smtp.data import Receiver
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import AccountRecord
-from mailstack.store.users.passwords import PasswordChecker
 from mailstack.wire.smtp import Reply
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 LINE_LIMIT = 4096
+LOGIN_LINE_LIMIT = 12288  # RFC 4954 4: a token in base64
 BUFFER = 128 * 1024
 FLUSH_AT = 65536
 COMMAND_SECONDS = 300.0
@@ -52,7 +54,7 @@ class SmtpServices:
     spool: Path
     message_size: int
     tls: ssl.SSLContext | None
-    passwords: PasswordChecker | None  # None: a door without login
+    logins: Logins | None  # None: a door without login
     allow_plaintext: bool
     randomness: random.Random
     clock: Callable[[], float] = time.time
@@ -65,7 +67,7 @@ class Handler:
     """What runs a command, and the keyword that EHLO shows for it while it is possible."""
 
     run: Callable[[SmtpConnection, str], Awaitable[None]]
-    keyword: str | None = None
+    keyword: str | Callable[[SmtpConnection], str] | None = None
     possible: Callable[[SmtpConnection], bool] = lambda _: True
 
 
@@ -101,6 +103,7 @@ class SmtpConnection(SMTP):
         self.counted = False
         self.busy = False
         self.leaving = False
+        self._tls: TlsEnd | None = None  # until the login
         self._out: list[bytes] = []
 
     # The base class's moments ---------------------------------------------------------------------------------------
@@ -110,6 +113,7 @@ class SmtpConnection(SMTP):
         name = transport.get_extra_info("peername")
         # A listener for both families shows IPv4 as ::ffff:192.0.2.1.
         self.peer = str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else "local"
+        self._tls = TlsEnd.of(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         # What the client was not told yet is finished all the same: the task is not cancelled.
@@ -181,7 +185,7 @@ class SmtpConnection(SMTP):
             # Its client may never read: the last words wait for it, but not for ever.
             asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
 
-    async def read_line(self) -> bytes | None:
+    async def read_line(self, limit: int = LINE_LIMIT) -> bytes | None:
         """A command line without its end; None when it was too long."""
         if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
             await self.flush()
@@ -191,7 +195,8 @@ class SmtpConnection(SMTP):
         except asyncio.LimitOverrunError:
             self.say(Reply(421, "5.5.2", "Line too long"))
             raise ConnectionResetError from None
-        return line.rstrip(b"\r\n") if len(line) <= LINE_LIMIT else None
+        limit = LOGIN_LINE_LIMIT if line[:5].upper() == b"AUTH " else limit
+        return line.rstrip(b"\r\n") if len(line) <= limit else None
 
     async def read_block(self, limit: int) -> bytes:
         """Octets of a message, as many as there are. Raises ConnectionResetError when there will be none."""
@@ -233,6 +238,12 @@ class SmtpConnection(SMTP):
         self._reader._transport = transport  # type: ignore[attr-defined]
         self._over_ssl = True
         self.secure = True
+        self._tls = TlsEnd.of(transport)
+
+    def channel(self) -> Channel:
+        """What a login may know of this connection."""
+        private = self.secure or (self.services.allow_plaintext and is_loopback(self.peer))
+        return Channel(self.peer, private, self._tls.bindings() if self._tls is not None else {})
 
     # The conversation -----------------------------------------------------------------------------------------------
 
@@ -288,6 +299,7 @@ class SmtpConnection(SMTP):
     def logged_in(self, account: AccountRecord) -> None:
         """Whoever logs in counts no more among those who did not."""
         self.account = account
+        self._tls = None
         if self.counted:
             self.counted = False
             self.services.limits.disconnected(self.peer)

@@ -17,5 +17,5 @@ HANDLERS: dict[str, Handler] = {
     "EXPN": Handler(session.expand),
     "HELP": Handler(session.help_),
     "STARTTLS": Handler(session.start_tls, keyword="STARTTLS", possible=session.may_start_tls),
-    "AUTH": Handler(login.auth, keyword="AUTH PLAIN LOGIN", possible=login.may_log_in),
+    "AUTH": Handler(login.auth, keyword=login.mechanisms, possible=login.may_log_in),
 }

@@ -17,8 +17,8 @@ def announced(server: Server, account: str) -> set[str]:
     found: set[str] = set()
     if shown := on_request(HANDLERS):
         server.run("user", "capability", f"{account}@a.test", *(word for name in shown for word in ("--show", name)))
-    for tls in (False, True):
-        with Client(server.ports["imaps" if tls else "imap"], tls=tls) as one:
+    for tls in ({}, {"tls": True}, {"tls": True, "tls12": True}):
+        with Client(server.ports["imaps" if tls else "imap"], **tls) as one:
             found.update(one.greeting.data.split())
             found.update(str(word) for word in one.ok("CAPABILITY")[0].value or [])  # type: ignore[union-attr]
             one.login(f"{account}@a.test", PASSWORD)

@@ -27,9 +27,9 @@ def fresh(server: Server) -> Client:
 # Before login ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_line_of_8_kb_is_the_limit_before_login(server: Server, account: str) -> None:
+def test_a_line_of_16_kb_is_the_limit_before_login(server: Server, account: str) -> None:
     with fresh(server) as one:
-        fits = b"x" * (8192 - len(b"t1 LOGIN  y"))
+        fits = b"x" * (16384 - len(b"t1 LOGIN  y"))
         assert one.run(b"LOGIN " + fits + b" y").code == "AUTHENTICATIONFAILED"
         assert one.run(b"LOGIN " + fits + b" yy").kind == "BAD"
         one.login(f"{account}@a.test", PASSWORD)

@@ -16,8 +16,8 @@ import pytest
 import trustme
 
 from mailstack.policy.limits import Limits
+from mailstack.policy.login import is_loopback
 from mailstack.smtp import protocol
-from mailstack.smtp.commands.login import _is_loopback
 from mailstack.smtp.protocol import BUFFER, LINE_LIMIT
 from tests.support.dnsserver import DnsServer
 from tests.support.door import Door, Strict, opened
@@ -283,8 +283,8 @@ async def test_no_login_without_tls(relay: Relay) -> None:
 
 
 def test_plain_logins_are_for_loopback_alone() -> None:
-    assert all(_is_loopback(peer) for peer in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"))
-    assert not any(_is_loopback(peer) for peer in ("192.0.2.1", "10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "local", ""))
+    assert all(is_loopback(peer) for peer in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"))
+    assert not any(is_loopback(peer) for peer in ("192.0.2.1", "10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "local", ""))
 
 
 async def test_a_changed_password_ends_sessions(relay: Relay) -> None:

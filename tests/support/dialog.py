@@ -1,18 +1,21 @@
 """Dialogs as files: `1> text` is sent by session 1, `1< text` must come to it; `~` stands for anything.
 
 `1<~ text` passes over lines until one matches. `{account}`, `{friend}` (another account) and `{password}` are filled in,
-`{literal:N}` sends N octets.
-`1! tls` shakes hands, `1! deflate` compresses both ways from here on, `1! closed` waits for the end of the connection, and
-`1! leave` closes it. `{name}` in an answer takes the number that stands there; later it stands for that number.
-A line `# Proves: IDLE MOVE` names capabilities.
+`{literal:N}` sends N octets. `{name}` in an answer takes the number that stands there; later it stands for that number.
+`1! tls` shakes hands (`1! tls12` with TLS 1.2), `1! deflate` compresses both ways from here on, `1! closed` waits for the end
+of the connection, and `1! leave` closes it. `1! scram USER PASSWORD` and `1! scram-plus USER PASSWORD` are the client's part of
+an exchange, up to the empty line behind the server's proof. A line `# Proves: IDLE MOVE` names capabilities.
 """
 
+import base64
 import re
 import socket
 import ssl
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import scramp
 
 
 @dataclass
@@ -38,11 +41,15 @@ class Session:
 
     def do(self, what: str) -> None:
         match what:
-            case "tls":
+            case "tls" | "tls12":
                 context = ssl.create_default_context()
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
+                if what == "tls12":
+                    context.maximum_version = ssl.TLSVersion.TLSv1_2
                 self.connection = context.wrap_socket(self.connection)
+            case _ if what.startswith("scram"):
+                self._scram(*what.split(" ", 2))
             case "deflate":
                 self.pack, self.unpack = zlib.compressobj(wbits=-15), zlib.decompressobj(-15)
             case "closed":
@@ -52,6 +59,26 @@ class Session:
                 self.connection.close()
             case _:
                 raise AssertionError(f"not a step: {what}")
+
+    def _scram(self, kind: str, user: str, password: str) -> None:
+        """Another's implementation of the client; it verifies the server's proof."""
+        if kind == "scram-plus":
+            assert isinstance(self.connection, ssl.SSLSocket)
+            binding = ("tls-unique", self.connection.get_channel_binding("tls-unique"))
+            client = scramp.ScramClient(["SCRAM-SHA-256-PLUS"], user, password, channel_binding=binding)
+        else:
+            client = scramp.ScramClient(["SCRAM-SHA-256"], user, password)
+        self.send(base64.b64encode(client.get_client_first().encode()) + b"\r\n")
+        client.set_server_first(self._challenge())
+        self.send(base64.b64encode(client.get_client_final().encode()) + b"\r\n")
+        client.set_server_final(self._challenge())
+        self.send(b"\r\n")
+
+    def _challenge(self) -> str:
+        """IMAP and POP3 begin it with +, SMTP with 334."""
+        mark, _, packed = self.line().partition(" ")
+        assert mark in ("+", "334"), (mark, packed)
+        return base64.b64decode(packed).decode()
 
 
 @dataclass

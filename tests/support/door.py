@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits
+from mailstack.policy.login import Logins
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.smtp.protocol import SmtpServices
 from mailstack.smtp.server import SmtpServer
@@ -94,18 +95,19 @@ async def opened(
     recipients = Recipients(relay.router, data.directory, data.mailboxes, 1000)
     inbound = InboundPolicy(recipients)
     passwords = PasswordChecker(data.directory)
+    limits = limits or Limits(1000)
     services = SmtpServices(
         hostname="mail.a.test",
         policy=SubmissionPolicy(recipients, data.directory, "mail.a.test", relay.clock, relay.random)
         if submission
         else inbound,
         acceptor=relay.acceptor,
-        limits=limits or Limits(1000),
+        limits=limits,
         trace=data.trace,
         spool=spool or data.path / "spool",
         message_size=message_size,
         tls=tls,
-        passwords=passwords if submission else None,
+        logins=Logins(data.directory, passwords, data.scram, limits) if submission else None,
         allow_plaintext=allow_plaintext,
         randomness=relay.random,
         clock=relay.clock,

@@ -14,11 +14,12 @@ _LITERAL = re.compile(rb"\{([0-9]+)\}\r\n$")
 class Client:
     """One connection. `run` sends a command and gives its answer, `heard` holds what came untagged on the way."""
 
-    def __init__(self, where: int | socket.socket, *, tls: bool = False, seconds: float = 60) -> None:
+    def __init__(self, where: int | socket.socket, *, tls: bool = False, tls12: bool = False, seconds: float = 60) -> None:
         self.socket = where if isinstance(where, socket.socket) else socket.create_connection(("127.0.0.1", where))
         self.socket.settimeout(seconds)
         if not isinstance(where, socket.socket):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._tls12 = tls12
         self.buffer = b""
         self.utf8 = False
         self.heard: list[Response] = []
@@ -39,6 +40,8 @@ class Client:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        if self._tls12:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.socket = context.wrap_socket(self.socket)
 
     def send(self, data: bytes) -> None:

@@ -53,7 +53,7 @@ class Server:
         self.configuration = folder / "mailstack.toml"
         self.configuration.write_text(
             f'hostname = "mail.{domain}"\ndata_dir = "{self.data}"\npostmaster = "alice@{domain}"\n[listen]\n{listeners}\n'
-            '[tls]\nmode = "self-signed"\n[auth]\nallow_plaintext = true\n'
+            '[tls]\nmode = "self-signed"\n[auth]\nallow_plaintext = true\nscram = "on"\n'
             f'[relay]\n{relay}\nretry = ["1s"]\n[log]\nformat = "json"\nlevel = "info"\n{settings}'
         )
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}

@@ -14,7 +14,7 @@ async def mail(connection: SmtpConnection, argument: str) -> None:
     if connection.helo is None:
         connection.complain(Reply(503, "5.5.1", "Say EHLO first"))
         return
-    if services.passwords is not None and connection.account is None:
+    if services.logins is not None and connection.account is None:
         connection.complain(Reply(530, "5.7.0", "Log in first"))
         return
     if connection.transaction is not None:

@@ -9,7 +9,7 @@ from mailstack.wire.smtp import Reply
 
 def _new_receiver(connection: SmtpConnection) -> Receiver:
     services = connection.services
-    mend = services.passwords is not None
+    mend = services.logins is not None
     return Receiver(Content(services.spool), services.message_size, mend=mend)
 
 

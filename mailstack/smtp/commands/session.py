@@ -13,7 +13,7 @@ def keywords(connection: SmtpConnection) -> list[str]:
     found = ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"]
     for handler in connection.handlers.values():
         if handler.keyword is not None and handler.possible(connection):
-            found.append(handler.keyword)
+            found.append(handler.keyword if isinstance(handler.keyword, str) else handler.keyword(connection))
     return found
 
 

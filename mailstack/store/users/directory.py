@@ -1,7 +1,7 @@
 """Who is here: look-ups behind a cache, and the changes that commands make."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,12 @@ class Directory:
         self._cache: dict[str, Entry] = {}
         self._domains: frozenset[str] | None = None
         self.generation = 0
+        self.scram_whole = False  # whether every password has what SCRAM needs
         self._revocations: dict[str, int] = {}
         self.on_revoked: list[Callable[[str], None]] = []
+
+    async def start(self) -> None:
+        self.scram_whole = await self._database.run(_scram_whole)
 
     def folder(self, record: AccountRecord) -> AccountFolder:
         path = self._mail / record.folder
@@ -124,9 +128,13 @@ class Directory:
         """A secret of this installation, made when it is first asked for."""
         return await self._database.run(_setting, name, secrets.token_hex(16))
 
-    async def app_password(self, digest: str) -> str | None:
-        """The account of an app password."""
+    async def app_password(self, digest: str) -> tuple[str, bool] | None:
+        """The account of an app password, and whether SCRAM can be used with it."""
         return await self._database.run(_app_account, digest)
+
+    async def scram_keys(self, key: str) -> list[str]:
+        """What SCRAM needs of all passwords of an account."""
+        return await self._database.run(_scram_keys, key)
 
     async def owns(self, account: AccountRecord, address: Address) -> bool:
         """Whether an account may send as an address: its own, its +tags, aliases that end in it alone."""
@@ -152,7 +160,9 @@ class Directory:
 
     async def _change(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return await self._database.run(function, *arguments)
+            done = await self._database.run(function, *arguments)
+            self.scram_whole = await self._database.run(_scram_whole)
+            return done
         except IntegrityError as problem:
             raise DirectoryProblem(str(problem.orig)) from problem
         finally:
@@ -179,21 +189,30 @@ class Directory:
             raise DirectoryProblem(f"there is no domain {name}")
         await self._change(_remove_domain, name)
 
-    async def add_accounts(self, rows: list[tuple[Address, str, int | None]], created: float) -> list[AccountRecord]:
-        """(address, password hash, quota): all or none."""
-        added = await self._change(_add_accounts, rows, created)
+    async def add_accounts(
+        self, rows: list[tuple[Address, str, int | None]], created: float, scram: Mapping[str, str | None] | None = None
+    ) -> list[AccountRecord]:
+        """(address, password hash, quota), and by key what SCRAM needs where the password is known: all or none."""
+        added = await self._change(_add_accounts, rows, created, scram or {})
         return list(added)
 
     async def accounts(self) -> list[dict[str, Any]]:
         return await self._database.run(_list_accounts)
 
-    async def set_password(self, key: str, hashed: str) -> None:
-        await self._update(key, {"password": hashed})
+    async def set_password(self, key: str, hashed: str, scram: str | None = None) -> None:
+        await self._update(key, {"password": hashed, "scram": scram})
         self._revoke(key)
 
     async def improve_password(self, key: str, old: str, better: str) -> None:
         """Another hash of the same password, unless it was changed meanwhile."""
         await self._change(_improve_password, key, old, better)
+
+    async def set_scram(self, key: str, hashed: str, scram: str) -> None:
+        """What SCRAM needs of a password that was seen, unless it was changed meanwhile."""
+        await self._change(_set_scram, key, hashed, scram)
+
+    async def set_app_scram(self, digest: str, scram: str) -> None:
+        await self._change(_set_app_scram, digest, scram)
 
     async def set_disabled(self, key: str, disabled: bool) -> None:
         await self._update(key, {"disabled": disabled})
@@ -228,10 +247,10 @@ class Directory:
     async def aliases(self) -> list[dict[str, Any]]:
         return await self._database.run(_list_aliases)
 
-    async def add_app_password(self, key: str, label: str, digest: str, created: float) -> None:
+    async def add_app_password(self, key: str, label: str, digest: str, created: float, scram: str | None = None) -> None:
         if (await self.entry(key)).account is None:
             raise DirectoryProblem(f"there is no account {key}")
-        await self._change(_add_app, key, label, digest, created)
+        await self._change(_add_app, key, label, digest, created, scram)
 
     async def app_passwords(self, key: str) -> list[dict[str, Any]]:
         return await self._database.run(_list_apps, key)
@@ -283,9 +302,21 @@ def _setting(connection: Connection, name: str, fresh: str) -> str:
     return fresh
 
 
-def _app_account(connection: Connection, digest: str) -> str | None:
-    row = connection.execute(select(app_table.c.account).where(app_table.c.digest == digest)).first()
-    return str(row.account) if row else None
+def _app_account(connection: Connection, digest: str) -> tuple[str, bool] | None:
+    row = connection.execute(select(app_table.c.account, app_table.c.scram).where(app_table.c.digest == digest)).first()
+    return (str(row.account), row.scram is not None) if row else None
+
+
+def _scram_keys(connection: Connection, key: str) -> list[str]:
+    own = select(account_table.c.scram).where(account_table.c.address == key)
+    apps = select(app_table.c.scram).where(app_table.c.account == key)
+    return [row.scram for query in (own, apps) for row in connection.execute(query) if row.scram is not None]
+
+
+def _scram_whole(connection: Connection) -> bool:
+    accounts = select(account_table.c.address).where(account_table.c.scram.is_(None), account_table.c.disabled.is_(False))
+    apps = select(app_table.c.digest).where(app_table.c.scram.is_(None))
+    return not any(connection.execute(query.limit(1)).first() for query in (accounts, apps))
 
 
 def _add_domain(connection: Connection, name: str) -> None:
@@ -299,7 +330,9 @@ def _remove_domain(connection: Connection, name: str) -> None:
     connection.execute(delete(domain_table).where(domain_table.c.name == name))
 
 
-def _add_accounts(connection: Connection, rows: list[tuple[Address, str, int | None]], created: float) -> list[AccountRecord]:
+def _add_accounts(
+    connection: Connection, rows: list[tuple[Address, str, int | None]], created: float, scram: Mapping[str, str | None]
+) -> list[AccountRecord]:
     domains = set(_all_domains(connection))
     taken = {row.folder for row in connection.execute(select(account_table.c.folder))}
     taken |= {row.value for row in connection.execute(select(setting_table.c.value).where(setting_table.c.name.like("gone:%")))}
@@ -315,8 +348,9 @@ def _add_accounts(connection: Connection, rows: list[tuple[Address, str, int | N
         folder = folder_name(address, taken)
         taken.add(folder)
         values = {"address": address.key, "domain": address.domain, "password": hashed, "quota": quota}
+        values |= {"scram": scram.get(address.key), "capabilities": ""}
         connection.execute(insert(account_table).values(**values, disabled=False, folder=folder, created=created))
-        added.append(AccountRecord(address.key, hashed, quota, False, folder))
+        added.append(AccountRecord(address.key, hashed, quota, False, folder, scram=scram.get(address.key)))
     return added
 
 
@@ -332,6 +366,15 @@ def _update_account(connection: Connection, key: str, values: dict[str, Any]) ->
 def _improve_password(connection: Connection, key: str, old: str, better: str) -> None:
     where = (account_table.c.address == key, account_table.c.password == old)
     connection.execute(update(account_table).where(*where).values(password=better))
+
+
+def _set_scram(connection: Connection, key: str, hashed: str, scram: str) -> None:
+    where = (account_table.c.address == key, account_table.c.password == hashed)
+    connection.execute(update(account_table).where(*where).values(scram=scram))
+
+
+def _set_app_scram(connection: Connection, digest: str, scram: str) -> None:
+    connection.execute(update(app_table).where(app_table.c.digest == digest).values(scram=scram))
 
 
 def _remove_account(connection: Connection, key: str) -> None:
@@ -364,11 +407,11 @@ def _list_aliases(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def _add_app(connection: Connection, key: str, label: str, digest: str, created: float) -> None:
+def _add_app(connection: Connection, key: str, label: str, digest: str, created: float, scram: str | None) -> None:
     query = select(app_table.c.digest).where(app_table.c.account == key, app_table.c.label == label)
     if connection.execute(query).first():
         raise DirectoryProblem(f"{key} has an app password {label!r} already")
-    connection.execute(insert(app_table).values(digest=digest, account=key, label=label, created=created))
+    connection.execute(insert(app_table).values(digest=digest, account=key, label=label, created=created, scram=scram))
 
 
 def _list_apps(connection: Connection, key: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ class Account(SQLModel, table=True):
     folder: str = Field(unique=True)  # below <data>/mail
     created: float
     capabilities: str = ""  # "-NAME +NAME": IMAP capabilities that are hidden, and that are shown on request
-    scram: str | None = None  # what SCRAM-SHA-256 needs: "iterations$salt$StoredKey$ServerKey"; None until it can be made
+    scram: str | None = None  # what SCRAM-SHA-256 needs: "iterations$salt$StoredKey$ServerKey"; None until the password is seen
 
 
 class Alias(SQLModel, table=True):
@@ -31,6 +31,7 @@ class AppPassword(SQLModel, table=True):
     account: str = Field(foreign_key="account.address", index=True)
     label: str
     created: float
+    scram: str | None = None
 
 
 class Setting(SQLModel, table=True):

@@ -21,6 +21,7 @@ from passlib.exc import PasslibSecurityError
 
 from mailstack.message.address import parse_address
 from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.scram import Scram
 
 THREADS = 2
 WAITING = 200  # proofs that may wait; more are told to come again
@@ -34,6 +35,7 @@ _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=
 # What an unknown user's password is compared with, so that it costs the same.
 _NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$Gpz1ZcWmY0BqXK1VJcvwfYNkvQyTiQ4FTMwS0MzUGt0"
 _SCHEME = re.compile(r"\{([A-Za-z0-9.-]+)\}(.*)", re.DOTALL)
+APP_LETTERS = 28
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -70,15 +72,25 @@ def make_app_password() -> tuple[str, str]:
     """128 random bits as text, and the digest that is kept."""
     number = secrets.randbits(130)
     letters = []
-    for _ in range(28):
+    for _ in range(APP_LETTERS):
         number, digit = divmod(number, len(_ALPHABET))
         letters.append(_ALPHABET[digit])
     text = "".join(letters)
-    return "-".join(text[place : place + 4] for place in range(0, 28, 4)), app_digest(text)
+    return app_shown(text), app_digest(text)
 
 
-def app_digest(text: str) -> str:
-    return hashlib.sha256(text.replace("-", "").replace(" ", "").lower().encode()).hexdigest()
+def app_text(typed: str) -> str:
+    """Its letters alone."""
+    return typed.replace("-", "").replace(" ", "").lower()
+
+
+def app_shown(letters: str) -> str:
+    """As it is shown, and as SCRAM's clients have to type it."""
+    return "-".join(letters[place : place + 4] for place in range(0, APP_LETTERS, 4))
+
+
+def app_digest(typed: str) -> str:
+    return hashlib.sha256(app_text(typed).encode()).hexdigest()
 
 
 def known_scheme(hashed: str) -> bool:
@@ -178,8 +190,9 @@ def check_hash(password: str, hashed: str) -> bool:
 class PasswordChecker:
     """One for the server. verify() never raises for what a client sends."""
 
-    def __init__(self, directory: Directory, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, directory: Directory, clock: Callable[[], float] = time.monotonic, scram: Scram | None = None) -> None:
         self._directory = directory
+        self._scram = scram
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="password")
@@ -239,15 +252,14 @@ class PasswordChecker:
         revocations = self._directory.revocations(key)
         record = (await self._directory.entry(key)).account
         right = False
-        if record is not None and not record.disabled and len(password.replace("-", "").replace(" ", "")) == 28:
-            right = await self._directory.app_password(app_digest(password)) == record.address
+        if record is not None and not record.disabled and len(app_text(password)) == APP_LETTERS:
+            right = await self._prove_app(record, password)
         if not right:
             loop = asyncio.get_running_loop()
             hashed = record.password if record is not None else "{ARGON2ID}" + _NOBODY
             right = await loop.run_in_executor(self._executor, check_hash, password, hashed)
-            if right and record is not None and not record.disabled and not hashed.startswith("{ARGON2ID}"):
-                better = await loop.run_in_executor(self._executor, hash_password, password)
-                await self._directory.improve_password(key, hashed, better)
+            if right and record is not None and not record.disabled:
+                await self._improve(record, password)
         # Hashing takes its time: the password may have been changed, the account switched off or removed meanwhile.
         if not right or record is None or record.disabled or self._directory.revocations(key) != revocations:
             return Refusal.WRONG
@@ -255,6 +267,31 @@ class PasswordChecker:
         while len(self._proofs) > PROOFS:
             self._proofs.popitem(last=False)
         return record
+
+    async def _prove_app(self, record: AccountRecord, password: str) -> bool:
+        digest = app_digest(password)
+        found = await self._directory.app_password(digest)
+        if found is None or found[0] != record.address:
+            return False
+        if not found[1] and (kept := await self._scram_keys(record, app_shown(app_text(password)))) is not None:
+            await self._directory.set_app_scram(digest, kept)
+        return True
+
+    async def _improve(self, record: AccountRecord, password: str) -> None:
+        """What can be made only while the password is seen: a better hash, and what SCRAM needs."""
+        hashed = record.password
+        if not hashed.startswith("{ARGON2ID}"):
+            better = await asyncio.get_running_loop().run_in_executor(self._executor, hash_password, password)
+            await self._directory.improve_password(record.address, hashed, better)
+            hashed = better
+        if record.scram is None and (kept := await self._scram_keys(record, password)) is not None:
+            await self._directory.set_scram(record.address, hashed, kept)
+
+    async def _scram_keys(self, record: AccountRecord, password: str) -> str | None:
+        if self._scram is None:
+            return None
+        salt = await self._scram.salt(record.address)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._scram.make, salt, password)
 
     def close(self) -> None:
         self._executor.shutdown(cancel_futures=True)

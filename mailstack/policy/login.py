@@ -1,0 +1,167 @@
+"""How people log in, at every door alike: passwords and SASL mechanisms, what may be used where, and how often one may fail."""
+
+import enum
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from mailstack.message.errors import SyntaxProblem
+from mailstack.policy.limits import Limits
+from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.passwords import PasswordChecker, Refusal
+from mailstack.store.users.scram import ITERATIONS, Scram, ScramMode
+from mailstack.wire import sasl
+from mailstack.wire.scram import Exchange, Unproved
+
+Ask = Callable[[bytes], Awaitable[bytes]]  # a challenge in base64, and the client's next line
+UNIQUE = "tls-unique"
+
+
+class Denial(enum.Enum):
+    WRONG = "wrong"  # unknown, disabled or not proved: never told apart
+    BUSY = "busy"  # come again
+    CANCELLED = "cancelled"
+    MALFORMED = "malformed"
+    UNKNOWN_MECHANISM = "unknown-mechanism"
+    NO_TLS = "no-tls"
+    OTHER_IDENTITY = "other-identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Nobody logged in. User and reason are for the log."""
+
+    denial: Denial
+    user: str = ""
+    reason: str = ""
+
+
+Outcome = AccountRecord | Denied
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What a door knows of a connection."""
+
+    peer: str
+    private: bool  # TLS, or from this machine where the settings allow it
+    bindings: Mapping[str, bytes] = field(default_factory=dict)  # RFC 5929, by name
+
+    @property
+    def offers_plus(self) -> bool:
+        """Whether the binding is there that clients take unasked: tls-unique, and with TLS 1.3 tls-exporter (RFC 9266 3)."""
+        return UNIQUE in self.bindings
+
+
+def is_loopback(peer: str) -> bool:
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+class Logins:
+    """One for the server. Its methods never raise for what a client sends, save what `ask` raises."""
+
+    def __init__(self, directory: Directory, passwords: PasswordChecker, scram: Scram, limits: Limits) -> None:
+        self._directory = directory
+        self._passwords = passwords
+        self._scram = scram
+        self._limits = limits
+
+    def mechanisms(self, channel: Channel) -> list[str]:
+        """What this client is told of."""
+        if not channel.private:
+            return []
+        found = ["PLAIN", "LOGIN"]
+        if self._scram.offered:
+            found.append("SCRAM-SHA-256")
+            if channel.offers_plus:
+                found.append("SCRAM-SHA-256-PLUS")
+        return found
+
+    async def password(self, channel: Channel, user: str, password: str) -> Outcome:
+        """A name and a password, as LOGIN and PASS bring them."""
+        if not channel.private:
+            return Denied(Denial.NO_TLS, user)
+        await self._limits.wait_turn(channel.peer, user)
+        found = await self._passwords.verify(user, password)
+        if found is Refusal.BUSY:
+            return Denied(Denial.BUSY, user)
+        return self._counted(channel, user, found if isinstance(found, AccountRecord) else Denied(Denial.WRONG, user))
+
+    async def sasl(self, mechanism: str, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        """A SASL exchange. `initial` is the initial response in base64, None when there is none."""
+        run = {
+            "PLAIN": self._plain,
+            "LOGIN": self._login,
+            "SCRAM-SHA-256": self._scram_plain,
+            "SCRAM-SHA-256-PLUS": self._scram_plus,
+        }.get(mechanism)
+        if run is None or (mechanism.startswith("SCRAM") and self._scram.mode is ScramMode.OFF):
+            return Denied(Denial.UNKNOWN_MECHANISM)
+        if not channel.private:
+            return Denied(Denial.NO_TLS)
+        try:
+            return await run(initial, channel, ask)
+        except sasl.Cancelled:
+            return Denied(Denial.CANCELLED)
+        except SyntaxProblem as problem:
+            return Denied(Denial.MALFORMED, reason=problem.reason)
+
+    def _counted(self, channel: Channel, user: str, found: Outcome) -> Outcome:
+        """Failures slow the pair of peer and account; a success forgives them."""
+        if isinstance(found, AccountRecord):
+            self._limits.succeeded(channel.peer, user)
+        else:
+            self._limits.failed(channel.peer, user)
+        return found
+
+    async def _plain(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        # An empty initial response says nothing: such a client is asked.
+        said = sasl.plain(await _first(None if initial == b"=" else initial, ask))
+        if said.identity and said.identity.lower() != said.user.lower():
+            return Denied(Denial.OTHER_IDENTITY, said.user)
+        return await self.password(channel, said.user, said.password)
+
+    async def _login(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        user = sasl.text(sasl.decode(initial or await ask(sasl.encode(b"Username:"))))
+        password = sasl.text(sasl.decode(await ask(sasl.encode(b"Password:"))))
+        return await self.password(channel, user, password)
+
+    async def _scram_plain(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        return await self._scram_exchange(False, initial, channel, ask)
+
+    async def _scram_plus(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        return await self._scram_exchange(True, initial, channel, ask)
+
+    async def _scram_exchange(self, plus: bool, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        exchange = Exchange(
+            plus=plus,
+            plus_offered=channel.offers_plus and self._scram.offered,
+            bindings=channel.bindings,
+            nonce=secrets.token_urlsafe(18),
+        )
+        user = ""
+        try:
+            user, identity = exchange.first(await _first(initial, ask))
+            if identity and identity.lower() != user.lower():
+                return Denied(Denial.OTHER_IDENTITY, user)
+            await self._limits.wait_turn(channel.peer, user)
+            known = await self._scram.look_up(user)
+            final = sasl.decode(await ask(sasl.encode(exchange.challenge(known.salt, ITERATIONS))))
+            proof = exchange.final(final, known.candidates)
+        except Unproved as problem:
+            return self._counted(channel, user, Denied(Denial.WRONG, user, str(problem)))
+        # None of the three protocols has room for our proof in its last answer.
+        sasl.decode(await ask(sasl.encode(proof)))
+        if known.record is None or self._directory.revocations(known.key) != known.revocations:
+            return self._counted(channel, user, Denied(Denial.WRONG, user, "revoked"))
+        return self._counted(channel, user, known.record)
+
+
+async def _first(initial: bytes | None, ask: Ask) -> bytes:
+    """The first message of a mechanism in which the client speaks first."""
+    return sasl.decode_initial(initial) if initial is not None else sasl.decode(await ask(b""))

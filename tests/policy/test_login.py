@@ -1,0 +1,198 @@
+"""Logins: every mechanism, who is told what, and what ends with a new password."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import scramp
+
+from mailstack.message.address import parse_address
+from mailstack.policy.limits import FREE_FAILURES, Limits
+from mailstack.policy.login import Channel, Denial, Denied, Logins, Outcome
+from mailstack.store.database import Database
+from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.passwords import PasswordChecker, hash_password, make_app_password
+from mailstack.store.users.scram import Scram, ScramMode
+
+CHANNEL = Channel("192.0.2.1", True)
+BOUND = Channel("192.0.2.1", True, {"tls-unique": b"x", "tls-server-end-point": b"y"})
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(folder / "mailstack.sqlite3")
+        self.database.start()
+        self.directory = Directory(self.database, folder / "mail")
+        self.scram = Scram(self.directory, ScramMode.AUTO)
+        self.passwords = PasswordChecker(self.directory, scram=self.scram)
+        self.limits = Limits(100)
+        self.logins = Logins(self.directory, self.passwords, self.scram, self.limits)
+        self.challenges: list[str] = []
+
+    async def keys(self, key: str, password: str) -> str | None:
+        return self.scram.make(await self.scram.salt(key), password)
+
+    async def add(self, address: str, password: str, *, imported: bool = False) -> None:
+        scram = {} if imported else {address: await self.keys(address, password)}
+        await self.directory.add_accounts([(parse_address(address), "{PLAIN}" + password, None)], 0.0, scram)
+
+    async def by_scram(self, user: str, password: str, binding: tuple[str, bytes] | None = None) -> Outcome:
+        mechanism = "SCRAM-SHA-256-PLUS" if binding else "SCRAM-SHA-256"
+        client = scramp.ScramClient([mechanism], user, password, channel_binding=binding)
+        first = base64.b64encode(client.get_client_first().encode())
+        step = 0
+
+        async def ask(challenge: bytes) -> bytes:
+            nonlocal step
+            step += 1
+            said = base64.b64decode(challenge).decode()
+            self.challenges.append(said)
+            if step == 1:
+                client.set_server_first(said)
+                return base64.b64encode(client.get_client_final().encode())
+            client.set_server_final(said)
+            return b""
+
+        return await self.logins.sasl(mechanism, first, BOUND if binding else CHANNEL, ask)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    one = World(tmp_path)
+    await one.directory.add_domain("a.test")
+    await one.add("alice@a.test", "sesame")
+    yield one
+    one.passwords.close()
+    one.database.close()
+
+
+def name(found: Outcome) -> object:
+    return found.address if isinstance(found, AccountRecord) else found.denial
+
+
+def never(challenge: bytes) -> asyncio.Future[bytes]:
+    raise AssertionError("nothing is asked")
+
+
+async def test_scram_and_passwords_prove_the_same_account(world: World) -> None:
+    assert name(await world.by_scram("Alice@A.test", "sesame")) == "alice@a.test"
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", "sesame")) == "alice@a.test"
+    assert name(await world.by_scram("alice@a.test", "sesame", ("tls-unique", b"x"))) == "alice@a.test"
+    assert name(await world.by_scram("alice@a.test", "sesame", ("tls-server-end-point", b"y"))) == "alice@a.test"
+    found = await world.by_scram("alice@a.test", "sesame", ("tls-unique", b"of somebody in the middle"))
+    assert found == Denied(Denial.WRONG, "alice@a.test", "channel-bindings-dont-match")
+
+
+async def test_nobody_learns_who_is_here(world: World) -> None:
+    await world.add("bob@a.test", "sesame", imported=True)
+
+    async def asked(user: str) -> tuple[object, list[str]]:
+        world.challenges.clear()
+        found = await world.by_scram(user, "wrong")
+        assert isinstance(found, Denied)
+        return (found.denial, found.reason), [part for said in world.challenges for part in said.split(",") if part[0] in "si"]
+
+    answers = {user: await asked(user) for user in ("alice@a.test", "bob@a.test", "nobody@a.test", "no address")}
+    assert len({str(answer) for answer, _ in answers.values()}) == 1
+    assert len({len(said[0]) for _, said in answers.values()}) == 1
+    assert len({said[0] for _, said in answers.values()}) == 4  # the salts
+    assert len({said[1] for _, said in answers.values()}) == 1  # the iterations
+    for user, before in answers.items():
+        assert await asked(user) == before
+    # Once the password was seen, its challenge is the one that it had before.
+    assert name(await world.logins.password(CHANNEL, "bob@a.test", "sesame")) == "bob@a.test"
+    assert await asked("bob@a.test") == answers["bob@a.test"]
+
+
+async def test_an_imported_hash_can_be_used_once_its_password_was_seen(world: World) -> None:
+    await world.add("bob@a.test", "sesame", imported=True)
+    assert name(await world.by_scram("bob@a.test", "sesame")) is Denial.WRONG
+    assert name(await world.logins.password(CHANNEL, "bob@a.test", "sesame")) == "bob@a.test"
+    assert name(await world.by_scram("bob@a.test", "sesame")) == "bob@a.test"
+    record = await world.directory.account("bob@a.test")
+    assert record is not None
+    assert record.password.startswith("{ARGON2ID}")
+
+
+async def test_scram_is_announced_when_nobody_is_locked_out_by_it(world: World) -> None:
+    strong = ["PLAIN", "LOGIN", "SCRAM-SHA-256"]
+    assert world.logins.mechanisms(CHANNEL) == strong
+    assert world.logins.mechanisms(BOUND) == [*strong, "SCRAM-SHA-256-PLUS"]
+    # With TLS 1.3 clients would bind to an exporter that is not there.
+    assert world.logins.mechanisms(Channel("x", True, {"tls-server-end-point": b"y"})) == strong
+    assert world.logins.mechanisms(Channel("x", False)) == []
+    await world.add("bob@a.test", "sesame", imported=True)
+    assert world.logins.mechanisms(CHANNEL) == ["PLAIN", "LOGIN"]
+    assert name(await world.by_scram("alice@a.test", "sesame")) == "alice@a.test"  # all the same
+    await world.logins.password(CHANNEL, "bob@a.test", "sesame")
+    assert world.logins.mechanisms(CHANNEL) == strong
+    await world.directory.add_app_password("bob@a.test", "phone", "digest", 0.0)
+    assert world.logins.mechanisms(CHANNEL) == ["PLAIN", "LOGIN"]
+    world.scram.mode = ScramMode.ON
+    assert world.logins.mechanisms(CHANNEL) == strong
+    world.scram.mode = ScramMode.OFF
+    assert world.logins.mechanisms(CHANNEL) == ["PLAIN", "LOGIN"]
+    assert name(await world.by_scram("alice@a.test", "sesame")) is Denial.UNKNOWN_MECHANISM
+
+
+async def test_app_passwords_by_scram(world: World) -> None:
+    password, digest = make_app_password()
+    await world.directory.add_app_password("alice@a.test", "phone", digest, 0.0)
+    assert name(await world.by_scram("alice@a.test", password)) is Denial.WRONG
+    typed = password.replace("-", " ").upper()
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", typed)) == "alice@a.test"
+    assert name(await world.by_scram("alice@a.test", password)) == "alice@a.test"
+    assert name(await world.by_scram("alice@a.test", "sesame")) == "alice@a.test"
+    await world.directory.remove_app_password("alice@a.test", "phone")
+    assert name(await world.by_scram("alice@a.test", password)) is Denial.WRONG
+
+
+async def test_a_new_password_ends_the_old_one(world: World) -> None:
+    await world.directory.set_password("alice@a.test", hash_password("new"))
+    assert name(await world.by_scram("alice@a.test", "sesame")) is Denial.WRONG
+    await world.directory.set_password("alice@a.test", hash_password("new"), await world.keys("alice@a.test", "new"))
+    assert name(await world.by_scram("alice@a.test", "new")) == "alice@a.test"
+    await world.directory.set_disabled("alice@a.test", True)
+    assert name(await world.by_scram("alice@a.test", "new")) is Denial.WRONG
+
+
+async def test_a_password_that_changes_during_an_exchange_is_void(world: World) -> None:
+    client = scramp.ScramClient(["SCRAM-SHA-256"], "alice@a.test", "sesame")
+    first = base64.b64encode(client.get_client_first().encode())
+
+    async def ask(challenge: bytes) -> bytes:
+        said = base64.b64decode(challenge).decode()
+        if said.startswith("v="):
+            return b""
+        await world.directory.set_password("alice@a.test", hash_password("new"))
+        client.set_server_first(said)
+        return base64.b64encode(client.get_client_final().encode())
+
+    assert await world.logins.sasl("SCRAM-SHA-256", first, CHANNEL, ask) == Denied(Denial.WRONG, "alice@a.test", "revoked")
+
+
+async def test_failures_of_all_mechanisms_slow_the_same_pair(world: World) -> None:
+    for _ in range(FREE_FAILURES - 1):
+        assert name(await world.by_scram("alice@a.test", "wrong")) is Denial.WRONG
+    assert world.limits.delay(CHANNEL.peer, "alice@a.test") == 0
+    plain = base64.b64encode(b"\0alice@a.test\0wrong")
+    assert name(await world.logins.sasl("PLAIN", plain, CHANNEL, never)) is Denial.WRONG
+    assert world.limits.delay(CHANNEL.peer, "alice@a.test") > 0
+    assert name(await world.by_scram("alice@a.test", "sesame")) == "alice@a.test"
+    assert world.limits.delay(CHANNEL.peer, "alice@a.test") == 0
+
+
+async def test_what_is_denied_before_anything_is_asked(world: World) -> None:
+    for mechanism in ("CRAM-MD5", "SCRAM-SHA-1", "EXTERNAL", ""):
+        assert name(await world.logins.sasl(mechanism, None, CHANNEL, never)) is Denial.UNKNOWN_MECHANISM
+    for mechanism in ("PLAIN", "LOGIN", "SCRAM-SHA-256"):
+        assert name(await world.logins.sasl(mechanism, None, Channel("x", False), never)) is Denial.NO_TLS
+    assert name(await world.logins.password(Channel("x", False), "alice@a.test", "sesame")) is Denial.NO_TLS
+    other = base64.b64encode(b"bob@a.test\0alice@a.test\0sesame")
+    assert name(await world.logins.sasl("PLAIN", other, CHANNEL, never)) is Denial.OTHER_IDENTITY
+    other = base64.b64encode(b"n,a=bob@a.test,n=alice@a.test,r=x")
+    assert name(await world.logins.sasl("SCRAM-SHA-256", other, CHANNEL, never)) is Denial.OTHER_IDENTITY
+    assert name(await world.logins.sasl("PLAIN", b"%", CHANNEL, never)) is Denial.MALFORMED
+    assert name(await world.logins.sasl("PLAIN", b"*", CHANNEL, never)) is Denial.CANCELLED
