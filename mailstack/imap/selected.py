@@ -17,6 +17,8 @@ from mailstack.store.mailbox.values import Change, FlagsChanged, GrantsChanged, 
 from mailstack.wire.imap.responses import vanished
 from mailstack.wire.imap.sequence import HIGHEST, SequenceSet, runs
 
+NEVER_RECENT = HIGHEST + 1  # IMAP4rev2 has no \\Recent
+
 if TYPE_CHECKING:
     from mailstack.imap.places import Place
 
@@ -65,6 +67,7 @@ class Selected:
         "place",
         "qresync",
         "recent_from",
+        "rev2",
         "saved",
         "told_flags",
         "uids",
@@ -85,8 +88,7 @@ class Selected:
         self.fetches_new = False  # whether new messages are told of by FETCH responses too (RFC 5465)
         self.unfetched: list[int] = []  # those that still are to be
         self._own: set[int] | None = None
-        self.condstore = False
-        self.qresync = False
+        self.condstore = self.qresync = self.rev2 = False
         self._held_back = False  # whether the client was told of a HIGHESTMODSEQ below that
         self._held_from: int | None = None  # the MODSEQ of the first expunge that is held back
         self.saved: array[int] = array("I")
@@ -120,6 +122,14 @@ class Selected:
     def read_only(self) -> bool:
         """By EXAMINE, or for lack of rights (RFC 4314 5.2)."""
         return self.examined or not self.rights & WRITING
+
+    def suit(self, enabled: frozenset[str]) -> None:
+        """What the client asked for with ENABLE, and what that changes in what it is told."""
+        self.condstore = "CONDSTORE" in enabled
+        self.qresync = "QRESYNC" in enabled
+        self.rev2 = "IMAP4REV2" in enabled
+        if self.rev2:
+            self.recent_from = NEVER_RECENT
 
     # Numbers --------------------------------------------------------------------------------------------------------
 
@@ -302,7 +312,7 @@ class Selected:
             if number is None or place is None:
                 continue
             text = b"FLAGS " + names(mailbox.flags[place], self.recent(one))
-            if uid or self.condstore:
+            if uid or self.condstore or self.rev2:
                 text = b"UID %d " % one + text
             if self.condstore:
                 text += b" MODSEQ (%d)" % mailbox.modseqs[place]

@@ -223,7 +223,7 @@ class Session:
         if "CONDSTORE" not in self.enabled:
             self.enabled |= {"CONDSTORE"}
             if self.selected is not None:
-                self.selected.condstore = True
+                self.selected.suit(self.enabled)
                 self.write(b"* OK [HIGHESTMODSEQ %d] The highest change\r\n" % self.selected.mailbox.highest_modseq)
 
     def forget_contents(self) -> None:

@@ -182,7 +182,7 @@ class Watch:
         session.write(b"* STATUS %b (%b)\r\n" % (shown_name(name, utf8=session.utf8), values))
 
     async def _tell_tree(self) -> None:
-        from mailstack.imap.commands.listing import list_line
+        from mailstack.imap.listed import list_line
         from mailstack.imap.places import listing
 
         changes, self._tree = self._tree, []

@@ -58,8 +58,8 @@ async def enable(session: Session, command: c.Enable) -> str:
     session.enabled |= frozenset(new)
     if "UTF8=ACCEPT" in new or "IMAP4REV2" in new:
         session.utf8 = True
-    if "QRESYNC" in new and session.selected is not None:
-        session.selected.qresync = True
+    if session.selected is not None:
+        session.selected.suit(session.enabled)
     shown = ["IMAP4rev2" if name == "IMAP4REV2" else name for name in new]
     session.write((" ".join(["* ENABLED", *shown]) + "\r\n").encode())
     return "ENABLE done"

@@ -4,8 +4,9 @@ import contextlib
 import re
 from collections.abc import Iterable
 
-from mailstack.imap.answers import Refused, no
+from mailstack.imap.answers import Refused
 from mailstack.imap.commands.mailbox import status_items, status_of
+from mailstack.imap.listed import attributes
 from mailstack.imap.places import Listed, find, listing
 from mailstack.imap.session import Session
 from mailstack.policy.rights import NONE, Rights, show_rights
@@ -19,16 +20,17 @@ WILDCARD_LIMIT = 100
 _WILDCARDS = re.compile(r"[*%]+")
 
 
-def matcher(reference: str, pattern: str) -> re.Pattern[str]:
+def matcher(reference: str, pattern: str) -> re.Pattern[str] | None:
     """`*` is anything, `%` anything but the separator. The first fit of each piece is the one that is taken (`(?>...)`): what
-    follows fits behind it if it fits at all, so that no pattern takes long.
+    follows fits behind it if it fits at all, so that no pattern takes long. None for one that is too long: it is passed over
+    (RFC 9051 6.3.9).
     """
     text = reference + pattern
     if text[:5].upper() == "INBOX":
         text = "INBOX" + text[5:]
     wild = ["*" if "*" in found else "%" for found in _WILDCARDS.findall(text)]
     if len(text) > PATTERN_LIMIT or len(wild) > WILDCARD_LIMIT:
-        raise no("The pattern is too long", "LIMIT")
+        return None
     pieces = [re.escape(piece) for piece in _WILDCARDS.split(text)]
     out = [pieces[0]]
     last_star = max((place for place, found in enumerate(wild) if found == "*"), default=-1)
@@ -56,25 +58,27 @@ async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
         session.write(b'* LIST (\\Noselect) "/" ""\r\n')
         return "LIST done"
     known = await listing(session)
-    subscribed = session.mail.subscriptions()
+    subscribed = "SUBSCRIBED" in command.returns | command.select
     if "SUBSCRIBED" in command.select:
-        for name in subscribed - known.keys():
+        for name in session.mail.subscriptions() - known.keys():
             known[name] = Listed(MailboxInfo(name, False, True, None, False), NONE)
-    patterns = [matcher(command.reference, pattern) for pattern in command.patterns]
+    patterns = [fits for pattern in command.patterns if (fits := matcher(command.reference, pattern)) is not None]
     chosen = {name for name in known if any(pattern.fullmatch(name) for pattern in patterns)}
     recursive = "RECURSIVEMATCH" in command.select
+    criteria = " ".join(f'"{option}"' for option in ("SUBSCRIBED", "SPECIAL-USE") if option in command.select)
     inside = _parents(name for name, one in known.items() if name not in chosen and _is_selected(one.info, command))
     lines: list[tuple[Listed, str]] = []
     for name in sorted(chosen, key=lambda name: (name != "INBOX", name)):
         one = known[name]
         below = recursive and name in inside
         if below or _is_selected(one.info, command):
-            more = ' ("CHILDINFO" ("SUBSCRIBED"))' if below and "SUBSCRIBED" in command.select else ""
+            more = f' ("CHILDINFO" ({criteria}))' if below else ""
             lines.append((one, more))
     for one, more in lines:
         info = one.info
         shown = shown_name(info.name, utf8=session.utf8)
-        session.write(b'* LIST (%b) "/" %b%b\r\n' % (_attributes(info, command).encode(), shown, more.encode()))
+        words = attributes(info, subscribed=subscribed, nonexistent=command.extended or not session.rev1)
+        session.write(b'* LIST (%b) "/" %b%b\r\n' % (words.encode(), shown, more.encode()))
         if "MYRIGHTS" in command.returns and info.selectable:
             session.write(b"* MYRIGHTS %b %b\r\n" % (shown, show_rights(one.rights).encode()))
         if command.status and info.selectable and Rights.READ in one.rights:
@@ -103,38 +107,13 @@ def _is_selected(info: MailboxInfo, command: c.ListMailboxes) -> bool:
     return not ("SPECIAL-USE" in command.select and info.special_use is None)
 
 
-def _attributes(info: MailboxInfo, command: c.ListMailboxes) -> str:
-    found = []
-    if not info.selectable:
-        found.append("\\NonExistent" if command.extended else "\\Noselect")
-    found.append("\\HasChildren" if info.children else "\\HasNoChildren")
-    if info.subscribed and ("SUBSCRIBED" in command.returns or "SUBSCRIBED" in command.select):
-        found.append("\\Subscribed")
-    # Old clients look for special uses in a plain LIST too (RFC 6154 2 allows it).
-    if info.special_use is not None:
-        found.append(info.special_use.value)
-    return " ".join(found)
-
-
-def list_line(session: Session, known: dict[str, MailboxInfo], name: str, old_name: str | None = None) -> bytes:
-    """LIST of one name, whether it is there or not (RFC 5465 5.4, 5.5)."""
-    info = known.get(name)
-    subscribed = name in session.mail.subscriptions()
-    if info is None:
-        info = MailboxInfo(name, False, subscribed, None, False)
-    command = c.ListMailboxes("", (name,), returns=frozenset({"SUBSCRIBED"}), extended=True)
-    more = b""
-    if old_name is not None:
-        more = b' ("OLDNAME" (%b))' % shown_name(old_name, utf8=session.utf8)
-    shown = shown_name(name, utf8=session.utf8)
-    return b'* LIST (%b) "/" %b%b\r\n' % (_attributes(info, command).encode(), shown, more)
-
-
 async def lsub(session: Session, command: c.Lsub) -> str:
     """RFC 3501 6.3.9."""
     names = session.mail.subscriptions()
     uses = {info.name: info.special_use for info in await session.mail.listing()}
     pattern = matcher(command.reference, command.pattern)
+    if pattern is None:
+        return "LSUB done"
     shown = {name: True for name in names if pattern.fullmatch(name)}
     if command.pattern.endswith("%"):
         for name in names:
@@ -145,9 +124,9 @@ async def lsub(session: Session, command: c.Lsub) -> str:
                     shown.setdefault(parent, False)
     for name in sorted(shown, key=lambda name: (name != "INBOX", name)):
         use = uses.get(name)
-        attributes = [] if shown[name] else ["\\Noselect"]
+        found = [] if shown[name] else ["\\Noselect"]
         if use is not None:
-            attributes.append(use.value)
+            found.append(use.value)
         encoded = shown_name(name, utf8=session.utf8)
-        session.write(b'* LSUB (%b) "/" %b\r\n' % (" ".join(attributes).encode(), encoded))
+        session.write(b'* LSUB (%b) "/" %b\r\n' % (" ".join(found).encode(), encoded))
     return "LSUB done"

@@ -1,12 +1,14 @@
 """SELECT, EXAMINE, CLOSE, UNSELECT, CREATE, DELETE, RENAME, SUBSCRIBE, STATUS, NAMESPACE."""
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.listed import tell
 from mailstack.imap.places import PREFIX, Place, find, not_allowed
 from mailstack.imap.resync import resync
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session, State
 from mailstack.message.flag import Flags
 from mailstack.policy.rights import Rights
+from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, normalise
 from mailstack.store.mailbox.values import MailboxStatus, SpecialUse
 from mailstack.wire.imap import commands as c
@@ -29,8 +31,7 @@ async def select(session: Session, command: c.Select) -> str:
         selected.told_flags, selected.fetches_new = session.watch.tells_flags, bool(session.watch.items)
     if command.condstore:
         session.enabled |= {"CONDSTORE"}
-    selected.condstore = "CONDSTORE" in session.enabled
-    selected.qresync = "QRESYNC" in session.enabled
+    selected.suit(session.enabled)
     for line in selected.flags_lines():
         session.write(line)
     session.write(b"* %d EXISTS\r\n" % len(selected.uids))
@@ -44,8 +45,7 @@ async def select(session: Session, command: c.Select) -> str:
     session.write(b"* OK [UIDNEXT %d] The next UID\r\n" % mailbox.uid_next)
     session.write(b"* OK [HIGHESTMODSEQ %d] The highest change\r\n" % mailbox.highest_modseq)
     session.write(b"* OK [MAILBOXID (%b)] Its id, whatever its name\r\n" % mailbox.id.encode())
-    if not session.rev1:
-        session.write(b'* LIST () "/" %b\r\n' % shown_name(place.prefix + mailbox.name, utf8=session.utf8))
+    await tell(session, place, command.mailbox, always=True)
     if command.known is not None:
         await resync(session, selected, command.known)
     return "[READ-ONLY] Selected" if selected.read_only else "[READ-WRITE] Selected"
@@ -89,15 +89,22 @@ async def create(session: Session, command: c.Create) -> str:
         if any(info.special_use is use for info in await session.mail.listing()):
             raise no("Another mailbox has that use", "USEATTR")
     mailbox = await place.account.create(place.name, use, session)
+    await tell(session, place, command.mailbox.rstrip("/"))
     return f"[MAILBOXID ({mailbox.id})] Created"
 
 
 async def delete(session: Session, command: c.Delete) -> str:
     place = await find(session, command.mailbox)
     place.require(Rights.DELETE)
-    if session.selected is not None and place.names(session.selected.mailbox):
+    if session.selected is not None and place.names(session.selected.mailbox) and normalise(place.name) != INBOX:
         session.deselect()
-    await place.account.delete(place.name, session)
+    try:
+        await place.account.delete(place.name, session)
+    except NoSuchMailbox:
+        if any(info.name == normalise(place.name) for info in await place.account.listing()):
+            raise no("There are mailboxes below that name", "HASCHILDREN") from None
+        raise
+    await tell(session, place, command.mailbox)
     return "Deleted"
 
 
@@ -109,6 +116,7 @@ async def rename(session: Session, command: c.Rename) -> str:
     if old.prefix != new.prefix or (old.shared and normalise(old.name) == INBOX):
         raise no("A mailbox stays in its account", "CANNOT")
     await old.account.rename(old.name, new.name, session)
+    await tell(session, new, command.new, command.old)
     return "Renamed"
 
 
