@@ -55,8 +55,11 @@ from mailstack.smtp.server import SmtpServer
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
 from mailstack.store.errors import StoreProblem
+from mailstack.store.fulltext.indexing import IndexSettings
+from mailstack.store.fulltext.questions import Attachments
 from mailstack.store.lock import DataLock, become_owner
 from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.mailbox.searching import SearchSettings
 from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
 from mailstack.store.trace import Trace
@@ -141,10 +144,19 @@ def _remote_settings(config: Config) -> RemoteSettings:
     return RemoteSettings(config.hostname, relay.mx_port, smarthost, tuple(relay.source), relay.ipv6)
 
 
+def _search_settings(config: Config) -> SearchSettings:
+    search = config.search
+    attachments = None
+    if search.attachment_command:
+        attachments = Attachments(search.attachment_command, duration(search.attachment_time), size(search.attachment_size))
+    return SearchSettings(IndexSettings(duration(search.delay), attachments) if search.index else None)
+
+
 class Data:
     """The floors that need no network: what commands work on when no server runs."""
 
-    def __init__(self, config: Config, surroundings: Surroundings | None = None) -> None:
+    def __init__(self, config: Config, surroundings: Surroundings | None = None, *, serves: bool = False) -> None:
+        """`serves`: a server, which keeps indexes for searches."""
         self.config = config
         self.surroundings = surroundings or Surroundings(Disk())
         data = config.data
@@ -155,7 +167,11 @@ class Data:
         self.directory = Directory(self.database, data / "mail", index_dir)
         self.scram = Scram(self.directory, ScramMode(config.auth.scram))
         self.mailboxes = Mailboxes(
-            config.hostname, self.surroundings.disk, self.surroundings.clock, self.surroundings.randomness
+            config.hostname,
+            self.surroundings.disk,
+            self.surroundings.clock,
+            self.surroundings.randomness,
+            search=_search_settings(config) if serves else None,
         )
         self.sharing = Sharing(self.directory, Shares(self.database), self.mailboxes, anyone=config.sharing.anyone)
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
@@ -232,7 +248,7 @@ class Appliance:
 
     def __init__(self, config: Config, surroundings: Surroundings | None = None) -> None:
         self.config = config
-        self.data = Data(config, surroundings)
+        self.data = Data(config, surroundings, serves=True)
         self.ports: dict[str, list[int]] = {}
         self.certificates: Certificates | None = None
         self.ready = False

@@ -23,7 +23,7 @@ _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
 SOCKET_NAME_LIMIT = 107  # octets of a path that the system takes for a socket
-FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store"})  # keep_fixed()
+FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store", "search"})  # keep_fixed()
 DEFAULT_PATH = "/etc/mailstack/mailstack.toml"
 SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "http")
 TLS_SERVICES = ("submissions", "imaps")
@@ -95,6 +95,14 @@ class Sharing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     anyone: bool = False
 
 
+class Search(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    index: bool = True
+    delay: str = "2s"
+    attachment_command: list[str] = []
+    attachment_time: str = "10s"
+    attachment_size: str = "20MiB"
+
+
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     message_size: str = "50MiB"
     connections_per_address: int = 50
@@ -119,6 +127,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     relay: Relay = Relay()
     store: Store = Store()
     sharing: Sharing = Sharing()
+    search: Search = Search()
     limits: Limits = Limits()
     log: Log = Log()
 
@@ -160,6 +169,11 @@ MEANINGS: dict[str, str] = {
     "relay.ipv6": '"auto": only where this host has a forward-confirmed PTR; "on"; "off"',
     "store.index_dir": "where indexes live; empty: beside the mail. A fast local disk helps when the mail is on a network",
     "sharing.anyone": "let users open mailboxes to `anyone`: to every account of this server, of all its domains",
+    "search.index": "keep a full-text index beside each account's own; without it each search reads the mails",
+    "search.delay": "how long messages that came in wait for others, to be taken into the index together",
+    "search.attachment_command": "a program and its arguments that makes text of attachments for the index; empty: none",
+    "search.attachment_time": "how long it may take for one attachment",
+    "search.attachment_size": "the largest attachment that it is given",
     "limits.message_size": "the largest message",
     "limits.connections_per_address": "connections from one address that have not logged in",
     "limits.recipients": "recipients of one message",
@@ -275,6 +289,9 @@ def check(config: Config, refuse: Callable[[str, str], NoReturn]) -> None:
         if not _nameserver(text):
             refuse("dns.nameservers", f'{text!r} is not "address" or "address:port"')
     _check_relay(config.relay, refuse)
+    _positive("search.delay", [config.search.delay], duration, refuse)
+    _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
+    _positive("search.attachment_size", [config.search.attachment_size], size, refuse)
     _one_of(config.log.format, ("auto", "json", "console"), "log.format", refuse)
     _one_of(config.log.level, ("debug", "info", "warning", "error"), "log.level", refuse)
     _positive("limits.message_size", [config.limits.message_size], size, refuse)
@@ -365,6 +382,7 @@ def keep_fixed(old: Config, new: Config) -> Config:
         tls=new.tls if new.tls.mode == old.tls.mode else old.tls,
         database=old.database,
         store=old.store,
+        search=old.search,
     )
 
 

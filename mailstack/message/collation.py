@@ -1,18 +1,31 @@
-"""The collation i;unicode-casemap (RFC 5051): strings that differ in case alone, or in how they are composed, are equal."""
+"""Text in the form in which it is compared: i;unicode-casemap (RFC 5051), which IMAP searches and sorts by (RFC 5255 4.6)."""
 
 import unicodedata
+from functools import lru_cache
+
+# What stands between pieces of kept text can't be in a piece: these two become U+FFFD, in texts as in needles.
+_RESERVED = "\0\x01"
 
 
 def casemap(text: str) -> str:
-    """Equal, and in the same order, for strings that the collation holds equal: compare its UTF-8 octets.
+    """Titlecase and decomposition of each character, again and again until nothing changes (RFC 5051 2).
 
-    Each character by itself in title case (where that is one character), then decomposed as far as it goes.
+    Two texts are equal for this collation when their folded forms are; a part of one is a part of the other.
     """
     if text.isascii():
-        return text.upper()
-    return unicodedata.normalize("NFKD", "".join([_title(character) for character in text]))
+        return text.upper() if text.isprintable() else text.upper().replace("\0", "\ufffd").replace("\x01", "\ufffd")
+    return text.translate({ord(character): _fold_one(character) for character in set(text)})
 
 
-def _title(character: str) -> str:
+@lru_cache(8192)
+def _fold_one(character: str) -> str:
+    if character in _RESERVED or "\ud800" <= character <= "\udfff":
+        return "\ufffd"
     title = character.title()
-    return title if len(title) == 1 else character
+    # RFC 5051 2 (1): the titlecase property of UnicodeData.txt is one character, or none.
+    if len(title) != 1:
+        title = character
+    codes = unicodedata.decomposition(title).split()
+    if not codes:
+        return title
+    return "".join(_fold_one(chr(int(code, 16))) for code in codes if not code.startswith("<"))

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import calendar
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from mailstack.imap.commands.matching import header_contains, sent_date, text_contains
+from mailstack.imap.commands.columns import column_of
 from mailstack.imap.selected import Selected
-from mailstack.message.flag import Flags
+from mailstack.message.collation import casemap
+from mailstack.store.fulltext.questions import AnyCriterion, Comparison, InBody, InField, InText, Sent
 from mailstack.wire.imap import search as s
 
-DAY = 86400
+T = TypeVar("T")
+AT_ONCE = 16384  # messages that are looked at before others get their turn
+COMPARISONS = {
+    s.Comparison.BEFORE: Comparison.BEFORE,
+    s.Comparison.ON: Comparison.ON,
+    s.Comparison.SINCE: Comparison.SINCE,
+}
 
 
 def _cost(key: s.Key) -> int:
@@ -31,77 +41,74 @@ def _cost(key: s.Key) -> int:
             return 1
 
 
-async def evaluate(selected: Selected, key: s.Key, uids: list[int]) -> set[int]:
-    """Those of `uids` that match."""
-    mailbox = selected.mailbox
+async def evaluate(selected: Selected, key: s.Key, uids: Sequence[int]) -> Sequence[int]:
+    """Those of `uids`, which ascend, that match, ascending."""
     match key:
         case s.And(keys):
             for child in sorted(keys, key=_cost):
-                uids = sorted(await evaluate(selected, child, uids))
                 if not uids:
                     break
-            return set(uids)
+                uids = await evaluate(selected, child, uids)
+            return uids
         case s.Or(left, right):
             first, second = sorted((left, right), key=_cost)
-            found = await evaluate(selected, first, uids)
-            return found | await evaluate(selected, second, [uid for uid in uids if uid not in found])
+            found = set(await evaluate(selected, first, uids))
+            more = await evaluate(selected, second, [uid for uid in uids if uid not in found])
+            return sorted(found.union(more))
         case s.Not(child):
-            return set(uids) - await evaluate(selected, child, uids)
-        case s.Body(text):
-            results = await mailbox.map(uids, lambda data: text_contains(data, text, with_headers=False))
-            return {uid for uid, matches in results.items() if matches}
-        case s.Text(text):
-            results = await mailbox.map(uids, lambda data: text_contains(data, text, with_headers=True))
-            return {uid for uid, matches in results.items() if matches}
-        case s.Header(name, text):
-            results = await mailbox.map(uids, lambda data: header_contains(data, name, text), header=True)
-            return {uid for uid, matches in results.items() if matches}
-        case s.Date(kind=s.DateKind.SENT, comparison=comparison, day=day):
-            days = await mailbox.map(uids, sent_date, header=True)
-            wanted = calendar.timegm(day.timetuple()) // DAY
-            return {uid for uid, sent in days.items() if sent is not None and _compare(sent, comparison, wanted)}
+            found = set(await evaluate(selected, child, uids))
+            return [uid for uid in uids if uid not in found]
         case s.Uids(numbers):
-            return set(selected.choose(numbers, uid=True)) & set(uids)
+            return _both(uids, selected.choose(numbers, uid=True))
         case s.Numbers(numbers):
             if numbers.saved:
-                return set(selected.choose(numbers, uid=False)) & set(uids)
+                return _both(uids, selected.choose(numbers, uid=False))
             # A number that no message has is no mistake here: a client may look for what it thinks is there.
-            return {selected.uids[number - 1] for number in numbers.existing(len(selected.uids))} & set(uids)
+            return _both(uids, [selected.uids[number - 1] for number in numbers.existing(len(selected.uids))])
         case _:
-            test = _test(selected, key)
-            return {uid for uid in uids if (place := mailbox.position(uid)) is not None and test(place)}
+            criterion = _criterion(key)
+            if criterion is not None:
+                return sorted(await selected.mailbox.find(criterion, uids))
+            return await _by_column(selected, key, uids)
 
 
-def _compare(day: int, comparison: s.Comparison, wanted: int) -> bool:
-    if comparison is s.Comparison.BEFORE:
-        return day < wanted
-    return day >= wanted if comparison is s.Comparison.SINCE else day == wanted
+def _both(uids: Sequence[int], chosen: Iterable[int]) -> list[int]:
+    wanted = set(chosen)
+    return [uid for uid in uids if uid in wanted]
 
 
-def _test(selected: Selected, key: s.Key) -> Callable[[int], bool]:
-    """A test by position, for keys that the arrays answer."""
-    mailbox = selected.mailbox
-    flags, sizes, dates, modseqs, uids = mailbox.flags, mailbox.sizes, mailbox.dates, mailbox.modseqs, mailbox.uids
+def _criterion(key: s.Key) -> AnyCriterion | None:
+    """What is to be found in texts; None where the arrays have the answer."""
     match key:
-        case s.HasFlag(flag):
-            bit = int(flag)
-            return lambda place: bool(flags[place] & bit)
-        case s.HasKeyword(keyword):
-            wanted = keyword.lower()
-            numbers = [number for number, name in enumerate(mailbox.keywords) if name is not None and name.lower() == wanted]
-            mask = 1 << 8 + numbers[0] if numbers else 0
-            return lambda place: bool(flags[place] & mask)
-        case s.Recent(new):
-            seen = int(Flags.SEEN) if new else 0
-            return lambda place: selected.recent(uids[place]) and not flags[place] & seen
-        case s.Date(comparison=comparison, day=day):
-            start = calendar.timegm(day.timetuple()) // DAY
-            return lambda place: _compare(dates[place] // DAY, comparison, start)
-        case s.Larger(size):
-            return lambda place: sizes[place] > size
-        case s.Smaller(size):
-            return lambda place: sizes[place] < size
-        case s.ModSeq(value):
-            return lambda place: modseqs[place] >= value
+        case s.Text(text):
+            return InText(casemap(text))
+        case s.Body(text):
+            return InBody(casemap(text))
+        case s.Header(name, text):
+            return InField(casemap(name), casemap(text))
+        case s.Date(kind=s.DateKind.SENT, comparison=comparison, day=day):
+            return Sent(COMPARISONS[comparison], calendar.timegm(day.timetuple()) // 86400)
         case _:
-            raise AssertionError(f"no test for {type(key).__name__}")
+            return None
+
+
+async def _by_column(selected: Selected, key: s.Key, uids: Sequence[int]) -> list[int]:
+    """By one of the mailbox's arrays, some thousand messages at a time."""
+    found: list[int] = []
+    for first in range(0, len(uids), AT_ONCE):
+        if first:
+            await asyncio.sleep(0)
+        column, test = column_of(selected, key)
+        found += _where(selected, uids[first : first + AT_ONCE], column, test)
+    return found
+
+
+def _where(selected: Selected, uids: Sequence[int], column: Sequence[T], test: Callable[[T], bool]) -> list[int]:
+    everything = selected.mailbox.uids
+    first = bisect_left(everything, uids[0])
+    last = first + len(uids)
+    if last <= len(everything) and everything[last - 1] == uids[-1]:
+        # None between the first and the last is missing.
+        return [uid for uid, value in zip(uids, column[first:last], strict=True) if test(value)]
+    position = selected.mailbox.position
+    return [uid for uid in uids if (place := position(uid)) is not None and test(column[place])]

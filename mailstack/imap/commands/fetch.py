@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from mailstack.imap.answers import bad, no
-from mailstack.imap.commands.sections import Span, UnknownEncoding, from_header, of_header, shown, stretch
+from mailstack.imap.commands.sections import Span, from_header, of_header, shown, stretch
 from mailstack.imap.resync import changed_since, tell_vanished
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session
 from mailstack.log import get_logger
 from mailstack.message.flag import Flags
 from mailstack.message.mime import Part
+from mailstack.message.transfer import UnknownEncoding
 from mailstack.policy.rights import Rights
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.mailbox import Mailbox

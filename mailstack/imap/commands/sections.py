@@ -1,19 +1,13 @@
 """Which octets of a message a BODY[...] or BINARY[...] means."""
 
-import base64
-import binascii
-import quopri
 import re
 
 from mailstack.message.mime import Part, find
+from mailstack.message.transfer import decode_body
 from mailstack.wire.imap.fetch import Attribute, BinarySection, BinarySize, Item, Kind, Section
 from mailstack.wire.imap.responses import literal, without_nul
 
 _RAW_FIELD = re.compile(rb"^([\x21-\x39\x3b-\x7e]+)[ \t]*:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.MULTILINE)
-
-
-class UnknownEncoding(Exception):
-    """A transfer encoding that can't be undone."""
 
 
 _HEADERS = (Kind.HEADER, Kind.HEADER_FIELDS, Kind.HEADER_FIELDS_NOT)
@@ -96,18 +90,3 @@ def choose_fields(header: bytes, section: Section) -> bytes:
     if chosen and not chosen[-1].endswith(b"\n"):
         chosen[-1] += b"\r\n"
     return b"".join(chosen) + b"\r\n"
-
-
-def decode_body(data: bytes, encoding: bytes) -> bytes:
-    """A body without its transfer encoding. Raises UnknownEncoding."""
-    if encoding in (b"7bit", b"8bit", b"binary"):
-        return data
-    if encoding == b"quoted-printable":
-        return quopri.decodestring(data)
-    if encoding == b"base64":
-        try:
-            return base64.b64decode(re.sub(rb"[^A-Za-z0-9+/]", b"", data) + b"==")
-        except binascii.Error:
-            clean = re.sub(rb"[^A-Za-z0-9+/]", b"", data)
-            return base64.b64decode(clean[: len(clean) // 4 * 4])
-    raise UnknownEncoding

@@ -79,6 +79,7 @@ class Account:
         self.replacer = Replacer(surroundings, maildir, folders, journal, snapshots, committer, space, self._appender)
         self.reader = Reader(surroundings, promises)
         self.answers = AccountAnswers(surroundings.answers, str(folder.path))
+        self.searching = surroundings.searching
         self.keeper = AnswerKeeper(surroundings, journal, self.answers)
 
     @property
@@ -114,7 +115,7 @@ class Account:
         """Whether anything is open or under way."""
         return (
             bool(self._holders)
-            or any(mailbox.users for mailbox in self._mailboxes.values())
+            or any(mailbox.users or mailbox.text_pending for mailbox in self._mailboxes.values())
             or self._journal.turn.locked()
             or self._appender.busy
             or self._promises.busy
@@ -236,6 +237,7 @@ class Account:
                     raise NoSuchMailbox(name)
                 await self._snapshots.load(mailbox)
             await self.check(mailbox)
+            self.searching.opened(mailbox)
         except BaseException:
             mailbox.users -= 1
             raise
@@ -268,9 +270,10 @@ class Account:
         await self._others.check(mailbox, always=always)
 
     async def repair(self) -> list[str]:
-        """Compare every mailbox with its folder, mend, and say what differed."""
+        """Compare every mailbox with its folder, mend, and say what differed. The full-text index is made anew."""
         report = []
         await self.refresh()
+        await self.searching.renew(self._mailboxes[INBOX].text_place, self.mailboxes())
         for name in sorted(self._mailboxes):
             mailbox = await self.open(name)
             try:

@@ -13,6 +13,7 @@ from mailstack.message import mime
 from mailstack.message.flag import KEYWORD_COUNT, KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
 from mailstack.store.content import BLOCK
 from mailstack.store.errors import MessageGone
+from mailstack.store.fulltext.questions import AnyCriterion, File, Place
 from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.grants import NOBODY, Grants
@@ -24,6 +25,7 @@ from mailstack.store.mailbox.values import (
     Brief,
     Change,
     Copied,
+    FlagsChanged,
     How,
     MailboxStatus,
     NewMessage,
@@ -33,6 +35,7 @@ from mailstack.store.mailbox.values import (
 
 if TYPE_CHECKING:
     from mailstack.store.mailbox.account import Account
+    from mailstack.store.mailbox.maildir import Maildir
 
 R = TypeVar("R")
 READ_AT_ONCE = 1 << 20  # octets that one hop to a thread reads
@@ -65,6 +68,8 @@ class Mailbox:
         self.scanned_at = 0.0
         self._brief: Brief | None = None
         self._orders: Orders | None = None
+        self.text_checked = False  # whether its search index was compared since the server started
+        self.text_pending = False  # whether its search index is to be
         self._listeners: list[Callable[[Change], None]] = []
         self._prefix = os.fsencode(folder) + b"/" if folder else b""
 
@@ -204,6 +209,8 @@ class Mailbox:
             for listener in tuple(self._listeners):
                 listener(change)
             self._account.watchers.messages_changed(self, change)
+            if not isinstance(change, FlagsChanged):
+                self._account.searching.changed(self)
 
     def moved(self, name: str, folder: str) -> None:
         """The mailbox was renamed."""
@@ -378,6 +385,36 @@ class Mailbox:
 
             found |= await self._account.reader.read_many(some, blocking, self._files)
         return found
+
+    # Search ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def text_place(self) -> Place:
+        index = self._account.folder.index.with_name("fulltext.sqlite3")
+        return Place(str(index), f"{self.id}.{self.uid_validity}", str(self._account.maildir.root))
+
+    @property
+    def siblings(self) -> Iterable[Mailbox]:
+        """All mailboxes of the account."""
+        return self._account.mailboxes()
+
+    @property
+    def maildir(self) -> Maildir:
+        return self._account.maildir
+
+    def files(self, uids: Sequence[int]) -> list[File]:
+        """Where messages are; those that are gone are left out."""
+        return [File(*file) for file in self._files(uids)]
+
+    async def read_files(self, files: list[File], blocking: Callable[[list[File]], dict[int, R]]) -> dict[int, R]:
+        """`blocking` in a thread, and once more for what it did not find and a promised rename may have moved."""
+        return await self._account.reader.read_many(files, blocking, self.files)
+
+    async def find(self, criterion: AnyCriterion, uids: Sequence[int]) -> set[int]:
+        """Those of `uids`, which ascend, whose text meets the criterion. Exact, whether it is indexed yet or not."""
+        return await self._account.searching.find(self, criterion, uids)
+
+    # Answers --------------------------------------------------------------------------------------------------------
 
     async def envelopes(self, uids: Sequence[int]) -> dict[int, bytes]:
         """ENVELOPE by UID, ready to send; computed once and kept."""

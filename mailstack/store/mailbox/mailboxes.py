@@ -15,6 +15,7 @@ from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.answers import AnswerCache
 from mailstack.store.mailbox.filename import safe_host
 from mailstack.store.mailbox.maildir import give_names
+from mailstack.store.mailbox.searching import Searching, SearchSettings
 from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.values import AccountFolder
 
@@ -33,7 +34,9 @@ class Mailboxes:
         clock: Callable[[], float] = time.time,
         randomness: random.Random | None = None,
         limit: int = OPEN_ACCOUNTS,
+        search: SearchSettings | None = None,
     ) -> None:
+        """Without `search` there is no full-text index, and no helper process."""
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         disk = disk or Disk()
         self._surroundings = Surroundings(
@@ -45,6 +48,7 @@ class Mailboxes:
             answers=AnswerCache(),
             drafts=Batcher(self._executor, partial(write_drafts, disk)),
             namings=Batcher(self._executor, partial(give_names, disk), lanes=2),
+            searching=Searching(search),
         )
         self._limit = limit
         self._awake: OrderedDict[str, Account] = OrderedDict()
@@ -116,6 +120,7 @@ class Mailboxes:
 
     async def close(self) -> None:
         """Finish and close all accounts."""
+        await self._surroundings.searching.close()
         tasks = list(self._accounts.values())
         self._accounts.clear()
         for task in tasks:

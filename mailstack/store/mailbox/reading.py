@@ -7,7 +7,7 @@ from mailstack.store.errors import MessageGone, from_os_error
 from mailstack.store.mailbox.promises import Promises
 from mailstack.store.mailbox.surroundings import Surroundings
 
-File = tuple[int, bytes, bool]  # UID, path, whether it is converted to CRLF
+F = TypeVar("F", bound=tuple[int, bytes, bool])  # UID, path, whether it is converted to CRLF
 R = TypeVar("R")
 
 
@@ -31,7 +31,7 @@ class Reader:
             raise from_os_error(problem) from problem
 
     async def read_many(
-        self, files: list[File], blocking: Callable[[list[File]], dict[int, R]], again: Callable[[list[int]], list[File]]
+        self, files: list[F], blocking: Callable[[list[F]], dict[int, R]], again: Callable[[list[int]], list[F]]
     ) -> dict[int, R]:
         """Read of many files what is there; for the others wait for what trails, and look once more."""
         try:

@@ -13,6 +13,7 @@ from mailstack.store.disk import Disk
 from mailstack.store.drafts import Draft
 from mailstack.store.mailbox.answers import AnswerCache
 from mailstack.store.mailbox.maildir import Naming
+from mailstack.store.mailbox.searching import Searching
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +31,7 @@ class Surroundings:
     answers: AnswerCache
     drafts: Batcher[Draft, None]
     namings: Batcher[Naming, None]
+    searching: Searching
 
     async def hop(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run blocking work in a thread."""

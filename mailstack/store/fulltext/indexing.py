@@ -1,0 +1,147 @@
+"""The indexes are filled in the background, by a niced helper: some seconds after a change, one mailbox after another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailstack.log import get_logger
+from mailstack.store.fulltext.process import HelperGone, HelperProcess
+from mailstack.store.fulltext.questions import Add, Answer, Attachments, Compare, Drop, Remove
+
+if TYPE_CHECKING:
+    from mailstack.store.mailbox.mailbox import Mailbox
+
+log = get_logger()
+MESSAGES_AT_ONCE = 32
+OCTETS_AT_ONCE = 4 << 20
+MAILBOXES_WAITING = 256  # more are found when they are opened again
+NICENESS = 19
+IDLE = 20.0  # seconds after which the helper ends
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """`delay` in seconds: what comes within it is taken in together."""
+
+    delay: float = 2.0
+    attachments: Attachments | None = None
+
+
+class Indexer:
+    """One for all accounts; a task and a process only while there is something to do."""
+
+    def __init__(self, settings: IndexSettings) -> None:
+        self.settings = settings
+        self._helper = HelperProcess(NICENESS, IDLE)
+        self._waiting: OrderedDict[int, Mailbox] = OrderedDict()
+        self._worker: asyncio.Task[None] | None = None
+        self._refused: set[tuple[str, int]] = set()  # messages that ended a helper
+        self._closed = False
+
+    def changed(self, mailbox: Mailbox) -> None:
+        """Messages came or went, or it is opened for the first time."""
+        if self._closed:
+            return
+        mailbox.text_pending = True
+        self._waiting[id(mailbox)] = mailbox
+        if len(self._waiting) > MAILBOXES_WAITING:
+            _, other = self._waiting.popitem(last=False)
+            other.text_pending = other.text_checked = False
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+
+    async def drop(self, database: str) -> None:
+        """Remove an account's index. Its mailboxes must be named as changed, or be opened, to be taken in again."""
+        with contextlib.suppress(HelperGone):
+            await self._ask(Drop(database))
+
+    async def settled(self) -> None:
+        """Wait until nothing is to be done."""
+        while self._worker is not None and not self._worker.done():
+            await asyncio.wait([self._worker])
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait([self._worker])
+        await self._helper.close()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(self.settings.delay)
+            for key in list(self._waiting):
+                mailbox = self._waiting.pop(key, None)
+                if mailbox is None:
+                    continue
+                mailbox.text_pending = False
+                try:
+                    await self._update(mailbox)
+                except HelperGone as problem:
+                    mailbox.text_checked = False  # it is looked at again when it is opened or changes
+                    log.warning("fulltext.helper_gone", problem=str(problem))
+
+    async def _update(self, mailbox: Mailbox) -> None:
+        """Make the index say what the mailbox has."""
+        place = mailbox.text_place
+        if mailbox.deleted:
+            await self._ask(Remove(place.database, place.mailbox, None))
+            return
+        if mailbox.state is None:
+            return
+        answer = await self._ask(Compare(place.database, place.mailbox, mailbox.uids.tobytes()))
+        missing, gone = array("I", answer.found), array("I", answer.unknown)
+        for first in range(0, len(gone), MESSAGES_AT_ONCE):
+            some = gone[first : first + MESSAGES_AT_ONCE]
+            await self._ask(Remove(place.database, place.mailbox, some.tobytes()))
+        for piece in _newest_first(mailbox, missing):
+            if mailbox.deleted or not await self._add(mailbox, piece):
+                return
+
+    async def _add(self, mailbox: Mailbox, uids: list[int]) -> bool:
+        """Whether it makes sense to go on."""
+        place = mailbox.text_place
+        files = [file for file in mailbox.files(uids) if (place.mailbox, file.uid) not in self._refused]
+        if not files:
+            return True
+        question = Add(place.database, place.mailbox, place.root, files, self.settings.attachments)
+        try:
+            return not (await self._ask(question)).problem
+        except HelperGone:
+            if len(files) > 1:
+                for file in files:
+                    await self._add(mailbox, [file.uid])
+                return True
+            # It stays out of the index: a search looks into the message itself.
+            self._refused.add((place.mailbox, files[0].uid))
+            log.error("fulltext.message_refused", file=str(files[0].path))
+            raise
+
+    async def _ask(self, question: Add | Remove | Compare | Drop) -> Answer:
+        answer = await self._helper.ask(question)
+        if answer.problem:
+            log.warning("fulltext.failed", database=question.database, problem=answer.problem)
+        return answer
+
+
+def _newest_first(mailbox: Mailbox, uids: array[int]) -> Iterator[list[int]]:
+    """Pieces of work, those first that are most likely to be looked for."""
+    some: list[int] = []
+    octets = 0
+    for uid in reversed(uids):
+        place = mailbox.position(uid)
+        if place is None:
+            continue
+        some.append(uid)
+        octets += mailbox.sizes[place]
+        if len(some) >= MESSAGES_AT_ONCE or octets >= OCTETS_AT_ONCE:
+            yield some[::-1]
+            some, octets = [], 0
+    if some:
+        yield some[::-1]
