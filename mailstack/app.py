@@ -331,6 +331,7 @@ class Appliance:
                 message_size=settings.message_size,
                 allow_plaintext=settings.allow_plaintext,
                 tls=tls,
+                postmaster=settings.postmaster,
                 randomness=randomness,
                 clock=clock,
             )
@@ -404,7 +405,10 @@ class Appliance:
                 server.services, message_size=settings.message_size, allow_plaintext=settings.allow_plaintext
             )
         self.imap.services = replace(
-            self.imap.services, message_size=settings.message_size, allow_plaintext=settings.allow_plaintext
+            self.imap.services,
+            message_size=settings.message_size,
+            allow_plaintext=settings.allow_plaintext,
+            postmaster=settings.postmaster,
         )
         self.data.sharing.anyone = settings.share_with_anyone
         self.data.scram.mode = settings.scram

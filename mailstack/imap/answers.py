@@ -1,6 +1,7 @@
 """Causes become answers here, in one table; clients never see exception text."""
 
 from mailstack.store import errors
+from mailstack.store.mailbox.annotations import VALUE_LIMIT
 
 
 class Refused(Exception):
@@ -28,6 +29,8 @@ ANSWERS: dict[type[errors.StoreProblem], tuple[str, str]] = {
     errors.MailboxInUse: ("CANNOT", "INBOX can't be deleted"),
     errors.OverQuota: ("OVERQUOTA", "Not enough room: the account's quota is reached"),
     errors.TooManyKeywords: ("LIMIT", "The mailbox has all the keywords that it can have"),
+    errors.TooManyAnnotations: ("METADATA TOOMANY", "The mailbox has all the annotations that it can have"),
+    errors.AnnotationTooLarge: (f"METADATA MAXSIZE {VALUE_LIMIT}", "The annotation is too large"),
     errors.MessageGone: ("EXPUNGEISSUED", "Some messages were removed meanwhile"),
     errors.NoSpace: ("SERVERBUG", "The server's disk is full; try again later"),
     errors.StoreFailed: ("SERVERBUG", "The server's disk failed; try again later"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailstack.imap.annotation_news import AnnotationNews
 from mailstack.imap.answers import Refused, answer_to, bad, no
 from mailstack.imap.selected import Selected
 from mailstack.imap.watching import Watch
@@ -63,6 +64,7 @@ class ImapServices:
     message_size: int
     allow_plaintext: bool
     tls: ssl.SSLContext | None
+    postmaster: str  # an address, empty when there is none
     randomness: random.Random
     clock: Callable[[], float] = time.time
 
@@ -82,7 +84,7 @@ class Handler:
 class Session:
     """The commands of one connection, one after another."""
 
-    __slots__ = ("account", "bad_commands", "compressing", "connection", "contents", "enabled", "id",
+    __slots__ = ("account", "annotation_news", "bad_commands", "compressing", "connection", "contents", "enabled", "id",
                  "idling", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
 
     def __init__(self, services: ImapServices, connection: Connection) -> None:
@@ -100,6 +102,7 @@ class Session:
         self.compressing = False
         self.bad_commands = 0
         self.watch: Watch | None = None  # after NOTIFY
+        self.annotation_news: AnnotationNews | None = None  # after ENABLE METADATA
 
     @property
     def rev1(self) -> bool:
@@ -187,9 +190,11 @@ class Session:
             selected.did_itself(uids)
 
     def flush_updates(self, may_expunge: bool, command: object = None) -> None:
-        """Tell what happened to the selected mailbox."""
+        """Tell what happened to the selected mailbox, and to annotations."""
         if self.closed_to():
             return
+        if self.annotation_news is not None:
+            self.annotation_news.tell()
         if self.selected is not None and self.selected.has_news:
             if self.selected.deleted:
                 self.write(b"* BYE The mailbox was deleted\r\n")
@@ -260,6 +265,9 @@ class Session:
         if self.watch is not None:
             self.watch.close()
             self.watch = None
+        if self.annotation_news is not None:
+            self.annotation_news.close()
+            self.annotation_news = None
         if self.account is not None and self.state is not State.LOGOUT:
             self.account.let_go()
         self.state = State.LOGOUT

@@ -11,6 +11,7 @@ from mailstack.imap.commands import (
     listing,
     login,
     mailbox,
+    metadata,
     notify,
     quota,
     search,
@@ -42,7 +43,7 @@ HANDLERS: dict[type, Handler] = {
     c.ListMailboxes: Handler(
         listing.list_mailboxes,
         LOGGED_IN,
-        capabilities=("CHILDREN", "LIST-EXTENDED", "LIST-STATUS", "LIST-MYRIGHTS", "SPECIAL-USE"),
+        capabilities=("CHILDREN", "LIST-EXTENDED", "LIST-METADATA", "LIST-STATUS", "LIST-MYRIGHTS", "SPECIAL-USE"),
     ),
     c.Lsub: Handler(listing.lsub, LOGGED_IN),
     c.Namespace: Handler(mailbox.namespace, LOGGED_IN, capabilities=("NAMESPACE",)),
@@ -75,4 +76,6 @@ HANDLERS: dict[type, Handler] = {
     c.GetQuota: Handler(quota.get_quota, LOGGED_IN, capabilities=("QUOTA", "QUOTA=RES-STORAGE")),
     c.GetQuotaRoot: Handler(quota.get_quota_root, LOGGED_IN),
     c.SetQuota: Handler(quota.set_quota, LOGGED_IN),
+    c.GetMetadata: Handler(metadata.get_metadata, LOGGED_IN, capabilities=("METADATA", "METADATA-SERVER")),
+    c.SetMetadata: Handler(metadata.set_metadata, LOGGED_IN),
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.store.mailbox.foldername import normalise
 from mailstack.store.mailbox.values import (
+    AnnotationsChanged,
     Brief,
     Change,
     FlagsChanged,
@@ -115,6 +116,10 @@ class Watch:
         match change:
             case SubscriptionsChanged(names):
                 return any(self.wants(name, Event.SUBSCRIPTION_CHANGE) for name in names)
+            case AnnotationsChanged(name):
+                if not name:
+                    return any(Event.SERVER_METADATA_CHANGE in group.events for group in self._groups)
+                return self.wants(name, Event.MAILBOX_METADATA_CHANGE)
             case MailboxRenamed(old, new):
                 return self.wants(old, Event.MAILBOX_NAME) or self.wants(new, Event.MAILBOX_NAME)
             case _:
@@ -182,6 +187,7 @@ class Watch:
         session.write(b"* STATUS %b (%b)\r\n" % (shown_name(name, utf8=session.utf8), values))
 
     async def _tell_tree(self) -> None:
+        from mailstack.imap.commands.metadata import names_line
         from mailstack.imap.listed import list_line
         from mailstack.imap.places import listing
 
@@ -196,6 +202,8 @@ class Watch:
                     for name in names:
                         if self.wants(name, Event.SUBSCRIPTION_CHANGE):
                             session.write(list_line(session, known, name))
+                case AnnotationsChanged(name, entries):
+                    session.write(names_line(session, name, entries))
                 case MailboxRenamed(old, new):
                     session.write(list_line(session, known, new, old_name=old))
                 case MailboxMade(name) | MailboxRemoved(name):

@@ -35,6 +35,14 @@ class TooManyKeywords(StoreProblem):
     """All 26 letters of the mailbox are in use."""
 
 
+class TooManyAnnotations(StoreProblem):
+    """The mailbox has all the annotations that it can have."""
+
+
+class AnnotationTooLarge(StoreProblem):
+    """One annotation is larger than is allowed."""
+
+
 class MessageGone(StoreProblem):
     """The message was expunged meanwhile."""
 

@@ -394,6 +394,8 @@ def _response(reader: Reader) -> Response:
             if reader.skip(b" "):
                 reader.take(_THREADS, "threads")
             return Response(kind, text=reader.data[len("* THREAD ") : reader.at].decode())
+        case "METADATA":
+            return _metadata(reader)
         case "QUOTAROOT":
             reader.expect(b" ")
             names: list[Value] = [reader.astring()]
@@ -432,6 +434,25 @@ def _list(reader: Reader, kind: str) -> Response:
             reader.expect(b" ")
             kinds.append(reader.string())
         response.items["childinfo"] = kinds
+    return response
+
+
+def _metadata(reader: Reader) -> Response:
+    reader.expect(b" ")
+    response = Response("METADATA", value=reader.astring())
+    reader.expect(b" ")
+    if not reader.skip(b"("):
+        names: list[Value] = [reader.astring()]
+        while reader.skip(b" "):
+            names.append(reader.astring())
+        response.items["changed"] = names
+        return response
+    while not response.items or not reader.skip(b")"):
+        if response.items:
+            reader.expect(b" ")
+        name = reader.astring().decode()
+        reader.expect(b" ")
+        response.items[name] = reader.nstring(binary=True)
     return response
 
 

@@ -1,6 +1,7 @@
 """Commands for any state: CAPABILITY, NOOP, LOGOUT, ID, ENABLE, COMPRESS, CHECK."""
 
 from mailstack import __version__
+from mailstack.imap.annotation_news import AnnotationNews
 from mailstack.imap.answers import no
 from mailstack.imap.capability import capabilities
 from mailstack.imap.session import Session
@@ -47,7 +48,7 @@ async def identify(session: Session, command: c.Id) -> str:
     return "ID done"
 
 
-ENABLED = frozenset({"CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
+ENABLED = frozenset({"METADATA", "METADATA-SERVER", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
 
 
 async def enable(session: Session, command: c.Enable) -> str:
@@ -60,6 +61,8 @@ async def enable(session: Session, command: c.Enable) -> str:
         session.utf8 = True
     if session.selected is not None:
         session.selected.suit(session.enabled)
+    if session.annotation_news is None and {"METADATA", "METADATA-SERVER"} & set(new):
+        session.annotation_news = AnnotationNews(session)
     shown = ["IMAP4rev2" if name == "IMAP4REV2" else name for name in new]
     session.write((" ".join(["* ENABLED", *shown]) + "\r\n").encode())
     return "ENABLE done"

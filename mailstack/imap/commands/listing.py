@@ -1,4 +1,4 @@
-"""LIST with its extensions (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154, RFC 8440), and LSUB."""
+"""LIST with its extensions (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 6154, RFC 8440, RFC 9590), and LSUB."""
 
 import contextlib
 import re
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from mailstack.imap.answers import Refused
 from mailstack.imap.commands.mailbox import status_items, status_of
+from mailstack.imap.commands.metadata import listed_metadata, write_metadata
 from mailstack.imap.listed import attributes
 from mailstack.imap.places import Listed, find, listing
 from mailstack.imap.session import Session
@@ -81,6 +82,8 @@ async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
         session.write(b'* LIST (%b) "/" %b%b\r\n' % (words.encode(), shown, more.encode()))
         if "MYRIGHTS" in command.returns and info.selectable:
             session.write(b"* MYRIGHTS %b %b\r\n" % (shown, show_rights(one.rights).encode()))
+        if command.metadata and info.selectable:  # RFC 9590 3: behind its LIST
+            write_metadata(session, info.name, await listed_metadata(session, info.name, command.metadata))
         if command.status and info.selectable and Rights.READ in one.rights:
             with contextlib.suppress(NoSuchMailbox, Refused):
                 found = await status_of(await find(session, info.name))

@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from mailstack.store.errors import NoSuchMailbox, StoreProblem, from_os_error, from_sqlite_error
+from mailstack.store.mailbox.annotating import Annotator
 from mailstack.store.mailbox.answers import AccountAnswers
 from mailstack.store.mailbox.appending import Appender
 from mailstack.store.mailbox.changing import Changer
@@ -71,6 +72,7 @@ class Account:
         folders = Folders(folder.path, surroundings, maildir, journal, mailboxes, partial(Mailbox, self))
         self._folders = folders
         self._tree = Tree(surroundings, maildir, folders, journal, promises, committer, self.watchers)
+        self._annotator = Annotator(folder.path, surroundings, maildir, folders, journal, self.watchers)
         self._others = Others(surroundings, maildir, journal, promises, committer, self._tree.refresh)
         self._overview = Overview(surroundings, maildir, journal, snapshots, self._others)
         space = self._space = Space(folder.quota, journal, snapshots, self._others, mailboxes)
@@ -219,6 +221,23 @@ class Account:
             await inbox.move(list(inbox.uids), new)
         finally:
             inbox.release()
+        # RFC 5464 4.1: the annotations are copied, and INBOX keeps them.
+        copied = (await self.annotations([INBOX]))[0]
+        if copied:
+            await self.annotate(new, copied, origin)
+
+    async def annotations(self, names: Sequence[str]) -> list[dict[str, bytes]]:
+        """What clients wrote beside mailboxes (RFC 5464); the account's own have the empty name."""
+        self.used()
+        return await self._annotator.read(names)
+
+    async def annotate(self, name: str, changes: Mapping[str, bytes | None], origin: object = None) -> None:
+        """Change annotations, all or none; None removes one. Durable when it returns."""
+        await self._annotator.change(name, changes, origin)
+
+    async def use(self, name: str, special_use: SpecialUse | None) -> None:
+        """Give a mailbox a special use, or take it away. Raises MailboxExists when another mailbox has it."""
+        await self._annotator.use(name, special_use)
 
     async def subscribe(self, name: str, origin: object = None) -> None:
         await self._tree.subscribe(lambda names: names | {normalise(name)}, origin)

@@ -38,6 +38,10 @@ class Marks:
         )
 
 
+def with_use(marks: Marks, special_use: SpecialUse | None) -> Marks:
+    return replace(marks, special_use=special_use.value if special_use is not None else None)
+
+
 def read(folder: Path) -> Marks | None:
     """The marks of a folder, None when there are none or they make no sense."""
     try:

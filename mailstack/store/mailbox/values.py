@@ -194,5 +194,14 @@ class SubscriptionsChanged:
     origin: object = None
 
 
-TreeChange = MailboxMade | MailboxRemoved | MailboxRenamed | SubscriptionsChanged
+@dataclass(frozen=True, slots=True)
+class AnnotationsChanged:
+    """Of a mailbox, or of the account (RFC 5464), whose name is empty."""
+
+    name: str
+    entries: tuple[str, ...]
+    origin: object = None
+
+
+TreeChange = MailboxMade | MailboxRemoved | MailboxRenamed | SubscriptionsChanged | AnnotationsChanged
 Change = MessagesAdded | FlagsChanged | MessagesExpunged | MailboxGone | GrantsChanged

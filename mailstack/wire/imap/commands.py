@@ -102,6 +102,7 @@ class ListMailboxes:
     returns: frozenset[str] = frozenset()  # SUBSCRIBED CHILDREN SPECIAL-USE MYRIGHTS
     status: tuple[str, ...] = ()
     extended: bool = False
+    metadata: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,22 @@ class MyRights:
 
 
 @dataclass(frozen=True, slots=True)
+class GetMetadata:
+    """`largest` in octets, None without a limit; `depth` -1 is infinity. The empty mailbox is the server."""
+
+    mailbox: str
+    entries: tuple[str, ...]
+    largest: int | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetMetadata:
+    mailbox: str
+    changes: tuple[tuple[str, bytes | None], ...]  # None removes
+
+
+@dataclass(frozen=True, slots=True)
 class GetQuota:
     root: str
 
@@ -283,6 +300,6 @@ class SetQuota:
 Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
     | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Replace | Idle | Notify | Check
-    | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights
+    | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata
     | Close | Unselect | Expunge | Search | Sort | Thread | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
 )  # fmt: skip

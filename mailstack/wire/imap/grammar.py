@@ -12,6 +12,7 @@ from mailstack.wire.imap.acl_grammar import ACL_COMMANDS
 from mailstack.wire.imap.append_grammar import APPEND_COMMANDS, flag_list
 from mailstack.wire.imap.fetch_grammar import fetch_items
 from mailstack.wire.imap.framing import CommandLine
+from mailstack.wire.imap.metadata_grammar import METADATA_COMMANDS, entries
 from mailstack.wire.imap.notify_grammar import COMMANDS as NOTIFY_COMMANDS
 from mailstack.wire.imap.resync_grammar import fetch_modifiers, select_parameters
 from mailstack.wire.imap.scanner import CommandProblem, Scanner
@@ -196,6 +197,7 @@ def _list(scanner: Scanner) -> c.Command:
         patterns = [scanner.pattern()]
     returns: set[str] = set()
     status: tuple[str, ...] = ()
+    metadata: tuple[str, ...] = ()
     if scanner.skip(b" "):
         extended = True
         if scanner.word() != "RETURN":
@@ -210,11 +212,14 @@ def _list(scanner: Scanner) -> c.Command:
             if option == "STATUS":
                 scanner.space()
                 status = _status_items(scanner)
+            elif option == "METADATA":
+                scanner.space()
+                metadata = entries(scanner)
             elif option in _RETURN_OPTIONS:
                 returns.add(option)
             else:
                 raise SyntaxProblem("unknown LIST return option")
-    return c.ListMailboxes(reference, tuple(patterns), select, frozenset(returns), status, extended)
+    return c.ListMailboxes(reference, tuple(patterns), select, frozenset(returns), status, extended, metadata)
 
 
 def _lsub(scanner: Scanner) -> c.Command:
@@ -356,5 +361,6 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "GETQUOTA": _get_quota,
         "GETQUOTAROOT": _mailbox(c.GetQuotaRoot),
         "SETQUOTA": _set_quota,
+        **METADATA_COMMANDS,
     }
 )

@@ -66,6 +66,8 @@ class Heard:
 async def picture(account: Account) -> dict[str, object]:
     """All that must survive. MODSEQs only rise, and are looked at apart."""
     seen: dict[str, object] = {"subscriptions": account.subscriptions()}
+    names = [info.name for info in await account.listing() if info.selectable]
+    seen["annotations"] = [one for one in zip(names, await account.annotations(names), strict=True) if one[1]]
     for info in await account.listing():
         if info.selectable:
             mailbox = await account.open(info.name)
@@ -207,6 +209,10 @@ async def subscribe(account: Account) -> None:
     await account.subscribe("Tree/a")
 
 
+async def annotate(account: Account) -> None:
+    await account.annotate("Tree", {"/private/comment": b"new", "/shared/comment": b"also new"})
+
+
 async def cross_a_mark(account: Account) -> None:
     """The next UID and the next MODSEQ are the last ones of their blocks."""
     for number in range(3):
@@ -237,7 +243,7 @@ IN_STEPS = {rename_inbox, cross_a_mark, many_in_a_row}
 OPERATIONS = (
     deliver, deliver_from_the_queue, append_one, multiappend, store, store_less, copy, copy_to_itself, move,
     replace, replace_elsewhere, expunge, create, delete,
-    rename_tree, rename_inbox, subscribe, cross_a_mark, snapshot, many_in_a_row,
+    rename_tree, rename_inbox, subscribe, annotate, cross_a_mark, snapshot, many_in_a_row,
 )  # fmt: skip
 
 
