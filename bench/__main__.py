@@ -21,6 +21,7 @@ PEERS_BY_GROUP = {
     "relay": ("straight",),
     "signed": ("straight",),
     "imap": ("stock", "tuned"),
+    "sort": ("stock", "tuned"),
     "memory": ("stock", "hibernated"),
     "tls memory": ("stock", "hibernated"),
     "big memory": ("stock", "hibernated"),
@@ -35,7 +36,7 @@ BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
 
 def start(kind: str, group: str, folder: Path, messages: int, relay_port: int) -> AbstractContextManager[Server]:
     def prepare(server: Server) -> None:
-        if group in ("imap", "big memory", "big tls memory", "stall imap"):
+        if group in ("imap", "sort", "big memory", "big tls memory", "stall imap"):
             fill_maildir(server.maildir(rows.BIG), messages)
         if group in ("stall", "huge"):
             fill_maildir(server.maildir(rows.HUGE), rows.HUGE_MESSAGES, 1500)

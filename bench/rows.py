@@ -272,6 +272,24 @@ def fetch(items: bytes, *, warm: bool = True, user: str = BIG) -> Callable[[Serv
     return measure
 
 
+def asked(command: bytes, *, warm: bool = True) -> Callable[[Server], float]:
+    """Milliseconds for one command over a whole mailbox: the median of several when warm, the first when not."""
+
+    def measure(server: Server) -> float:
+        connection = Imap(server.imap)
+        connection.login(BIG)
+        connection.command(b"SELECT INBOX")
+        rounds = []
+        for _ in range(6 if warm else 1):
+            start = time.perf_counter()
+            connection.command(command)
+            rounds.append((time.perf_counter() - start) * 1000)
+        connection.close()
+        return statistics.median(rounds[1:] if warm else rounds)
+
+    return measure
+
+
 LISTED = b"UID ENVELOPE INTERNALDATE RFC822.SIZE"
 # What Thunderbird asks of each message of a folder that it opens.
 HEADER_FIELDS = (
@@ -539,6 +557,12 @@ ROWS = [
     Row("FETCH 10,000 BODYSTRUCTURE, first ever", "ms", False, None, fetch(b"UID BODYSTRUCTURE", warm=False)),
     Row("FETCH 10,000 BODYSTRUCTURE, warm", "ms", False, 1.5, fetch(b"UID BODYSTRUCTURE")),
     Row("FETCH 10,000 bodies", "MB/s", True, 1.0, bodies),
+    Row("SORT 10,000 by SUBJECT, first ever", "ms", False, 2.0, asked(b"UID SORT (SUBJECT) UTF-8 ALL", warm=False), "sort"),
+    Row("SORT 10,000 by SUBJECT, warm", "ms", False, 2.0, asked(b"UID SORT (SUBJECT) UTF-8 ALL"), "sort"),
+    Row("SORT 10,000 by REVERSE DATE, warm", "ms", False, 2.0, asked(b"UID SORT (REVERSE DATE) UTF-8 ALL"), "sort"),
+    Row("SORT 10,000 by FROM and DATE, warm", "ms", False, 2.0, asked(b"SORT (FROM DATE) UTF-8 ALL"), "sort"),
+    Row("THREAD 10,000 by REFERENCES, first", "ms", False, 2.0, asked(b"UID THREAD REFERENCES UTF-8 ALL", warm=False), "sort"),
+    Row("THREAD 10,000 by REFERENCES, warm", "ms", False, 2.0, asked(b"UID THREAD REFERENCES UTF-8 ALL"), "sort"),
     Row("STORE of 1,000", "ms", False, 1.5, store_1000),
     Row("COPY of 1,000", "ms", False, 2.0, copy_1000),
     Row("MOVE of 1,000", "ms", False, 2.0, move_1000),

@@ -4,12 +4,13 @@ import datetime
 import hashlib
 import re
 from email.utils import parsedate_tz
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from mailstack.message.addresslist import Entry, Group, mailboxes
+from mailstack.message.addresslist import Group, mailboxes
 from mailstack.message.charset import decode
 from mailstack.message.collation import casemap
 from mailstack.message.header import decode_words, unfold
@@ -30,11 +31,14 @@ _DATE = re.compile(
 _MONTHS: Final = MappingProxyType(
     {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 )
+_COMMENT = re.compile(rb"\([^()]*\)")
+_AROUND_COLON = re.compile(rb"[ \t]*:[ \t]*")
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _MESSAGE_ID = re.compile(rb'<[ \t]*(?:"((?:[^"\\]|\\.)*+)"[ \t]*@|([^\s<>"@]++)@)[ \t]*([^\s<>]++)[ \t]*>')
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 REFERENCES_LIMIT = 500  # the last ones of a header
 OCTETS_LIMIT = 1 << 16  # of a field
+ADDRESS_LIMIT = 1000  # octets of an address list, of which the first address is looked at
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Keys] = msgspec.msgpack.Decoder(Keys)
 
@@ -48,17 +52,17 @@ def keys(header: bytes) -> Keys:
             values[key] = unfold(value[-OCTETS_LIMIT:] if key == b"references" else value[:OCTETS_LIMIT])
     get = values.get
     subject, reply = base_subject(decode_words(get(b"subject", b"")))
-    sender, recipient, copy = _first(get(b"from")), _first(get(b"to")), _first(get(b"cc"))
+    (sender, shown_sender), (recipient, shown_recipient) = _party(get(b"from", b"")), _party(get(b"to", b""))
     own = message_ids(get(b"message-id", b""))
     return (
         sent(get(b"date")),
         reply,
         _octets(subject),
-        _mailbox(sender),
-        _mailbox(recipient),
-        _mailbox(copy),
-        _shown(sender),
-        _shown(recipient),
+        sender,
+        recipient,
+        _party(get(b"cc", b""))[0],
+        shown_sender,
+        shown_recipient,
         own[0] if own else 0,
         message_ids(get(b"references", b""))[-REFERENCES_LIMIT:] or message_ids(get(b"in-reply-to", b""))[:1],
     )
@@ -87,7 +91,9 @@ def sent(value: bytes | None) -> int | None:
             zone = int(found[8]) * 3600 + int(found[9]) * 60
             clock = _clock(int(found[4]), int(found[5]), int(found[6]))
             return days * 86400 + clock + (zone if found[7] == b"-" else -zone)
-        parsed = parsedate_tz(value[:200].decode("ascii", "replace"))
+        # Comments and blanks may stand anywhere (RFC 5322 4.3).
+        plain = _AROUND_COLON.sub(b":", _COMMENT.sub(b" ", value[:200]))
+        parsed = parsedate_tz(plain.decode("ascii", "replace"))
         if parsed is None:
             return None
         days = datetime.date(parsed[0], parsed[1], parsed[2]).toordinal() - _EPOCH
@@ -101,28 +107,23 @@ def _clock(hour: int, minute: int, second: int) -> int:
     return hour * 3600 + minute * 60 + second if 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second < 61 else 0
 
 
-def _first(value: bytes | None) -> Entry | Group | None:
-    if not value:
-        return None
-    found = mailboxes(value if len(value) < 1000 else value[: value.find(b",", 900) + 1 or None])
-    return found[0] if found else None
-
-
-def _mailbox(entry: Entry | Group | None) -> bytes:
-    """What ENVELOPE shows as the first addr-mailbox."""
-    if entry is None:
-        return b""
-    return _octets(decode((entry.name if isinstance(entry, Group) else entry.local) or b"", None))
-
-
-def _shown(entry: Entry | Group | None) -> bytes:
-    """RFC 5957 3: the name, else the address."""
-    if entry is None:
-        return b""
-    if isinstance(entry, Group):
-        return _mailbox(entry)
-    name = decode_words(entry.name) if entry.name else ""
-    return _octets(name or decode(entry.local + b"@" + entry.domain if entry.domain else entry.local, None))
+@lru_cache(1024)  # a mailbox holds mails from few and to fewer
+def _party(value: bytes) -> tuple[bytes, bytes]:
+    """Of the first address what ENVELOPE shows as its addr-mailbox, and what RFC 5957 3 shows: its name, else the address."""
+    if len(value) > ADDRESS_LIMIT:
+        value = value[: value.find(b",", ADDRESS_LIMIT - 100) + 1 or ADDRESS_LIMIT]
+    entries = mailboxes(value)
+    if not entries:
+        return b"", b""
+    first = entries[0]
+    if isinstance(first, Group):
+        group = _octets(decode(first.name or b"", None))
+        return group, group
+    name = decode_words(first.name) if first.name else ""
+    return (
+        _octets(decode(first.local, None)),
+        _octets(name or decode(first.local + b"@" + first.domain if first.domain else first.local, None)),
+    )
 
 
 def _octets(text: str) -> bytes:

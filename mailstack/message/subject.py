@@ -6,12 +6,15 @@ _BLANKS = re.compile(r"[ \t]+")
 _BLOB = r"\[[^\[\]]*+\][ \t]*+"
 _BLOBS = re.compile(rf"(?:{_BLOB})*+")
 _LEADER = re.compile(rf"(?:{_BLOB})*+(?:re|fwd?)[ \t]*+(?:{_BLOB})?:", re.IGNORECASE)
+_PLAIN = re.compile(r"[^:()\[\]]*")  # nothing in it that could be taken off
 LIMIT = 4096  # characters of a subject that are looked at
 
 
 def base_subject(text: str) -> tuple[str, bool]:
     """The base of a decoded, unfolded subject, and whether it is a reply's or a forward's."""
     text = _BLANKS.sub(" ", text[:LIMIT])
+    if _PLAIN.fullmatch(text):
+        return text.strip(" "), False
     told = False
     while True:
         text, trailed = _without_trailers(text)

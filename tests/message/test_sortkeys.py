@@ -13,6 +13,7 @@ DATES = [
     (b"Mon, 5 Feb 2024 10:00:00 +0100", datetime.datetime(2024, 2, 5, 9)),
     (b"Mon, 5 Feb 2024 10:00:00 +0100 (CET)", datetime.datetime(2024, 2, 5, 9)),
     (b"Mon,  5 Feb 24 10:00:00 GMT", datetime.datetime(2024, 2, 5, 10)),
+    (b"Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", datetime.datetime(1997, 11, 21, 15, 55, 6)),
     (b"5 Feb 2024 10:00 EST", datetime.datetime(2024, 2, 5, 15)),
     (b"Mon, 5 Feb 2024 10:00:00 nowhere", datetime.datetime(2024, 2, 5, 10)),
     (b"Mon, 5 Feb 2024 99:99:99 +0000", datetime.datetime(2024, 2, 5)),

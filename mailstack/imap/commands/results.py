@@ -14,6 +14,7 @@ from mailstack.wire.imap import search as s
 from mailstack.wire.imap.search import Return, Returns
 from mailstack.wire.imap.sequence import compact
 
+EVERYTHING = s.And(())
 AT_ONCE = 8192  # numbers between two looks at the event loop
 
 
@@ -22,6 +23,8 @@ async def found(session: Session, key: s.Key, returns: Returns | None = None) ->
     selected = session.box
     if s.needs_modseq(key):
         session.enable_condstore()
+    if key == EVERYTHING:
+        return list(selected.uids)
     try:
         return sorted(await evaluate(selected, key, list(selected.uids)))
     except SyntaxProblem:
@@ -82,10 +85,14 @@ async def numbers(selected: Selected, uids: Sequence[int], *, uid: bool) -> Sequ
     """What the client knows messages by; those that it was not told of are left out."""
     if uid:
         return uids
+    view = selected.uids
+    if len(uids) * 10 < len(view):
+        return [number for one in uids if (number := selected.number(one))]
+    places = dict(zip(view, range(1, len(view) + 1), strict=True))
     shown: list[int] = []
     for first in range(0, len(uids), AT_ONCE):
-        shown += [number for one in uids[first : first + AT_ONCE] if (number := selected.number(one))]
         await asyncio.sleep(0)
+        shown += [number for one in uids[first : first + AT_ONCE] if (number := places.get(one))]
     return shown
 
 

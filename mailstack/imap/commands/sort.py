@@ -7,7 +7,7 @@ from typing import Final
 from mailstack.imap.commands import results
 from mailstack.imap.session import Session
 from mailstack.store.mailbox.mailbox import Mailbox
-from mailstack.store.mailbox.orders import Order, by_places
+from mailstack.store.mailbox.orders import Order
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.sort import Criterion, SortKey
 
@@ -26,11 +26,8 @@ async def sort(session: Session, command: c.Sort) -> str:
 
 
 async def in_order(mailbox: Mailbox, found: Sequence[int], criteria: Sequence[Criterion]) -> list[int]:
-    """Ascending UIDs by the criteria, the first of them first; where all are equal they stay as they are."""
-    criteria = [one for number, one in enumerate(criteria) if one.key not in [before.key for before in criteria[:number]]]
-    columns = await mailbox.orders.columns(mailbox, [ORDERS[one.key] for one in criteria])
-    uids = mailbox.orders.uids
-    positions = mailbox.orders.positions(found)
-    for one, column in reversed(list(zip(criteria, columns, strict=True))):
-        positions = await by_places(positions, column.__getitem__, max(column, default=0), descending=one.reverse)
-    return [uids[position] for position in positions]
+    """Ascending UIDs as the criteria order them. What is sorted by already is not looked at again."""
+    program: dict[Order, bool] = {}
+    for one in criteria:
+        program.setdefault(ORDERS[one.key], one.reverse)
+    return await mailbox.orders.in_order(mailbox, found, tuple(program.items()))

@@ -1,38 +1,48 @@
 """THREAD (RFC 5256 3), from the references and orders that the mailbox keeps."""
 
 import asyncio
+from array import array
 from collections.abc import Callable, Sequence
 
 from mailstack.imap.commands import results
-from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session
 from mailstack.message import forest as threads
-from mailstack.store.mailbox.orders import in_pieces
+from mailstack.store.mailbox.orders import References, in_pieces
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.sort import Algorithm
 
 
 async def thread(session: Session, command: c.Thread) -> str:
     selected = session.box
-    found = await results.found(session, command.key)
-    uids, forest = await _forest(selected, found, command.algorithm)
-    shown = await results.numbers(selected, uids, uid=command.uid)
-    pieces = [b"* THREAD"]
-    if forest.roots:
-        pieces.append(b" ")
+    found = array("I", await results.found(session, command.key))
+    orders = selected.mailbox.orders
+    # The threads of the same messages are the same; their numbers are, as long as the client's view is.
+    key, seen = (command.algorithm, command.uid), None if command.uid else selected.uids
+    known = await orders.references(selected.mailbox)
+    remembered = orders.recall(key)
+    if remembered is not None and remembered[:2] == (found, seen):
+        session.write(remembered[2])
+        return "THREAD done"
+    uids = orders.uids
+    positions = orders.positions(found, uids)
+    forest = await _forest(known, positions, command.algorithm)
+    shown = await results.numbers(selected, [uids[position] for position in positions], uid=command.uid)
+    pieces = [b"* THREAD", b" " if forest.roots else b""]
     for piece in threads.write(forest, shown.__getitem__):
         pieces.append(piece)
         await asyncio.sleep(0)
-    session.write(b"".join(pieces) + b"\r\n")
+    line = b"".join([*pieces, b"\r\n"])
+    if uids is orders.uids:
+        orders.remember(key, (found, seen, line))
+    session.write(line)
     return "THREAD done"
 
 
-async def _forest(selected: Selected, found: list[int], algorithm: Algorithm) -> tuple[list[int], threads.Forest]:
-    """The UIDs by their numbers in the forest."""
-    orders = selected.mailbox.orders
-    references, dates, subjects = await orders.references(selected.mailbox)
-    positions = orders.positions(found)
-    uids = [orders.uids[position] for position in positions]
+async def _forest(
+    known: tuple[References, Sequence[int], Sequence[int]], positions: Sequence[int], algorithm: Algorithm
+) -> threads.Forest:
+    """Its messages are numbered as the positions are."""
+    references, dates, subjects = known
     messages = threads.Messages(
         dates=await _unique(dates, positions),
         subjects=[subjects[position] for position in positions],
@@ -46,7 +56,7 @@ async def _forest(selected: Selected, found: list[int], algorithm: Algorithm) ->
             next(steps)
         except StopIteration as done:
             forest: threads.Forest = done.value
-            return uids, forest
+            return forest
         await asyncio.sleep(0)
 
 

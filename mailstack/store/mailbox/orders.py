@@ -11,7 +11,8 @@ import enum
 import heapq
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mailstack.message import sortkeys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mailstack.store.mailbox.mailbox import Mailbox
 
 AT_ONCE = 4096  # items between two looks at the event loop
+REMEMBERED = 8
 
 
 class Order(enum.Enum):
@@ -34,6 +36,9 @@ class Order(enum.Enum):
     DATE = 0
     ARRIVAL = -1
     SIZE = -2
+
+
+Program = tuple[tuple[Order, bool], ...]  # orders, and whether they are descending
 
 
 class References:
@@ -60,13 +65,45 @@ class References:
 class Orders:
     """One mailbox's. `uids` are the messages that all else is about, by position."""
 
-    __slots__ = ("_columns", "_references", "_turn", "uids")
+    __slots__ = ("_columns", "_references", "_remembered", "_turn", "uids")
 
     def __init__(self) -> None:
         self.uids = array("I")
         self._columns: dict[Order, array[int]] = {}
         self._references: References | None = None
+        self._remembered: OrderedDict[Hashable, Any] = OrderedDict()
         self._turn = asyncio.Lock()
+
+    async def in_order(self, mailbox: Mailbox, found: Sequence[int], program: Program) -> list[int]:
+        """Ascending UIDs by the orders, the first of them first; where all are equal they stay as they are."""
+        columns = await self.columns(mailbox, [order for order, _ in program])
+        uids, key = self.uids, ("sorted", program)
+        everything: array[int] | None = self.recall(key)
+        if everything is None:
+            positions: Sequence[int] = range(len(uids))
+            for column, (_, descending) in reversed(list(zip(columns, program, strict=True))):
+                positions = await by_places(positions, column.__getitem__, max(column, default=0), descending=descending)
+            everything = array("I", positions)
+            if uids is self.uids:
+                self.remember(key, everything)
+        chosen = self.positions(found, uids)
+        if len(chosen) == len(uids):
+            return [uids[position] for position in everything]
+        marks = bytearray(len(uids))
+        for position in chosen:
+            marks[position] = 1
+        return [uids[position] for position in everything if marks[position]]
+
+    def recall(self, key: Hashable) -> Any:
+        """What was remembered, if no message has come since."""
+        return self._remembered.get(key)
+
+    def remember(self, key: Hashable, value: Any) -> None:
+        """For what is worked out from these orders; few things at once."""
+        self._remembered[key] = value
+        self._remembered.move_to_end(key)
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
 
     async def columns(self, mailbox: Mailbox, orders: Sequence[Order]) -> list[array[int]]:
         """By position the place in each of the orders: 0 is the smallest value, equal values have equal places."""
@@ -85,9 +122,9 @@ class Orders:
             assert self._references is not None
             return self._references, self._columns[Order.DATE], self._columns[Order.SUBJECT]
 
-    def positions(self, uids: Sequence[int]) -> Sequence[int]:
-        """Of ascending UIDs; those that are not known are left out."""
-        known = self.uids
+    @staticmethod
+    def positions(uids: Sequence[int], known: array[int]) -> Sequence[int]:
+        """Of ascending UIDs among the known ones; others are left out."""
         if uids is known or (len(uids) == len(known) and array("I", uids) == known):
             return range(len(known))
         found = []
@@ -104,6 +141,7 @@ class Orders:
             return  # UIDs rise: no other can have come
         orders, references = set(self._columns), self._references is not None
         self._columns, self._references = {}, None
+        self._remembered.clear()
         self.uids = uids[:]
         if orders or references:
             await self._work_out(mailbox, orders, references)
@@ -137,14 +175,15 @@ class Orders:
                     references.add(keys)
             await asyncio.sleep(0)
         for order, column in values.items():
-            self._columns[order] = await places(column)
+            # The empty string has a place even where no message has it: 0 is "none" for each of the kept keys.
+            self._columns[order] = await places(column, {b""} if order.value > 0 else set())
         if references is not None:
             self._references = references
 
 
-async def places(values: list[Any]) -> array[int]:
-    """By position the place of each value among the different ones, in rising order."""
-    different = await in_pieces(list(set(values)))
+async def places(values: list[Any], more: set[Any]) -> array[int]:
+    """By position the place of each value among the different ones (and some more), in rising order."""
+    different = await in_pieces(list(more.union(values)))
     place = {value: number for number, value in enumerate(different)}
     await asyncio.sleep(0)
     found = array("I")
