@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailstack.message.flag import NAMES
@@ -137,6 +138,15 @@ class Selected:
         """The sequence number of a UID in this view."""
         place = bisect_left(self.uids, uid)
         return place + 1 if place < len(self.uids) and self.uids[place] == uid else None
+
+    def numbers(self, uids: Sequence[int]) -> Sequence[int]:
+        """Sequence numbers of ascending UIDs, 0 where there is none; a run of neighbours is counted, not searched."""
+        if not uids:
+            return ()
+        first, last = self.number(uids[0]), self.number(uids[-1])
+        if first is not None and last is not None and last - first + 1 == len(uids):
+            return range(first, last + 1)
+        return [self.number(uid) or 0 for uid in uids]
 
     def choose(self, numbers: SequenceSet, *, uid: bool) -> array[int]:
         """The UIDs that a set names. Raises SyntaxProblem for a sequence number that no message has."""

@@ -14,10 +14,23 @@ from mailstack.message.errors import SyntaxProblem
 _BLANK = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"([^\n]*)((?:\n[ \t][^\n]*)*)\n?")
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_WHOLE_FIELD = re.compile(rb"^([\x21-\x39\x3b-\x7e]+)[ \t]*:.*(?:\r?\n[ \t].*)*+(?:\r?\n|\Z)", re.MULTILINE)
 # RFC 2047 2, read with tolerance: blanks inside the text of a word, and a language (RFC 2231 5).
 _WORD = re.compile(rb"=\?([^?\s*]{1,40})(?:\*[^?\s]*)?\?([bBqQ])\?([^?\r\n]*)\?=")
 _BETWEEN = re.compile(rb"[ \t\r\n]*\Z")
 _Q = re.compile(rb"=([0-9A-Fa-f]{2})")
+# What Thunderbird, Apple Mail, Outlook, K-9, mutt, Roundcube and their like ask of each message of a folder, in lower case.
+KEPT_FIELDS = frozenset(
+    re.findall(
+        rb"[a-z0-9-]+",
+        b"date from sender reply-to to cc bcc subject message-id in-reply-to references newsgroups followup-to lines "
+        b"user-agent "
+        b"content-type content-transfer-encoding content-disposition content-description content-class mime-version priority "
+        b"x-priority x-msmail-priority importance x-label list-id list-post list-subscribe list-unsubscribe x-original-to "
+        b"disposition-notification-to x-k9mail-identity x-uniform-type-identifier x-universally-unique-identifier x-mailer "
+        b"x-draft-info x-spam-status x-spam-flag auto-submitted resent-from resent-to resent-date",
+    )
+)
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
@@ -99,6 +112,14 @@ def remove_fields(header: bytes, names: Container[bytes]) -> bytes:
         if name is None or name[1].lower() not in names:
             kept.append(raw)
     return b"".join(kept)
+
+
+def choose_fields(header: bytes, names: Container[bytes], *, keep: bool = True) -> bytes:
+    """The fields whose lower-case name is in `names` (or is not, without `keep`), as they are, and a blank line."""
+    chosen = [found[0] for found in _WHOLE_FIELD.finditer(header) if (found[1].lower() in names) is keep]
+    if chosen and not chosen[-1].endswith(b"\n"):
+        chosen[-1] += b"\r\n"
+    return b"".join(chosen) + b"\r\n"
 
 
 def addresses(value: bytes) -> list[Mailbox]:

@@ -7,7 +7,7 @@ from mailstack.imap.session import Session
 from mailstack.message.flag import Flags
 from mailstack.policy.rights import REMOVING, Rights, changeable
 from mailstack.store.errors import MessageGone, NoSuchMailbox
-from mailstack.store.mailbox.values import Appended, NewMessage, Prepared
+from mailstack.store.mailbox.values import Appended, NewMessage
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.sequence import compact
 
@@ -64,21 +64,11 @@ async def append(session: Session, command: c.Append) -> str:
 async def _append(session: Session, place: Place, messages: list[NewMessage]) -> Appended:
     """Another's account is kept open meanwhile."""
     account = place.account
-    prepared: list[Prepared] = []
     account.hold()
     try:
-        if len(messages) == 1:
-            done = await account.append(place.name, messages[0])
-        else:
-            for new in messages:
-                prepared.append(await account.prepare(place.name, new))
-            done = await account.commit(prepared)
+        done = await account.append_all(place.name, messages)
     except NoSuchMailbox:
-        account.discard(prepared)
         raise missing(place) from None
-    except BaseException:
-        account.discard(prepared)
-        raise
     finally:
         account.let_go()
         session.forget_contents()

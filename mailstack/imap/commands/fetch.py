@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.commands.rows import RowItems, row_items, row_lines
 from mailstack.imap.commands.sections import Span, from_header, of_header, shown, stretch
 from mailstack.imap.resync import changed_since, tell_vanished
 from mailstack.imap.selected import Selected
@@ -25,6 +26,7 @@ from mailstack.wire.imap.responses import date_time, without_nul
 
 log = get_logger()
 CHUNK = 1000  # messages between two looks at the event loop
+ROWS_AT_ONCE = 256
 AT_ONCE = 1 << 20  # octets of messages in memory at once
 HEADERS_AT_ONCE = 256
 TREES_AT_ONCE = 256
@@ -66,6 +68,11 @@ async def fetch(session: Session, command: c.Fetch) -> str:
 
 async def tell(session: Session, selected: Selected, uids: Sequence[int], items: Sequence[Item]) -> None:
     """FETCH responses, also for what nobody asked for just now (RFC 5465 5.2)."""
+    rows = row_items(items)
+    if rows is not None:
+        for first in range(0, len(uids), ROWS_AT_ONCE):
+            await _rows(session, selected, uids[first : first + ROWS_AT_ONCE], rows)
+        return
     simple = [item for item in items if isinstance(item, Attribute)]
     heavy: list[Item] = [item for item in items if not isinstance(item, Attribute)]
     if heavy:
@@ -91,6 +98,16 @@ def _note_fetched(session: Session, mailbox: Mailbox, unseen: Sequence[int]) -> 
             log.info("message.fetched", id=id, account=account, session=session.id)
 
 
+async def _rows(session: Session, selected: Selected, uids: Sequence[int], items: RowItems) -> None:
+    """What is kept as rows, many messages in one write."""
+    session.write(await row_lines(selected, uids, items))
+    if Attribute.FLAGS in items.varying:
+        selected.told(tuple(uids))
+    await session.connection.drain()
+    if len(uids) == ROWS_AT_ONCE:
+        await asyncio.sleep(0)
+
+
 async def _attributes(session: Session, selected: Selected, uids: Sequence[int], items: list[Attribute]) -> None:
     """Items that the store has ready, many messages in one write."""
     quick = _flags_only(selected, uids, items)
@@ -102,7 +119,7 @@ async def _attributes(session: Session, selected: Selected, uids: Sequence[int],
             await asyncio.sleep(0)
         return
     columns = await _columns(selected, uids, items)
-    numbers = _numbers(selected, uids)
+    numbers = selected.numbers(uids)
     if len(columns) == 1:
         lines = [
             b"* %d FETCH (%b)\r\n" % (number, one)
@@ -137,23 +154,24 @@ def _flags_only(selected: Selected, uids: Sequence[int], items: list[Attribute])
     flags = mailbox.flags[start : end + 1]
     recent = selected.recent(uids[0])
     flag_names = selected.flag_names
+    # A change of flags has a MODSEQ above all others; so has a message that comes in between.
+    sign = (
+        b"%d %d %d %d " % (uids[0], len(uids), number, max(mailbox.modseqs[start : end + 1]))
+        + repr(flag_names.keywords).encode()
+    )
+    kept = mailbox.made("recent flags" if recent else "flags", number)
+    if kept.get(0) == sign:
+        return kept[1]
     names = {bits: flag_names(bits, recent) for bits in set(flags)}
-    return b"".join(
+    text = b"".join(
         [
             b"* %d FETCH (UID %d FLAGS %b)\r\n" % (place, uid, names[bits])
             for place, uid, bits in zip(count(number), uids, flags, strict=False)
         ]
     )
-
-
-def _numbers(selected: Selected, uids: Sequence[int]) -> Sequence[int]:
-    """Sequence numbers; a run of neighbours is counted, not searched."""
-    if not uids:
-        return ()
-    first, last = selected.number(uids[0]), selected.number(uids[-1])
-    if first is not None and last is not None and last - first + 1 == len(uids):
-        return range(first, last + 1)
-    return [selected.number(uid) or 0 for uid in uids]
+    if len(uids) == CHUNK:
+        mailbox.keep_made("recent flags" if recent else "flags", number, {0: sign, 1: text})
+    return text
 
 
 async def _columns(selected: Selected, uids: Sequence[int], items: list[Attribute]) -> list[list[bytes | None]]:
@@ -173,13 +191,7 @@ async def _columns(selected: Selected, uids: Sequence[int], items: list[Attribut
             # RFC 8970 3.2: NIL where there is none at hand.
             answers[item] = dict.fromkeys(uids, b"NIL") | await mailbox.previews(uids, lazy=True)
     # From here on nothing waits: positions stay true.
-    places: Sequence[int | None]
-    start = mailbox.position(uids[0]) if uids else None
-    end = mailbox.position(uids[-1]) if uids else None
-    if start is not None and end is not None and end - start + 1 == len(uids):
-        places = range(start, end + 1)
-    else:
-        places = [mailbox.position(uid) for uid in uids]
+    places = mailbox.places(uids)
     columns: list[list[bytes | None]] = []
     for item in items:
         if item is Attribute.UID:

@@ -1,14 +1,10 @@
 """Which octets of a message a BODY[...] or BINARY[...] means."""
 
-import re
-
+from mailstack.message import header as fields
 from mailstack.message.mime import Part, find
 from mailstack.message.transfer import decode_body
 from mailstack.wire.imap.fetch import Attribute, BinarySection, BinarySize, Item, Kind, Section
 from mailstack.wire.imap.responses import literal, without_nul
-
-_RAW_FIELD = re.compile(rb"^([\x21-\x39\x3b-\x7e]+)[ \t]*:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.MULTILINE)
-
 
 _HEADERS = (Kind.HEADER, Kind.HEADER_FIELDS, Kind.HEADER_FIELDS_NOT)
 Span = tuple[int, int]  # offsets of a message
@@ -84,9 +80,4 @@ def shown(item: Item, data: bytes | None, root: Part | None) -> bytes:
 
 def choose_fields(header: bytes, section: Section) -> bytes:
     """HEADER.FIELDS and HEADER.FIELDS.NOT: the fields as they are, and a blank line."""
-    wanted = set(section.names)
-    keep = section.kind is Kind.HEADER_FIELDS
-    chosen = [found[0] for found in _RAW_FIELD.finditer(header) if (found[1].lower() in wanted) is keep]
-    if chosen and not chosen[-1].endswith(b"\n"):
-        chosen[-1] += b"\r\n"
-    return b"".join(chosen) + b"\r\n"
+    return fields.choose_fields(header, frozenset(section.names), keep=section.kind is Kind.HEADER_FIELDS)

@@ -316,6 +316,11 @@ class Account:
         self.used()
         return await self._appender.append(name, message)
 
+    async def append_all(self, name: str, messages: Sequence[NewMessage]) -> Appended:
+        """Prepare and commit messages, all or none."""
+        self.used()
+        return await self._appender.append_all(name, messages)
+
     def commit(self, prepared: Sequence[Prepared]) -> "asyncio.Future[Appended]":
         """All or none are in their mailbox, durable, when the future is done. It goes on if nobody waits any more."""
         return self._appender.commit(prepared)

@@ -1,5 +1,5 @@
-"""What a client can ask again is kept as the bytes to send: ENVELOPE, BODYSTRUCTURE, PREVIEW, threads, part trees, in packs of
-256 UIDs.
+"""What a client can ask again is kept as the bytes to send: ENVELOPE, BODYSTRUCTURE, PREVIEW, threads, part trees, the header
+fields that clients ask for, in packs of 256 UIDs.
 """
 
 from collections import OrderedDict
@@ -9,6 +9,7 @@ import msgspec
 
 from mailstack.message import mime, sortkeys, structure
 from mailstack.message.conversation import thread_id
+from mailstack.message.header import KEPT_FIELDS, choose_fields
 from mailstack.message.preview import has_text, preview
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox.maildir import Maildir
@@ -16,7 +17,7 @@ from mailstack.wire.imap.responses import string
 
 PACK = 256
 ENVELOPE, STRUCTURE, BODY, PARTS = "envelope", "structure", "body", "parts"
-PREVIEW, SORT, THREAD = "preview", "sort", "thread"
+PREVIEW, SORT, THREAD, FIELDS = "preview", "sort", "thread", "fields"
 PREVIEW_FROM = 1 << 18  # octets of a message that are enough for most previews
 
 _encoder = msgspec.msgpack.Encoder()
@@ -43,6 +44,9 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
         try:
             if kind == ENVELOPE:
                 found[kind][uid] = structure.envelope(maildir.header(path, convert=convert))
+                continue
+            if kind == FIELDS:
+                found[kind][uid] = choose_fields(maildir.header(path, convert=convert), KEPT_FIELDS)
                 continue
             if kind == SORT:
                 found[kind][uid] = sortkeys.dump(sortkeys.keys(maildir.header(path, convert=convert)))
@@ -85,6 +89,9 @@ class AccountAnswers:
     def put(self, mailbox: str, kind: str, number: int, pack: dict[int, bytes]) -> None:
         self._cache.put(f"{self._account}/{mailbox}", kind, number, pack)
 
+    def yield_room(self, mailbox: str, kind: str, number: int) -> None:
+        self._cache.yield_room(f"{self._account}/{mailbox}", kind, number)
+
 
 class AnswerCache:
     """Packs in memory, the least recently used go first. Shared by all accounts, on the event loop only."""
@@ -111,3 +118,8 @@ class AnswerCache:
         while self._octets > self._limit and len(self._packs) > 1:
             _, (_, dropped) = self._packs.popitem(last=False)
             self._octets -= dropped
+
+    def yield_room(self, mailbox: str, kind: str, number: int) -> None:
+        """Go first when room is needed: the index has it, or it is kept in another form."""
+        if (mailbox, kind, number) in self._packs:
+            self._packs.move_to_end((mailbox, kind, number), last=False)

@@ -65,10 +65,22 @@ class Appender:
 
     async def append(self, name: str, message: NewMessage) -> Appended:
         """Prepare and commit one message; a small one is written and named in one hop."""
-        if message.content.descriptor is not None:
-            return await self.commit([await self.prepare(name, message)])
-        prepared, draft = self._draft(name, message)
-        return await self.commit([replace(prepared, draft=draft)])
+        return await self.append_all(name, [message])
+
+    async def append_all(self, name: str, messages: Sequence[NewMessage]) -> Appended:
+        """Prepare and commit messages, all or none. The small ones are written with the commit and share its flushes."""
+        prepared: list[Prepared] = []
+        try:
+            for message in messages:
+                if message.content.descriptor is not None:
+                    prepared.append(await self.prepare(name, message))
+                else:
+                    one, draft = self._draft(name, message)
+                    prepared.append(replace(one, draft=draft))
+        except BaseException:
+            self.discard(prepared)
+            raise
+        return await self.commit(prepared)
 
     def _draft(self, name: str, message: NewMessage) -> tuple[Prepared, Draft]:
         mailbox = self._folders.find(name)

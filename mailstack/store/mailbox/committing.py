@@ -3,6 +3,7 @@
 import contextlib
 from functools import partial
 
+from mailstack.store.drafts import write_drafts
 from mailstack.store.errors import StoreProblem, from_os_error
 from mailstack.store.mailbox.change import Write
 from mailstack.store.mailbox.facts import Added, Entry, unpack
@@ -77,7 +78,7 @@ class Committer:
     def _write(self, write: Write, entries: list[Entry], closed: int) -> int:
         """In a thread."""
         if write.sync_first:
-            self._maildir.sync_parents(write.sync_first)
+            self._write_first(write)
         problem = give_names(self._with.disk, [write.naming])[0]
         if problem is not None:
             raise problem
@@ -86,6 +87,17 @@ class Committer:
         except BaseException:
             self._maildir.take_back(write.naming.renames)
             raise
+
+    def _write_first(self, write: Write) -> None:
+        """Files whose renames the commit promises are durable under the names that they have before it."""
+        drafts, write.naming.drafts = write.naming.drafts, []
+        problem = next((one for one in write_drafts(self._with.disk, drafts) if one is not None), None)
+        if problem is not None:
+            for draft in drafts:
+                with contextlib.suppress(OSError):
+                    self._with.disk.unlink(draft.path)
+            raise problem
+        self._maildir.sync_parents(write.sync_first)
 
     async def after_turn(self) -> None:
         """What is due after a change: a snapshot, or a wait for a disk that lags behind."""

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.message import mime
@@ -148,6 +149,16 @@ class Mailbox:
 
     def position(self, uid: int) -> int | None:
         return self.loaded.position(uid)
+
+    def places(self, uids: Sequence[int]) -> Sequence[int | None]:
+        """Positions of ascending UIDs; None where one is not there. Neighbours are counted, not searched."""
+        state = self.loaded
+        if not uids:
+            return ()
+        first, last = state.position(uids[0]), state.position(uids[-1])
+        if first is not None and last is not None and last - first + 1 == len(uids):
+            return range(first, last + 1)
+        return [state.position(uid) for uid in uids]
 
     def email_id(self, uid: int) -> str:
         """The unique part of the file's name, which copies keep."""
@@ -423,6 +434,31 @@ class Mailbox:
     async def structures(self, uids: Sequence[int], extended: bool) -> dict[int, bytes]:
         """BODYSTRUCTURE (extended) or BODY by UID, ready to send."""
         return await self._answers(answers.STRUCTURE if extended else answers.BODY, uids)
+
+    async def kept_fields(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """The header fields of message.header.KEPT_FIELDS by UID, with a blank line."""
+        return await self._answers(answers.FIELDS, uids)
+
+    # Answers that a door made of these, in the form in which it sends them: in memory only.
+
+    def by_pack(self, uids: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+        """Ascending UIDs in the groups that are kept together, each with the group's number."""
+        first = 0
+        while first < len(uids):
+            number = uids[first] // answers.PACK
+            last = bisect_left(uids, (number + 1) * answers.PACK, first)
+            yield number, uids[first:last]
+            first = last
+
+    def made(self, kind: str, number: int) -> dict[int, bytes]:
+        """A group's answers by UID; some may be missing, and some be of messages that are gone."""
+        return self._account.answers.get(self.id, kind, number) or {}
+
+    def keep_made(self, kind: str, number: int, pack: dict[int, bytes], *, instead_of: Iterable[str] = ()) -> None:
+        """Keep a group's answers. What they were made of, and the index has, goes first when room is needed."""
+        self._account.answers.put(self.id, kind, number, pack)
+        for one in instead_of:
+            self._account.answers.yield_room(self.id, one, number)
 
     async def previews(self, uids: Sequence[int], *, lazy: bool = False) -> dict[int, bytes]:
         """PREVIEW by UID, ready to send; `lazy`: only those that are kept already."""
