@@ -51,7 +51,13 @@ def row_items(items: Sequence[Item]) -> RowItems | None:
             return None
     if not any(isinstance(item, Section) or item in _ANSWERS for item in lasting):
         return None
-    return RowItems(tuple(lasting), tuple(varying), items[0] in _VARYING)
+    first = items[0] in _VARYING
+    if len(items) > 2 and items[0] is Attribute.UID and items[1] in _VARYING:
+        # What most clients ask for; UID keeps its place.
+        first = True
+        lasting.remove(Attribute.UID)
+        varying.insert(0, Attribute.UID)
+    return RowItems(tuple(lasting), tuple(varying), first)
 
 
 def _lasts(item: Item) -> TypeGuard[Attribute | Section]:
@@ -87,13 +93,16 @@ async def row_lines(selected: Selected, uids: Sequence[int], items: RowItems) ->
 def _varying(selected: Selected, places: Sequence[int | None], items: tuple[Attribute, ...]) -> Sequence[bytes | None]:
     """What is put to each row; None where the message is gone."""
     mailbox = selected.mailbox
-    flags, modseqs, names = mailbox.flags, mailbox.modseqs, selected.flag_names
+    uids, flags, modseqs, names = mailbox.uids, mailbox.flags, mailbox.modseqs, selected.flag_names
     columns: list[list[bytes | None]] = []
     for item in items:
+        if item is Attribute.UID:
+            columns.append([None if place is None else b"UID %d" % uids[place] for place in places])
+            continue
         if item is Attribute.MODSEQ:
             columns.append([None if place is None else b"MODSEQ (%d)" % modseqs[place] for place in places])
             continue
-        news = bisect_left(mailbox.uids, selected.recent_from)
+        news = bisect_left(uids, selected.recent_from)
         old = {bits: b"FLAGS " + names(bits) for bits in {flags[place] for place in places if place is not None}}
         columns.append(
             [
