@@ -96,6 +96,7 @@ class Settings:
     share_with_anyone: bool
     scram: ScramMode
     recipients: int
+    messages: int | None
     connections_per_address: int
     connections: int
     postmaster: str
@@ -120,6 +121,7 @@ class Settings:
             share_with_anyone=config.sharing.anyone,
             scram=ScramMode(config.auth.scram),
             recipients=config.limits.recipients,
+            messages=config.limits.messages or None,
             connections_per_address=config.limits.connections_per_address,
             connections=config.limits.connections,
             postmaster=config.postmaster,
@@ -283,6 +285,7 @@ class Appliance:
         logins = Logins(data.directory, self.passwords, data.scram, limits)
         secret = await data.directory.setting("srs-secret")
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
+        data.directory.message_quota = settings.messages
         recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
         inbound = InboundPolicy(recipients)
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
@@ -415,6 +418,7 @@ class Appliance:
         self._limits.per_address = settings.connections_per_address
         self._limits.connections = settings.connections
         self._recipients.limit = settings.recipients
+        self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster
         self._resolver.use(list(settings.nameservers))
         self._remote.use(settings.remote)

@@ -107,6 +107,7 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     message_size: str = "50MiB"
     connections_per_address: int = 50
     recipients: int = 1000
+    messages: int = 0
     connections: int = 10000
 
 
@@ -177,6 +178,7 @@ MEANINGS: dict[str, str] = {
     "limits.message_size": "the largest message",
     "limits.connections_per_address": "connections from one address that have not logged in",
     "limits.recipients": "recipients of one message",
+    "limits.messages": "messages in all mailboxes of one account; 0: as many as there is room for",
     "limits.connections": "all connections",
     "log.format": '"json", "console" or "auto"',
     "log.level": '"debug", "info", "warning" or "error"',
@@ -298,6 +300,8 @@ def check(config: Config, refuse: Callable[[str, str], NoReturn]) -> None:
     for name in ("connections_per_address", "recipients", "connections"):
         if getattr(config.limits, name) < 1:
             refuse(f"limits.{name}", "must be at least 1")
+    if config.limits.messages < 0:
+        refuse("limits.messages", "must not be negative")
 
 
 def _check_relay(relay: Relay, refuse: Callable[[str, str], NoReturn]) -> None:

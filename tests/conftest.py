@@ -13,7 +13,8 @@ from tests.support.server import Server
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One running appliance for all tests of a worker; each test uses accounts of its own: server.account()."""
-    one = Server(tmp_path_factory.mktemp("server"), users=("alice", "bob", *(f"user{n}" for n in range(400))))
+    users = ("alice", "bob", *(f"user{n}" for n in range(400)))
+    one = Server(tmp_path_factory.mktemp("server"), users=users, settings="[limits]\nmessages = 1000000\n")
     one.provision()
     one.start()
     yield one

@@ -37,20 +37,23 @@ class Recipients:
         if isinstance(routes[0], Disabled):
             return reject(550, "5.2.1", "That mailbox is switched off", "disabled"), ()
         for route in routes:
-            if isinstance(route, Local) and route.account.quota is not None:
+            if isinstance(route, Local):
                 verdict = await self._room(route, transaction.parameters.size or 0)
                 if not isinstance(verdict, Accept):
                     return verdict, ()
         return YES, routes
 
     async def _room(self, route: Local, size: int) -> Verdict:
+        folder = self._directory.folder(route.account)
+        if folder.quota is None and folder.message_quota is None:
+            return YES
         try:
-            account = await self._mailboxes.account(self._directory.folder(route.account))
-            used = (await account.usage()).octets
+            account = await self._mailboxes.account(folder)
+            used = await account.usage()
         except StoreProblem:
             return defer(451, "4.3.0", "The mailbox can't be read now; try again later", "store")
-        assert route.account.quota is not None
-        if used + size > route.account.quota:
+        full = folder.message_quota is not None and used.messages >= folder.message_quota
+        if full or (folder.quota is not None and used.octets + size > folder.quota):
             return defer(452, "4.2.2", "The mailbox is full", "quota")
         return YES
 

@@ -22,10 +22,10 @@ def test_a_quota_is_shown_and_kept(server: Server, account: str, client: Client)
     server.run("user", "quota", f"{account}@a.test", "100KiB")
     with Client(server.ports["imap"]) as one:
         one.login(f"{account}@a.test", PASSWORD)
-        assert one.ok('GETQUOTA ""')[0].items == {"STORAGE": [0, 100]}
+        assert one.ok('GETQUOTA ""')[0].items["STORAGE"] == [0, 100]
         one.append("INBOX", b"x" * 60_000)
         one.ok("SELECT INBOX")
-        assert one.ok("GETQUOTAROOT INBOX")[1].items == {"STORAGE": [59, 100]}
+        assert one.ok("GETQUOTAROOT INBOX")[1].items["STORAGE"] == [59, 100]
         assert one.run(b"APPEND INBOX {60000+}\r\n" + b"x" * 60_000).code == "OVERQUOTA"
         assert one.run("COPY 1 Archive").code == "OVERQUOTA"
         # What only changes its place is no more than before.
@@ -33,7 +33,7 @@ def test_a_quota_is_shown_and_kept(server: Server, account: str, client: Client)
         one.ok("SELECT Archive")
         one.ok("STORE 1 +FLAGS (\\Deleted)")
         one.ok("EXPUNGE")
-        assert one.ok('GETQUOTA ""')[0].items == {"STORAGE": [0, 100]}
+        assert one.ok('GETQUOTA ""')[0].items["STORAGE"] == [0, 100]
         one.append("INBOX", b"x" * 60_000)
 
 
@@ -120,3 +120,17 @@ def test_names_in_utf8_are_taken_from_clients_that_have_not_asked(client: Client
     # Composed or not, it is the same name.
     assert client.run("CREATE Gru\u0308\u00dfe".encode()).code == "ALREADYEXISTS"
     client.ok("DELETE Gr&APwA3w-e")
+
+
+def test_an_account_over_quota_is_told_when_it_selects(server: Server, account: str) -> None:
+    address = f"{account}@a.test"
+    with Client(server.ports["imap"]) as one:
+        one.login(address, PASSWORD)
+        one.append("INBOX", b"Subject: x\r\n\r\n" + b"x" * 5000)
+        assert all(response.code != "OVERQUOTA" for response in one.ok("SELECT INBOX"))
+    server.run("user", "quota", address, "2KiB")
+    with Client(server.ports["imap"]) as one:
+        one.login(address, PASSWORD)
+        assert [response.kind for response in one.ok("SELECT INBOX") if response.code == "OVERQUOTA"] == ["NO"]
+        assert one.ok('GETQUOTA ""')[0].items == {"STORAGE": [5, 2], "MESSAGE": [1, 1000000]}
+        assert one.run("COPY 1 Archive").code == "OVERQUOTA"

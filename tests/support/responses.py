@@ -362,7 +362,7 @@ def _response(reader: Reader) -> Response:
         case "FLAGS":
             reader.expect(b" ")
             return Response(kind, value=reader.flags())
-        case "LIST" | "LSUB":
+        case "LIST" | "LSUB" | "XLIST":
             return _list(reader, kind)
         case "STATUS":
             reader.expect(b" ")
@@ -407,6 +407,8 @@ def _response(reader: Reader) -> Response:
             response = Response(kind, value=reader.astring())
             reader.expect(b" (")
             while not reader.skip(b")"):
+                if response.items:
+                    reader.expect(b" ")
                 name = reader.take(_ATOM, "resource")[0].decode()
                 reader.expect(b" ")
                 used = reader.number()

@@ -3,6 +3,8 @@
 import contextlib
 import re
 from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Final
 
 from mailstack.imap.answers import Refused
 from mailstack.imap.commands.mailbox import status_items, status_of
@@ -12,7 +14,7 @@ from mailstack.imap.places import Listed, find, listing
 from mailstack.imap.session import Session
 from mailstack.policy.rights import NONE, Rights, show_rights
 from mailstack.store.errors import NoSuchMailbox
-from mailstack.store.mailbox.values import MailboxInfo
+from mailstack.store.mailbox.values import MailboxInfo, SpecialUse
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.responses import mailbox as shown_name
 
@@ -108,6 +110,29 @@ def _is_selected(info: MailboxInfo, command: c.ListMailboxes) -> bool:
     if "SUBSCRIBED" in command.select and not info.subscribed:
         return False
     return not ("SPECIAL-USE" in command.select and info.special_use is None)
+
+
+OLD_USES: Final = MappingProxyType({SpecialUse.JUNK: "\\Spam", SpecialUse.FLAGGED: "\\Starred"})
+
+
+async def xlist(session: Session, command: c.Xlist) -> str:
+    """The forerunner of RFC 6154, for clients from before it: LIST with INBOX and special uses in its own words."""
+    pattern = matcher(command.reference, command.pattern)
+    known = await listing(session)
+    for name in sorted(known, key=lambda name: (name != "INBOX", name)):
+        if pattern is None or not pattern.fullmatch(name):
+            continue
+        info = known[name].info
+        words = [] if info.selectable else ["\\Noselect"]
+        words.append("\\HasChildren" if info.children else "\\HasNoChildren")
+        if name == "INBOX":
+            words.append("\\Inbox")
+        elif info.special_use is not None:
+            words.append(OLD_USES.get(info.special_use, info.special_use.value))
+        shown = shown_name(name, utf8=session.utf8)
+        session.write(b'* XLIST (%b) "/" %b\r\n' % (" ".join(words).encode(), shown))
+        await session.connection.drain()
+    return "XLIST done"
 
 
 async def lsub(session: Session, command: c.Lsub) -> str:

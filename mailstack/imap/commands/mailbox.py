@@ -1,6 +1,7 @@
 """SELECT, EXAMINE, CLOSE, UNSELECT, CREATE, DELETE, RENAME, SUBSCRIBE, STATUS, NAMESPACE."""
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.commands.quota import warn
 from mailstack.imap.listed import tell
 from mailstack.imap.places import PREFIX, Place, find, not_allowed
 from mailstack.imap.resync import resync
@@ -46,6 +47,8 @@ async def select(session: Session, command: c.Select) -> str:
     session.write(b"* OK [HIGHESTMODSEQ %d] The highest change\r\n" % mailbox.highest_modseq)
     session.write(b"* OK [MAILBOXID (%b)] Its id, whatever its name\r\n" % mailbox.id.encode())
     await tell(session, place, command.mailbox, always=True)
+    if not place.shared:
+        await warn(session)
     if command.known is not None:
         await resync(session, selected, command.known)
     return "[READ-ONLY] Selected" if selected.read_only else "[READ-WRITE] Selected"

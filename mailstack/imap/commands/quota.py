@@ -10,12 +10,26 @@ from mailstack.wire.imap.responses import mailbox as shown_name
 
 async def _tell(session: Session) -> None:
     account = session.mail
-    limit = account.quota
-    if limit is None:
-        session.write(b'* QUOTA "" ()\r\n')
+    resources = []
+    if account.quota is not None or account.message_quota is not None:
+        used = await account.usage()
+        if account.quota is not None:
+            resources.append(b"STORAGE %d %d" % (-(-used.octets // 1024), account.quota // 1024))
+        if account.message_quota is not None:
+            resources.append(b"MESSAGE %d %d" % (used.messages, account.message_quota))
+    session.write(b'* QUOTA "" (%b)\r\n' % b" ".join(resources))
+
+
+async def warn(session: Session) -> None:
+    """Deliveries are let in over quota: then nothing else is (RFC 9208 4.3.1)."""
+    account = session.mail
+    if account.quota is None and account.message_quota is None:
         return
-    used = (await account.usage()).octets
-    session.write(b'* QUOTA "" (STORAGE %d %d)\r\n' % (-(-used // 1024), limit // 1024))
+    used = await account.usage()
+    if account.quota is not None and used.octets > account.quota:
+        session.write(b"* NO [OVERQUOTA] The account holds more than its quota allows\r\n")
+    elif account.message_quota is not None and used.messages > account.message_quota:
+        session.write(b"* NO [OVERQUOTA] The account holds more messages than its quota allows\r\n")
 
 
 async def get_quota(session: Session, command: c.GetQuota) -> str:

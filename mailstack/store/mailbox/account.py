@@ -33,7 +33,7 @@ from mailstack.store.mailbox.promises import Promises
 from mailstack.store.mailbox.reading import Reader
 from mailstack.store.mailbox.replacing import Replacer
 from mailstack.store.mailbox.snapshots import Snapshots
-from mailstack.store.mailbox.space import Space
+from mailstack.store.mailbox.space import Room, Space
 from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.tree import Tree
 from mailstack.store.mailbox.values import (
@@ -96,6 +96,14 @@ class Account:
     @quota.setter
     def quota(self, octets: int | None) -> None:
         self._space.quota = octets
+
+    @property
+    def message_quota(self) -> int | None:
+        return self._space.message_quota
+
+    @message_quota.setter
+    def message_quota(self, messages: int | None) -> None:
+        self._space.message_quota = messages
 
     async def hop(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run blocking work in a thread."""
@@ -283,6 +291,11 @@ class Account:
     async def usage(self) -> Usage:
         """Octets and messages of all mailboxes."""
         return await self._space.usage()
+
+    async def room(self) -> Room:
+        """What is left below the quotas."""
+        async with self._journal.turn:
+            return await self._space.left()
 
     async def check(self, mailbox: Mailbox, *, always: bool = False) -> None:
         """Look at the folder if something may have changed it, and take over what did."""

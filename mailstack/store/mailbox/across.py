@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mailstack.message.flag import Flags
 from mailstack.store.content import Content
-from mailstack.store.errors import MessageGone, OverQuota
+from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.values import Copied, NewMessage, Prepared
@@ -19,8 +19,7 @@ TOGETHER = 16  # messages that are written at once, and share their flushes
 async def copy_across(source: Mailbox, uids: Sequence[int], target: Account, name: str, may: int, spool: Path) -> Copied:
     """All that are still there, or none: durable when it returns. Of their flags those whose bits are in `may` come along."""
     sizes = {uid: source.sizes[place] for uid in uids if (place := source.position(uid)) is not None}
-    if target.quota is not None and (await target.usage()).octets + sum(sizes.values()) > target.quota:
-        raise OverQuota  # before anything is written
+    (await target.room()).without(sum(sizes.values()), len(sizes))  # before anything is written
     target.look(name)
     prepared: list[Prepared] = []
     sources: list[int] = []

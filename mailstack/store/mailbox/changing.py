@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from mailstack.message.flag import KEYWORDS, SYSTEM, Flags
-from mailstack.store.errors import NoSuchMailbox, OverQuota
+from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox import keywords
 from mailstack.store.mailbox.change import Arrival, Write, added, planned
 from mailstack.store.mailbox.committing import Committer
@@ -112,9 +112,7 @@ class Changer:
             if not places:
                 return Copied(target.uid_validity, (), ())
             if not move:
-                room = await self._space.left()
-                if room is not None and sum(state.sizes[place] for place in places) > room:
-                    raise OverQuota
+                (await self._space.left()).without(sum(state.sizes[place] for place in places), len(places))
             kinds = {state.flags[place] & may for place in places}
             wanted = {name for flags in kinds for name in mailbox.keyword_names(flags)}
             write.take_keywords(target, frozenset(wanted))

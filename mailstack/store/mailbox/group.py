@@ -1,10 +1,10 @@
 """Messages that come in together: their UIDs, their names, and the facts that tell of them."""
 
-from mailstack.store.errors import OverQuota
 from mailstack.store.mailbox.change import Arrival, Write, added
 from mailstack.store.mailbox.facts import Entry, MailboxFacts, Operation, Rename
 from mailstack.store.mailbox.filename import compose
 from mailstack.store.mailbox.mailbox import Mailbox
+from mailstack.store.mailbox.space import Room
 from mailstack.store.mailbox.values import Prepared
 
 
@@ -61,11 +61,8 @@ class Group:
         return True
 
 
-def take_room(room: int | None, prepared: list[Prepared]) -> int | None:
-    """What is left of it. Deliveries are let in over quota."""
-    if room is None or all(one.fresh for one in prepared):
+def take_room(room: Room, prepared: list[Prepared]) -> Room:
+    """What is left of it. Deliveries are let in over quota. Raises OverQuota."""
+    if all(one.fresh for one in prepared):
         return room
-    size = sum(one.size for one in prepared)
-    if size > room:
-        raise OverQuota
-    return room - size
+    return room.without(sum(one.size for one in prepared), len(prepared))

@@ -72,7 +72,7 @@ class Mailboxes:
             if self._accounts.get(key) is task:
                 del self._accounts[key]
             raise
-        account.quota = folder.quota
+        account.quota, account.message_quota = folder.quota, folder.message_quota
         account.used()
         self._rest(key, account)
         return account

@@ -1,6 +1,6 @@
 """One message in another's stead: what comes and what goes is one commit (RFC 8508)."""
 
-from mailstack.store.errors import MessageGone, NoSuchMailbox, OverQuota, StoreProblem
+from mailstack.store.errors import MessageGone, NoSuchMailbox, StoreProblem
 from mailstack.store.mailbox.appending import Appender
 from mailstack.store.mailbox.change import Write, planned
 from mailstack.store.mailbox.committing import Committer
@@ -67,8 +67,7 @@ class Replacer:
         place = state.position(uid)
         if place is None:
             raise MessageGone
-        if room is not None and prepared.size > room + state.sizes[place]:
-            raise OverQuota
+        room.without(prepared.size - state.sizes[place], 0)
         group = Group(write, self._with.host, int(self._with.clock()))
         group.into(target, [prepared])
         new = group.add(target, prepared, alone=False)

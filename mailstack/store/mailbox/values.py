@@ -37,6 +37,7 @@ class AccountFolder:
     path: Path
     index: Path
     quota: int | None = None  # octets
+    message_quota: int | None = None  # messages
 
 
 @dataclass(frozen=True, slots=True)

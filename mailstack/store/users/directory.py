@@ -78,6 +78,7 @@ class Directory:
         self._cache: dict[str, Entry] = {}
         self._domains: frozenset[str] | None = None
         self.generation = 0
+        self.message_quota: int | None = None  # of each account: how many messages it may hold
         self.scram_whole = False  # whether every password has what SCRAM needs
         self._revocations: dict[str, int] = {}
         self.on_revoked: list[Callable[[str], None]] = []
@@ -88,7 +89,7 @@ class Directory:
     def folder(self, record: AccountRecord) -> AccountFolder:
         path = self._mail / record.folder
         index = (self._index_dir / record.folder if self._index_dir else path) / "index.sqlite3"
-        return AccountFolder(path, index, record.quota)
+        return AccountFolder(path, index, record.quota, self.message_quota)
 
     # Look-ups -------------------------------------------------------------------------------------------------------
 

@@ -112,6 +112,14 @@ class Lsub:
 
 
 @dataclass(frozen=True, slots=True)
+class Xlist:
+    """What came before RFC 6154."""
+
+    reference: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Namespace:
     pass
 
@@ -299,7 +307,7 @@ class SetQuota:
 
 Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
-    | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Namespace | Status | Append | Replace | Idle | Notify | Check
-    | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata
+    | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Xlist | Namespace | Status | Append | Replace | Idle | Notify
+    | Check | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata
     | Close | Unselect | Expunge | Search | Sort | Thread | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
 )  # fmt: skip

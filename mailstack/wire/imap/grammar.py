@@ -222,11 +222,14 @@ def _list(scanner: Scanner) -> c.Command:
     return c.ListMailboxes(reference, tuple(patterns), select, frozenset(returns), status, extended, metadata)
 
 
-def _lsub(scanner: Scanner) -> c.Command:
-    scanner.space()
-    reference = scanner.mailbox()
-    scanner.space()
-    return c.Lsub(reference, scanner.pattern())
+def _plain_list(make: Callable[[str, str], c.Command]) -> Callable[[Scanner], c.Command]:
+    def read(scanner: Scanner) -> c.Command:
+        scanner.space()
+        reference = scanner.mailbox()
+        scanner.space()
+        return make(reference, scanner.pattern())
+
+    return read
 
 
 def _status(scanner: Scanner) -> c.Command:
@@ -335,7 +338,8 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "SUBSCRIBE": _mailbox(c.Subscribe),
         "UNSUBSCRIBE": _mailbox(c.Unsubscribe),
         "LIST": _list,
-        "LSUB": _lsub,
+        "LSUB": _plain_list(c.Lsub),
+        "XLIST": _plain_list(c.Xlist),
         "NAMESPACE": _nothing(c.Namespace()),
         "STATUS": _status,
         **APPEND_COMMANDS,

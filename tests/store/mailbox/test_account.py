@@ -237,3 +237,34 @@ async def test_accounts_of_a_new_domain_open_at_the_same_moment(tmp_path: Path) 
         opened = await asyncio.gather(*(boxes.account(folder) for folder in folders))
         assert {len(await account.listing()) for account in opened} == {6}
     await boxes.close()
+
+
+async def test_the_number_of_messages_has_a_quota_too(tmp_path: Path) -> None:
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(AccountFolder(tmp_path / "account", tmp_path / "account" / "index.sqlite3", None, 2))
+    await append(account)
+    await append(account, name="Archive")
+    with pytest.raises(OverQuota):
+        await append(account)
+    inbox = await account.open("INBOX")
+    with pytest.raises(OverQuota):
+        await inbox.copy(inbox.uids, "Archive")
+    await inbox.replace(inbox.uids[0], "INBOX", NewMessage(Content.of(b"Subject: another\r\n\r\n")))
+    await inbox.move(inbox.uids, "Archive")
+    # What was accepted is delivered.
+    assert await append(account, fresh=True) == 3
+    assert (await account.usage()).messages == 3
+    inbox.release()
+    await boxes.close()
+
+
+async def test_what_gets_smaller_is_let_in_over_quota(tmp_path: Path) -> None:
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(place(tmp_path, quota=100))
+    await append(account, b"Subject: x\r\n\r\n" + b"x" * 200, fresh=True)
+    inbox = await account.open("INBOX")
+    with pytest.raises(OverQuota):
+        await inbox.replace(1, "INBOX", NewMessage(Content.of(b"Subject: x\r\n\r\n" + b"x" * 201)))
+    await inbox.replace(1, "INBOX", NewMessage(Content.of(b"Subject: x\r\n\r\n" + b"x" * 190)))
+    inbox.release()
+    await boxes.close()
