@@ -14,19 +14,16 @@ from mailstack.wire.imap import search as s
 from mailstack.wire.imap.search import Return, Returns
 from mailstack.wire.imap.sequence import compact
 
-EVERYTHING = s.And(())
 AT_ONCE = 8192  # numbers between two looks at the event loop
 
 
-async def found(session: Session, key: s.Key, returns: Returns | None = None) -> list[int]:
+async def found(session: Session, key: s.Key, returns: Returns | None = None) -> Sequence[int]:
     """The UIDs of those that match, ascending."""
     selected = session.box
     if s.needs_modseq(key):
         session.enable_condstore()
-    if key == EVERYTHING:
-        return list(selected.uids)
     try:
-        return sorted(await evaluate(selected, key, list(selected.uids)))
+        return await evaluate(selected, key, selected.uids)
     except SyntaxProblem:
         raise  # BAD: `$` stays as it was
     except Exception:
@@ -34,7 +31,7 @@ async def found(session: Session, key: s.Key, returns: Returns | None = None) ->
         raise
 
 
-async def plain(session: Session, name: bytes, uids: Sequence[int], *, uid: bool, key: s.Key) -> None:
+async def plain(session: Session, name: bytes, uids: Sequence[int], *, uid: bool, key: s.Key) -> bytes:
     """SEARCH or SORT with its numbers; `uids` are in their order."""
     selected = session.box
     pieces = [b"* " + name]
@@ -44,7 +41,7 @@ async def plain(session: Session, name: bytes, uids: Sequence[int], *, uid: bool
         await asyncio.sleep(0)
     if s.needs_modseq(key) and uids:
         pieces.append(b" (MODSEQ %d)" % _highest(selected, uids))  # RFC 7162 3.1.5
-    session.write(b"".join(pieces) + b"\r\n")
+    return b"".join([*pieces, b"\r\n"])
 
 
 async def extended(session: Session, uids: Sequence[int], returns: Returns, *, uid: bool, key: s.Key) -> None:

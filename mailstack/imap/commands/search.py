@@ -10,7 +10,7 @@ async def search(session: Session, command: c.Search) -> str:
     key, returns = command.key, command.returns
     found = await results.found(session, key, returns)
     if returns is None and session.rev1:
-        await results.plain(session, b"SEARCH", found, uid=command.uid, key=key)
+        session.write(await results.plain(session, b"SEARCH", found, uid=command.uid, key=key))
     else:
         await results.extended(session, found, returns or Returns(Return.ALL), uid=command.uid, key=key)
     return "SEARCH done"

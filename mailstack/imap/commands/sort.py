@@ -1,14 +1,17 @@
 """SORT (RFC 5256 3, RFC 5957, ESORT of RFC 5267 3), from the orders that the mailbox keeps."""
 
+from __future__ import annotations
+
+from array import array
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
 from mailstack.imap.commands import results
 from mailstack.imap.session import Session
-from mailstack.store.mailbox.mailbox import Mailbox
-from mailstack.store.mailbox.orders import Order
+from mailstack.store.mailbox.orders import Order, Program
 from mailstack.wire.imap import commands as c
+from mailstack.wire.imap.search import needs_modseq
 from mailstack.wire.imap.sort import Criterion, SortKey
 
 ORDERS: Final = MappingProxyType({key: Order[key.name] for key in SortKey})
@@ -17,17 +20,36 @@ ORDERS: Final = MappingProxyType({key: Order[key.name] for key in SortKey})
 async def sort(session: Session, command: c.Sort) -> str:
     key, returns = command.key, command.returns
     found = await results.found(session, key, returns)
-    ordered = await in_order(session.box.mailbox, found, command.criteria)
     if returns is None:
-        await results.plain(session, b"SORT", ordered, uid=command.uid, key=key)
+        await _plain(session, command, array("I", found))
     else:
+        orders = session.box.mailbox.orders
+        ordered = await orders.in_order(session.box.mailbox, found, _program(command.criteria))
         await results.extended(session, ordered, returns, uid=command.uid, key=key)
     return "SORT done"
 
 
-async def in_order(mailbox: Mailbox, found: Sequence[int], criteria: Sequence[Criterion]) -> list[int]:
-    """Ascending UIDs as the criteria order them. What is sorted by already is not looked at again."""
+async def _plain(session: Session, command: c.Sort, found: array[int]) -> None:
+    """Clients ask again and again: as long as the same messages are found the line is the same."""
+    selected, program = session.box, _program(command.criteria)
+    orders = selected.mailbox.orders
+    key, seen = ("SORT", program, command.uid), None if command.uid else selected.uids
+    await orders.columns(selected.mailbox, [order for order, _ in program])
+    remembered = orders.recall(key)
+    if remembered is not None and remembered[:2] == (found, seen) and not needs_modseq(command.key):
+        session.write(remembered[2])
+        return
+    uids = orders.uids
+    ordered = await orders.in_order(selected.mailbox, found, program)
+    line = await results.plain(session, b"SORT", ordered, uid=command.uid, key=command.key)
+    if uids is orders.uids and not needs_modseq(command.key):
+        orders.remember(key, (found, seen, line))
+    session.write(line)
+
+
+def _program(criteria: Sequence[Criterion]) -> Program:
+    """What is sorted by already is not looked at again."""
     program: dict[Order, bool] = {}
     for one in criteria:
         program.setdefault(ORDERS[one.key], one.reverse)
-    return await mailbox.orders.in_order(mailbox, found, tuple(program.items()))
+    return tuple(program.items())

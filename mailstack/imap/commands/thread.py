@@ -1,5 +1,7 @@
 """THREAD (RFC 5256 3), from the references and orders that the mailbox keeps."""
 
+from __future__ import annotations
+
 import asyncio
 from array import array
 from collections.abc import Callable, Sequence
