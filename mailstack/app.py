@@ -50,6 +50,7 @@ from mailstack.policy.login import Logins
 from mailstack.policy.routing import Router
 from mailstack.policy.sharing import Sharing
 from mailstack.policy.submission import SubmissionPolicy
+from mailstack.policy.tokens import OAuthSettings, Tokens
 from mailstack.smtp.protocol import SmtpServices
 from mailstack.smtp.server import SmtpServer
 from mailstack.store.database import Database
@@ -95,6 +96,7 @@ class Settings:
     allow_plaintext: bool
     share_with_anyone: bool
     scram: ScramMode
+    oauth: OAuthSettings | None
     recipients: int
     messages: int | None
     connections_per_address: int
@@ -120,6 +122,7 @@ class Settings:
             allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
             share_with_anyone=config.sharing.anyone,
             scram=ScramMode(config.auth.scram),
+            oauth=_oauth_settings(config),
             recipients=config.limits.recipients,
             messages=config.limits.messages or None,
             connections_per_address=config.limits.connections_per_address,
@@ -132,16 +135,29 @@ class Settings:
         )
 
 
+def _oauth_settings(config: Config) -> OAuthSettings | None:
+    oauth = config.oauth
+    if not oauth.on:
+        return None
+    secret = _secret("oauth.client_secret_file", oauth.client_secret_file) if oauth.client_secret_file else ""
+    return OAuthSettings(
+        oauth.issuer, oauth.jwks, oauth.introspection, oauth.client_id, secret, oauth.audience, oauth.scope, oauth.claim
+    )
+
+
+def _secret(key: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
+        raise StartProblem(f"{key}: {path}: can't be read: {reason}") from problem
+
+
 def _remote_settings(config: Config) -> RemoteSettings:
     relay = config.relay
     password = None
     if relay.smarthost_password_file:
-        path = relay.smarthost_password_file
-        try:
-            password = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as problem:
-            reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
-            raise StartProblem(f"relay.smarthost_password_file: {path}: can't be read: {reason}") from problem
+        password = _secret("relay.smarthost_password_file", relay.smarthost_password_file)
     smarthost = parse_smarthost(relay.smarthost, password)
     return RemoteSettings(config.hostname, relay.mx_port, smarthost, tuple(relay.source), relay.ipv6)
 
@@ -282,7 +298,7 @@ class Appliance:
         limits = self._limits = Limits(
             settings.connections_per_address, default_gateways(_route_table()), connections=settings.connections
         )
-        logins = Logins(data.directory, self.passwords, data.scram, limits)
+        logins = self._logins = Logins(data.directory, self.passwords, data.scram, limits, self._tokens(settings))
         secret = await data.directory.setting("srs-secret")
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages
@@ -364,6 +380,11 @@ class Appliance:
             raise StartProblem(f"data_dir: control.sock: {problem.strerror or problem}") from problem
         self.ready = True
 
+    def _tokens(self, settings: Settings) -> Tokens | None:
+        if settings.oauth is None:
+            return None
+        return Tokens(settings.oauth, client_context(verify=True), self.data.surroundings.clock)
+
     def _certificates(self, settings: Settings) -> ssl.SSLContext | None:
         if self.config.tls.mode == "off":
             return None
@@ -415,6 +436,8 @@ class Appliance:
         )
         self.data.sharing.anyone = settings.share_with_anyone
         self.data.scram.mode = settings.scram
+        if self._logins.tokens is None or self._logins.tokens.settings != settings.oauth:
+            self._logins.tokens = self._tokens(settings)
         self._limits.per_address = settings.connections_per_address
         self._limits.connections = settings.connections
         self._recipients.limit = settings.recipients

@@ -69,6 +69,21 @@ class Auth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     scram: str = "auto"
 
 
+class Oauth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    issuer: str = ""
+    jwks: str = ""
+    introspection: str = ""
+    client_id: str = ""
+    client_secret_file: str = ""
+    audience: str = ""
+    scope: str = ""
+    claim: str = "email"
+
+    @property
+    def on(self) -> bool:
+        return bool(self.issuer or self.jwks or self.introspection)
+
+
 class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     url: str = ""
 
@@ -123,6 +138,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listen: Listen = Listen()
     tls: Tls = Tls()
     auth: Auth = Auth()
+    oauth: Oauth = Oauth()
     database: Database = Database()
     dns: Dns = Dns()
     relay: Relay = Relay()
@@ -159,6 +175,15 @@ MEANINGS: dict[str, str] = {
     "tls.key": "PEM file: the private key",
     "auth.allow_plaintext": "let logins pass without TLS, from this machine only",
     "auth.scram": 'SCRAM-SHA-256: "auto": once every password can be used with it; "on"; "off": nothing is kept for it',
+    "oauth": "logins with tokens of an identity provider (OAUTHBEARER, XOAUTH2)",
+    "oauth.issuer": "whose tokens are taken: the URL under which /.well-known/openid-configuration is found",
+    "oauth.jwks": "the provider's public keys, a file or an URL; empty: what the issuer's configuration names",
+    "oauth.introspection": "where to ask about each token (RFC 7662); empty: tokens are signed (JWT)",
+    "oauth.client_id": "this server's name at the provider, for introspection",
+    "oauth.client_secret_file": "a file with its secret",
+    "oauth.audience": "for whom tokens must be issued: one of aud, or azp or client_id",
+    "oauth.scope": "what tokens must allow; empty: nothing special",
+    "oauth.claim": "what in a token names the account's address",
     "database.url": "empty: SQLite in data_dir",
     "dns.nameservers": 'empty: those of the system; "address" or "address:port"',
     "relay.smarthost": '"smtp://user:password@host:587" or "smtps://...:465"; empty: deliver to MX hosts',
@@ -284,6 +309,8 @@ def check(config: Config, refuse: Callable[[str, str], NoReturn]) -> None:
         for name in ("certificate", "key"):
             if not getattr(config.tls, name):
                 refuse(f"tls.{name}", 'tls.mode = "files" needs it')
+    if config.oauth.on:
+        _check_oauth(config.oauth, refuse)
     _one_of(config.auth.scram, ("auto", "on", "off"), "auth.scram", refuse)
     if config.database.url:
         refuse("database.url", "only SQLite in data_dir is built; leave it empty")
@@ -319,6 +346,39 @@ def _check_relay(relay: Relay, refuse: Callable[[str, str], NoReturn]) -> None:
         except ValueError:
             refuse("relay.source", f"{text!r} is not an address of this host, like 192.0.2.1")
     _one_of(relay.ipv6, ("auto", "on", "off"), "relay.ipv6", refuse)
+
+
+def _check_oauth(oauth: Oauth, refuse: Callable[[str, str], NoReturn]) -> None:
+    for name in ("issuer", "jwks", "introspection"):
+        text = getattr(oauth, name)
+        if text and not (name == "jwks" and text.startswith("/")) and not _is_safe_url(text):
+            refuse(f"oauth.{name}", f"{text!r} is not an https:// URL; http:// is good for this machine alone")
+    if not oauth.audience:
+        # Else a token that was issued for any other service would open a mailbox.
+        refuse("oauth.audience", "is needed: for whom tokens must be issued")
+    if oauth.introspection and not (oauth.client_id and oauth.client_secret_file):
+        refuse("oauth.introspection", "needs oauth.client_id and oauth.client_secret_file")
+    if not oauth.introspection and not oauth.issuer:
+        refuse("oauth.issuer", "is needed: whose signed tokens are taken")
+
+
+def _is_safe_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        here = parts.hostname == "localhost" or (parts.hostname and ipaddress.ip_address(parts.hostname).is_loopback)
+    except ValueError:
+        here = False
+    try:
+        known = bool(parts.hostname) and parts.port != 0 and parts.username is None
+    except ValueError:
+        return False
+    return (
+        known
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+        and (parts.scheme == "https" or (parts.scheme == "http" and bool(here)))
+    )
 
 
 def _check_smarthost(relay: Relay, refuse: Callable[[str, str], NoReturn]) -> None:

@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.provider import SigningKey
 from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One running appliance for all tests of a worker; each test uses accounts of its own: server.account()."""
+    folder, key = tmp_path_factory.mktemp("server"), SigningKey("ES256", "one")
+    (folder / "keys.json").write_text(json.dumps({"keys": [key.public()]}))
+    oauth = f'[oauth]\nissuer = "https://id.a.test"\njwks = "{folder}/keys.json"\naudience = "mail"\n'
     users = ("alice", "bob", *(f"user{n}" for n in range(400)))
-    one = Server(tmp_path_factory.mktemp("server"), users=users, settings="[limits]\nmessages = 1000000\n")
+    one = Server(folder, users=users, settings="[limits]\nmessages = 1000000\n" + oauth)
+    one.signing_key = key  # type: ignore[attr-defined]
     one.provision()
     one.start()
     yield one

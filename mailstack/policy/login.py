@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.limits import Limits
+from mailstack.policy.tokens import OAuthSettings, Refused, Tokens, Unavailable
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.passwords import PasswordChecker, Refusal
 from mailstack.store.users.scram import ITERATIONS, Scram, ScramMode
 from mailstack.wire import sasl
+from mailstack.wire.sasl import Bearer
 from mailstack.wire.scram import Exchange, Unproved
 
 Ask = Callable[[bytes], Awaitable[bytes]]  # a challenge in base64, and the client's next line
@@ -65,11 +67,19 @@ def is_loopback(peer: str) -> bool:
 class Logins:
     """One for the server. Its methods never raise for what a client sends, save what `ask` raises."""
 
-    def __init__(self, directory: Directory, passwords: PasswordChecker, scram: Scram, limits: Limits) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        passwords: PasswordChecker,
+        scram: Scram,
+        limits: Limits,
+        tokens: Tokens | None = None,
+    ) -> None:
         self._directory = directory
         self._passwords = passwords
         self._scram = scram
         self._limits = limits
+        self.tokens = tokens  # None: no provider is configured
 
     def mechanisms(self, channel: Channel) -> list[str]:
         """What this client is told of."""
@@ -80,6 +90,8 @@ class Logins:
             found.append("SCRAM-SHA-256")
             if channel.offers_plus:
                 found.append("SCRAM-SHA-256-PLUS")
+        if self.tokens is not None:
+            found += ["OAUTHBEARER", "XOAUTH2"]
         return found
 
     async def password(self, channel: Channel, user: str, password: str) -> Outcome:
@@ -99,8 +111,12 @@ class Logins:
             "LOGIN": self._login,
             "SCRAM-SHA-256": self._scram_plain,
             "SCRAM-SHA-256-PLUS": self._scram_plus,
+            "OAUTHBEARER": self._oauthbearer,
+            "XOAUTH2": self._xoauth2,
         }.get(mechanism)
         if run is None or (mechanism.startswith("SCRAM") and self._scram.mode is ScramMode.OFF):
+            return Denied(Denial.UNKNOWN_MECHANISM)
+        if "OAUTH" in mechanism and self.tokens is None:
             return Denied(Denial.UNKNOWN_MECHANISM)
         if not channel.private:
             return Denied(Denial.NO_TLS)
@@ -160,6 +176,56 @@ class Logins:
         if known.record is None or self._directory.revocations(known.key) != known.revocations:
             return self._counted(channel, user, Denied(Denial.WRONG, user, "revoked"))
         return self._counted(channel, user, known.record)
+
+    async def _oauthbearer(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        said = sasl.oauthbearer(await _first(initial, ask))
+
+        def error(settings: OAuthSettings, status: str) -> bytes:
+            return sasl.bearer_error(status, settings.scope, settings.discovery)
+
+        return await self._bearer(said, channel, ask, error)
+
+    async def _xoauth2(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        said = sasl.xoauth2(await _first(initial, ask))
+        return await self._bearer(said, channel, ask, lambda settings, _: sasl.xoauth2_error(settings.scope))
+
+    async def _bearer(self, said: Bearer, channel: Channel, ask: Ask, error: Callable[[OAuthSettings, str], bytes]) -> Outcome:
+        tokens, user = self.tokens, said.user or ""
+        assert tokens is not None
+        await self._limits.wait_turn(channel.peer, user)
+        try:
+            record = await self._owner(tokens, said)
+        except Unavailable as problem:
+            return Denied(Denial.BUSY, user, str(problem))
+        except Refused as problem:
+            denied = self._counted(channel, user, Denied(Denial.WRONG, user, str(problem)))
+            await _refuse(ask, error(tokens.settings, problem.status))
+            return denied
+        self._limits.succeeded(channel.peer, user)
+        return record
+
+    async def _owner(self, tokens: Tokens, said: Bearer) -> AccountRecord:
+        """The account of a token, which is the one that the client named. Raises Refused, Unavailable."""
+        if not said.token:
+            raise Refused("no token")
+        record = await self._directory.account(await tokens.account(said.token))
+        if record is None or record.disabled:
+            raise Refused("no account")
+        if said.user is not None and said.user.casefold() != record.address:
+            named = await self._directory.account(said.user)
+            # The record is read again, last of all: it may have been switched off meanwhile.
+            record = await self._directory.account(record.address)
+            if named is None or record is None or record.disabled or named.address != record.address:
+                raise Refused("another account")
+        return record
+
+
+async def _refuse(ask: Ask, error: bytes) -> None:
+    """RFC 7628 3.2.3: the client answers the error with one octet that says nothing; only then the exchange fails."""
+    try:
+        sasl.decode(await ask(sasl.encode(error)))
+    except SyntaxProblem:
+        pass
 
 
 async def _first(initial: bytes | None, ask: Ask) -> bytes:

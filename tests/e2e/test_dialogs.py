@@ -1,6 +1,7 @@
 """Every dialog file against a running appliance."""
 
 import base64
+import time
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,16 @@ def test_dialog(server: Server, account: str, path: Path) -> None:
     def packed(text: str) -> str:
         return base64.b64encode(text.encode()).decode()
 
+    claims = {"iss": "https://id.a.test", "aud": "mail", "exp": time.time() + 600, "email": address}
+    token = server.signing_key.token(claims)  # type: ignore[attr-defined]
     values = {
         "account": address,
         "password": PASSWORD,
         "plain": packed(f"\0{address}\0{PASSWORD}"),
         "user64": packed(address),
         "password64": packed(PASSWORD),
+        "oauthbearer": packed(f"n,a={address},\1host=x\1auth=Bearer {token}\1\1"),
+        "xoauth2": packed(f"user={address}\1auth=Bearer {token}\1\1"),
     }
     if "{friend}" in path.read_text(encoding="utf-8"):
         values["friend"] = f"{unused(server)}@{server.domain}"

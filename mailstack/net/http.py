@@ -1,0 +1,91 @@
+"""A small HTTP client (RFC 9112): one request, one answer, no redirects; for identity providers that the admin names."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+SECONDS = 10.0
+HEAD_LIMIT = 32768
+BODY_LIMIT = 1 << 20
+
+
+class HttpProblem(Exception):
+    """No answer that can be used: why, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+async def fetch(
+    url: str, context: ssl.SSLContext, *, form: str | None = None, headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
+    """GET, or POST of a form. Raises HttpProblem."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await _fetch(url, context, form, headers)
+    except TimeoutError:
+        raise HttpProblem("it took too long") from None
+    except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as problem:
+        raise HttpProblem(str(problem) or type(problem).__name__) from problem
+    except ValueError as problem:
+        raise HttpProblem("not an answer of HTTP") from problem
+
+
+async def _fetch(url: str, context: ssl.SSLContext, form: str | None, headers: tuple[tuple[str, str], ...]) -> Answer:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    host = parts.hostname or ""
+    port = parts.port or (443 if secure else 80)
+    reader, writer = await asyncio.open_connection(host, port, ssl=context if secure else None, limit=HEAD_LIMIT)
+    try:
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        body = (form or "").encode()
+        lines = [f"{'GET' if form is None else 'POST'} {path} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}",
+                 "Accept: application/json", "User-Agent: mailstack", "Connection: close"]  # fmt: skip
+        if form is not None:
+            lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        writer.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)
+        await writer.drain()
+        return await _answer(reader)
+    finally:
+        writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> Answer:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    version, status, *_ = first.split(" ")
+    if not version.startswith("HTTP/1."):
+        raise ValueError(version)
+    fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "chunked" in fields.get("transfer-encoding", "").lower():
+        return Answer(int(status), await _chunks(reader))
+    length = fields.get("content-length")
+    if length is None:
+        return Answer(int(status), await _rest(reader))
+    if not 0 <= int(length) <= BODY_LIMIT:
+        raise HttpProblem("the answer is too large")
+    return Answer(int(status), await reader.readexactly(int(length)))
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    """RFC 9112 7.1."""
+    body = b""
+    while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        if size < 0 or len(body) + size > BODY_LIMIT:
+            raise HttpProblem("the answer is too large")
+        body += (await reader.readexactly(size + 2))[:-2]
+    return body
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while piece := await reader.read(65536):
+        body += piece
+        if len(body) > BODY_LIMIT:
+            raise HttpProblem("the answer is too large")
+    return body
