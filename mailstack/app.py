@@ -24,6 +24,7 @@ import uvloop
 
 from mailstack import __version__
 from mailstack.config import SERVICES, Config, ConfigProblem, changed, duration, keep_fixed, load, size
+from mailstack.control.acl import AclOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
@@ -247,8 +248,15 @@ class Data:
         kick = runner.kick if runner is not None else None
         return {
             **UserOperations(
-                self.directory, self.scram, self.mailboxes, self.make_keys, self._hop, self.surroundings.clock
+                self.directory,
+                self.scram,
+                self.mailboxes,
+                self.sharing,
+                self.make_keys,
+                self._hop,
+                self.surroundings.clock,
             ).table(),
+            **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
         }

@@ -6,6 +6,7 @@ from typing import Any
 from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_domain, read_password, read_quota
 from mailstack.control.importing import Hop, import_accounts
 from mailstack.control.operations import Operation
+from mailstack.policy.sharing import Sharing
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import hash_password, make_app_password, make_password
@@ -20,6 +21,7 @@ class UserOperations:
         directory: Directory,
         scram: Scram,
         mailboxes: Mailboxes,
+        sharing: Sharing,
         make_keys: Callable[[str], list[tuple[str, str]]],
         hop: Hop,
         clock: Callable[[], float],
@@ -27,6 +29,7 @@ class UserOperations:
         self._directory = directory
         self._scram = scram
         self._mailboxes = mailboxes
+        self._sharing = sharing
         self._make_keys = make_keys
         self._hop = hop
         self._clock = clock
@@ -114,6 +117,7 @@ class UserOperations:
 
     async def user_remove(self, arguments: Arguments) -> Any:
         record = await self._directory.remove_account(read_address(arguments["address"]).key)
+        await self._sharing.forget(record)
         await self._mailboxes.forget(self._directory.folder(record))
         folder = self._directory.folder(record)
         return {"folder": str(folder.path), "index": str(folder.index)}
@@ -159,6 +163,7 @@ class UserOperations:
                 assert record is not None
                 account = await self._mailboxes.account(self._directory.folder(record))
                 report[row["address"]] = await account.repair()
+                await self._sharing.renew(record, account)
         if wanted is not None and not report:
             raise OperationProblem(f"there is no account {wanted}")
         return report

@@ -415,6 +415,13 @@ def _response(reader: Reader) -> Response:
                 reader.expect(b" ")
                 response.items[name] = [used, reader.number()]
             return response
+        case "MYRIGHTS" | "ACL" | "LISTRIGHTS":
+            words: list[Value] = []
+            while reader.skip(b" "):
+                words.append(reader.astring())
+            if not (len(words) == 2 if kind == "MYRIGHTS" else len(words) % 2 if kind == "ACL" else len(words) >= 3):
+                raise reader.fail("mailbox, identifiers and rights")
+            return Response(kind, value=words)
         case "NAMESPACE":
             reader.expect(b' (("" "/")) (("Shared/" "/")) NIL')
             return Response(kind)

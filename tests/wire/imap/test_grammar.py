@@ -62,6 +62,12 @@ GOOD = [
     (b'a LIST "" (INBOX "a %") RETURN (CHILDREN STATUS (MESSAGES))',
      c.ListMailboxes("", ("INBOX", "a %"), frozenset(), frozenset({"CHILDREN"}), ("MESSAGES",), True)),
     (b"a ID NIL", c.Id(())),
+    (b"a SETACL x bob@a.test +lrs", c.SetAcl("x", "bob@a.test", "+", "lrs")),
+    (b'a SETACL x "-anyone" ""', c.SetAcl("x", "-anyone", "", "")),
+    (b"a DELETEACL x anyone", c.DeleteAcl("x", "anyone")),
+    (b"a LISTRIGHTS x anyone", c.ListRights("x", "anyone")),
+    (b"a MYRIGHTS x", c.MyRights("x")),
+    (b"a GETACL x", c.GetAcl("x")),
     (b"a AUTHENTICATE PLAIN =", c.Authenticate("PLAIN", b"=")),
     (b"a CREATE x (USE (\\Sent))", c.Create("x", ("\\Sent",))),
 ]  # fmt: skip
@@ -80,6 +86,8 @@ BAD = [
     b"a SORT (X) UTF-8 ALL", b"a THREAD X UTF-8 ALL", b"a THREAD REFS UTF-8", b"a SEARCH RETURN (PARTIAL 0:1) ALL",
     b"a SEARCH RETURN (PARTIAL -1:1) ALL", b"a SEARCH RETURN (PARTIAL 1:2 ALL) ALL", b"a SEARCH RETURN (PARTIAL 1:*) ALL",
     b"a APPEND x", b"a LIST x", b"a STATUS x ()", b"a LOGIN \x00 y", b"a ENABLE",
+    b"a SETACL x y", b"a SETACL x y L", b"a SETACL x \"\" l", b"a SETACL x y l z", b"a SETACL x y ++l",
+    b"a GETACL", b"a MYRIGHTS x y",
     b"a UID NOOP", b"a FETCH 4294967296 FLAGS",
 ]  # fmt: skip
 
