@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
     """One client's connection. The session decides; this file moves bytes."""
 
     __slots__ = (
+        "_beyond",
         "_close_after",
         "_compress",
         "_compressed",
@@ -96,6 +97,7 @@ class Connection(asyncio.Protocol):
         self._inflate: zlib._Decompress | None = None
         self._inflated_more = False
         self._compressed = b""
+        self._beyond: bytes | None = None  # what came behind the end of the deflate stream
         self._reading_paused = False
         self._upgrading = False
         self._counted = False
@@ -135,6 +137,8 @@ class Connection(asyncio.Protocol):
         self.last_heard = asyncio.get_running_loop().time()
         if self._inflate is not None:
             self._compressed += data
+        elif self._beyond is not None:
+            self._beyond += data
         else:
             self.framer.feed(data)
         if self.framer.buffered + len(self._compressed) > PENDING_LIMIT and not self._reading_paused:
@@ -269,6 +273,9 @@ class Connection(asyncio.Protocol):
 
     def _inflate_some(self) -> bool:
         """Inflate a bounded piece of what waits. False when there is nothing to read in it."""
+        if self._beyond is not None:
+            self.bye("The deflate stream ended")
+            return False
         if self._inflate is None or not (self._compressed or self._inflated_more):
             return False
         try:
@@ -281,9 +288,21 @@ class Connection(asyncio.Protocol):
         self._inflated_more = len(data) == INFLATE_AT_ONCE
         self.framer.feed(data)
         if self._inflate.eof:
+            # What was in it is answered first: UNAUTHENTICATE ends it rightly (RFC 8437 4.1).
+            self._beyond = self._inflate.unused_data
             self._inflate = None
-            self.bye("The deflate stream ended")
+            return True
         return bool(data)
+
+    def _end_compression(self) -> None:
+        """What the client sends from here on is plain, as is what it is told."""
+        self.flush()
+        self._compress = self._inflate = None
+        rest = self._compressed + (self._beyond or b"")
+        self._compressed, self._beyond = b"", None
+        self._inflated_more = False
+        if rest:
+            self.framer.feed(rest)
 
     async def _handle(self, session: Session, event: NeedLiteral | LiteralData | CommandLine | Violation) -> None:
         match event:
@@ -376,6 +395,8 @@ class Connection(asyncio.Protocol):
         if self._close_after:
             self.close_soon()
             return
+        if self._compress is not None and not session.compressing:
+            self._end_compression()
         if isinstance(command, c.Compress) and session.compressing and self._compress is None:
             self.flush()
             self._compress = zlib.compressobj(6, zlib.DEFLATED, -15, 7)
@@ -422,6 +443,12 @@ class Connection(asyncio.Protocol):
         self.framer.line_limit = LINE_AFTER_LOGIN
         self.framer.literal_limit = LITERALS_AFTER_LOGIN
         self.server.logged_in(self, account)
+
+    def logged_out(self) -> None:
+        """UNAUTHENTICATE: the limits of strangers hold again."""
+        self.framer.line_limit = LINE_BEFORE_LOGIN
+        self.framer.literal_limit = LITERALS_BEFORE_LOGIN
+        self.server.logged_out(self)
 
     async def _start_tls(self, session: Session, tag: bytes) -> None:
         context = session.services.tls

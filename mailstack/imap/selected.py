@@ -71,6 +71,7 @@ class Selected:
         "rev2",
         "saved",
         "told_flags",
+        "uid_only",
         "uids",
         "unfetched",
     )  # fmt: skip
@@ -89,7 +90,7 @@ class Selected:
         self.fetches_new = False  # whether new messages are told of by FETCH responses too (RFC 5465)
         self.unfetched: list[int] = []  # those that still are to be
         self._own: set[int] | None = None
-        self.condstore = self.qresync = self.rev2 = False
+        self.condstore = self.qresync = self.rev2 = self.uid_only = False
         self._held_back = False  # whether the client was told of a HIGHESTMODSEQ below that
         self._held_from: int | None = None  # the MODSEQ of the first expunge that is held back
         self.saved: array[int] = array("I")
@@ -129,6 +130,7 @@ class Selected:
         self.condstore = "CONDSTORE" in enabled
         self.qresync = "QRESYNC" in enabled
         self.rev2 = "IMAP4REV2" in enabled
+        self.uid_only = "UIDONLY" in enabled
         if self.rev2:
             self.recent_from = NEVER_RECENT
 
@@ -147,6 +149,21 @@ class Selected:
         if first is not None and last is not None and last - first + 1 == len(uids):
             return range(first, last + 1)
         return [self.number(uid) or 0 for uid in uids]
+
+    def label(self, uid: int) -> int | None:
+        """By what a FETCH response names a message: its number, or its UID after ENABLE UIDONLY (RFC 9586 3.3)."""
+        number = self.number(uid)
+        return uid if number is not None and self.uid_only else number
+
+    def labels(self, uids: Sequence[int]) -> Sequence[int]:
+        """The same of ascending UIDs, 0 where there is no such message."""
+        if self.uid_only:
+            return [self.label(uid) or 0 for uid in uids]
+        return self.numbers(uids)
+
+    @property
+    def fetch_word(self) -> bytes:
+        return b"UIDFETCH" if self.uid_only else b"FETCH"
 
     def choose(self, numbers: SequenceSet, *, uid: bool) -> array[int]:
         """The UIDs that a set names. Raises SyntaxProblem for a sequence number that no message has."""
@@ -288,9 +305,9 @@ class Selected:
         return lines
 
     def _expunges(self) -> list[bytes]:
-        """EXPUNGE, or VANISHED after ENABLE QRESYNC."""
+        """EXPUNGE, or VANISHED after ENABLE QRESYNC or UIDONLY."""
         gone, self._gone = self._gone or set(), None
-        if self.qresync:
+        if self.qresync or self.uid_only:
             lines = list(vanished(runs([one for one in self.uids if one in gone])))
         else:
             places = [place for place, one in enumerate(self.uids) if one in gone]
@@ -318,13 +335,13 @@ class Selected:
         lines = []
         mailbox, names = self.mailbox, self.flag_names
         for one in uids:
-            number, place = self.number(one), mailbox.position(one)
+            number, place = self.label(one), mailbox.position(one)
             if number is None or place is None:
                 continue
             text = b"FLAGS " + names(mailbox.flags[place], self.recent(one))
-            if uid or self.condstore or self.rev2:
+            if (uid or self.condstore or self.rev2) and not self.uid_only:
                 text = b"UID %d " % one + text
             if self.condstore:
                 text += b" MODSEQ (%d)" % mailbox.modseqs[place]
-            lines.append(b"* %d FETCH (%b)\r\n" % (number, text))
+            lines.append(b"* %d %b (%b)\r\n" % (number, self.fetch_word, text))
         return lines

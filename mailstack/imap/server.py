@@ -54,6 +54,19 @@ class ImapServer:
         connection.account = account
         self._of_account.setdefault(account, set()).add(connection)
 
+    def logged_out(self, connection: Connection) -> None:
+        """It counts as one that has not logged in, as it did before."""
+        self._leave_account(connection)
+        connection.account = None
+        self.services.limits.logged_out(connection.peer)
+
+    def _leave_account(self, connection: Connection) -> None:
+        others = self._of_account.get(connection.account or "")
+        if others is not None:
+            others.discard(connection)
+            if not others:
+                del self._of_account[connection.account or ""]
+
     def left(self, connection: Connection) -> None:
         if connection in self.connections:
             self.connections.remove(connection)
@@ -61,11 +74,7 @@ class ImapServer:
         if connection.account is None:
             self.services.limits.disconnected(connection.peer)
             return
-        others = self._of_account.get(connection.account)
-        if others is not None:
-            others.discard(connection)
-            if not others:
-                del self._of_account[connection.account]
+        self._leave_account(connection)
 
     def end_sessions(self, account: str) -> None:
         """The account's password was changed, or it is no more. Others who have a mailbox of its open look again, too."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mailstack.imap.annotation_news import AnnotationNews
 from mailstack.imap.answers import Refused, answer_to, bad, no
 from mailstack.imap.selected import Selected
+from mailstack.imap.uidonly import names_numbers
 from mailstack.imap.watching import Watch
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
@@ -145,6 +146,8 @@ class Session:
                 raise bad(f"{name} is not possible now")
             if self.closed_to():
                 return
+            if "UIDONLY" in self.enabled and names_numbers(command):
+                raise bad("Only UIDs are possible after ENABLE UIDONLY", "UIDREQUIRED")
             if self.selected is not None and self.hears_selected:
                 # Told of new messages first, so that the command can name them.
                 for line in self.selected.flag_news() + self.selected.new_messages(rev1=self.rev1):
@@ -258,8 +261,17 @@ class Session:
         self.connection.logged_in(record.address)
         log.info("imap.login", session=self.id, account=record.address, peer=self.connection.peer, tls=self.connection.secure)
 
-    def close(self) -> None:
-        """The connection is gone."""
+    def log_out(self) -> None:
+        """Nothing of the account stays: what was enabled, saved or asked to be told goes with it (RFC 8437 4.1)."""
+        log.info("imap.logged_out", session=self.id, account=self.known.address)
+        self._forget_account()
+        self.record = None
+        self.enabled = frozenset()
+        self.utf8 = self.compressing = False
+        self.state = State.NOT_AUTHENTICATED
+        self.connection.logged_out()
+
+    def _forget_account(self) -> None:
         self.deselect()
         self.forget_contents()
         if self.watch is not None:
@@ -270,5 +282,10 @@ class Session:
             self.annotation_news = None
         if self.account is not None and self.state is not State.LOGOUT:
             self.account.let_go()
+            self.account = None
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._forget_account()
         self.state = State.LOGOUT
         self.idling = None

@@ -18,6 +18,8 @@ from mailstack.imap.commands import (
     sort,
     store,
     thread,
+    uidbatches,
+    unauthenticate,
 )
 from mailstack.imap.session import ANY, LOGGED_IN, Handler, State
 from mailstack.wire.imap import commands as c
@@ -33,7 +35,10 @@ HANDLERS: dict[type, Handler] = {
     c.Compress: Handler(any.compress, LOGGED_IN, capabilities=("COMPRESS=DEFLATE",)),
     c.Authenticate: Handler(login.authenticate, BEFORE, before_login=("SASL-IR", "LITERAL+")),
     c.Login: Handler(login.login, BEFORE),
-    c.Enable: Handler(any.enable, LOGGED_IN, capabilities=("ENABLE", "UTF8=ACCEPT"), before_login=("ENABLE",)),
+    c.Unauthenticate: Handler(unauthenticate.unauthenticate, LOGGED_IN, capabilities=("UNAUTHENTICATE",)),
+    c.Enable: Handler(
+        any.enable, LOGGED_IN, capabilities=("ENABLE", "UTF8=ACCEPT"), before_login=("ENABLE",), on_request=("UIDONLY",)
+    ),
     c.Select: Handler(mailbox.select, LOGGED_IN, capabilities=("CONDSTORE", "QRESYNC")),
     c.Create: Handler(mailbox.create, LOGGED_IN, capabilities=("CREATE-SPECIAL-USE",)),
     c.Delete: Handler(mailbox.delete, LOGGED_IN),
@@ -57,6 +62,7 @@ HANDLERS: dict[type, Handler] = {
     c.Close: Handler(mailbox.close, SELECTED),
     c.Unselect: Handler(mailbox.unselect, SELECTED, capabilities=("UNSELECT",)),
     c.Expunge: Handler(expunge.expunge, SELECTED, capabilities=("UIDPLUS",)),
+    c.UidBatches: Handler(uidbatches.uid_batches, SELECTED, capabilities=("UIDBATCHES",)),
     c.Search: Handler(search.search, SELECTED, may_expunge=False, capabilities=("ESEARCH", "SEARCHRES")),
     c.Sort: Handler(sort.sort, SELECTED, may_expunge=False, capabilities=("SORT", "SORT=DISPLAY", "ESORT")),
     c.Thread: Handler(
@@ -65,7 +71,9 @@ HANDLERS: dict[type, Handler] = {
         may_expunge=False,
         capabilities=("THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "THREAD=REFS"),
     ),
-    c.Fetch: Handler(fetch.fetch, SELECTED, may_expunge=False, capabilities=("BINARY", "OBJECTID", "SAVEDATE", "PREVIEW")),
+    c.Fetch: Handler(
+        fetch.fetch, SELECTED, may_expunge=False, capabilities=("BINARY", "OBJECTID", "SAVEDATE", "PREVIEW", "PARTIAL")
+    ),
     c.Store: Handler(store.store, SELECTED, may_expunge=False),
     c.Copy: Handler(copy.copy, SELECTED),
     c.Move: Handler(copy.move, SELECTED, capabilities=("MOVE",)),

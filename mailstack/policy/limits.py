@@ -88,6 +88,10 @@ class Limits:
         else:
             self._connections.pop(peer, None)
 
+    def logged_out(self, peer: str) -> None:
+        """One that is connected has no account any more: it stays, but nobody comes in its place."""
+        self._connections[peer] = self._connections.get(peer, 0) + 1
+
     def delay(self, peer: str, account: str) -> float:
         """Seconds that the pair must wait now."""
         failures = self._failures.get((peer, account.lower()))

@@ -1,6 +1,7 @@
 """Every dialog file against a running appliance."""
 
 import base64
+import re
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ DIALOGS = Path(__file__).parents[1] / "dialogs"
 @pytest.mark.parametrize("path", sorted(DIALOGS.glob("*/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_dialog(server: Server, account: str, path: Path) -> None:
     address = f"{account}@{server.domain}"
+    if asked := re.search(r"^# Asks: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+        server.run("user", "capability", address, "--show", asked[1])
 
     def packed(text: str) -> str:
         return base64.b64encode(text.encode()).decode()

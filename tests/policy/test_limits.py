@@ -88,3 +88,20 @@ def test_failures_are_forgotten_and_bounded() -> None:
     for number in range(30_000):
         limits.failed(HERE, f"{number}@a.test")
     assert len(limits._failures) <= 20_000
+
+
+def test_who_logs_out_of_an_account_counts_as_a_stranger_again() -> None:
+    limits = Limits(2)
+    assert limits.connected(HERE) is None
+    limits.disconnected(HERE)
+    limits.logged_out(HERE)
+    assert limits.connected(HERE) is None
+    assert limits.connected(HERE) is Crowd.ADDRESS
+    # Nobody is sent away for it.
+    limits.disconnected(HERE)
+    limits.logged_out(HERE)
+    limits.logged_out(HERE)
+    limits.disconnected(HERE)
+    limits.disconnected(HERE)
+    limits.disconnected(HERE)
+    assert limits.connected(HERE) is None

@@ -2,9 +2,10 @@
 
 `1<~ text` passes over lines until one matches. `{account}`, `{friend}` (another account) and `{password}` are filled in,
 `{literal:N}` sends N octets. `{name}` in an answer takes the number that stands there; later it stands for that number.
-`1! tls` shakes hands (`1! tls12` with TLS 1.2), `1! deflate` compresses both ways from here on, `1! closed` waits for the end
-of the connection, and `1! leave` closes it. `1! scram USER PASSWORD` and `1! scram-plus USER PASSWORD` are the client's part of
-an exchange, up to the empty line behind the server's proof. A line `# Proves: IDLE MOVE` names capabilities.
+`1! tls` shakes hands (`1! tls12` with TLS 1.2), `1! deflate` compresses both ways from here on (`1! plain` no more), `1!
+closed` waits for the end of the connection, and `1! leave` closes it. `1! scram USER PASSWORD` and `1! scram-plus USER
+PASSWORD` are the client's part of an exchange, up to the empty line behind the server's proof. A line `# Proves: IDLE MOVE`
+names capabilities; `# Asks: UIDONLY` is one that is shown to this account on request.
 """
 
 import base64
@@ -52,6 +53,8 @@ class Session:
                 self._scram(*what.split(" ", 2))
             case "deflate":
                 self.pack, self.unpack = zlib.compressobj(wbits=-15), zlib.decompressobj(-15)
+            case "plain":
+                self.pack = self.unpack = None
             case "closed":
                 assert self.buffer == b"", self.buffer
                 assert self.connection.recv(65536) == b""

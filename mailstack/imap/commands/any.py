@@ -49,11 +49,13 @@ async def identify(session: Session, command: c.Id) -> str:
 
 
 ENABLED = frozenset({"METADATA", "METADATA-SERVER", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT", "IMAP4REV2"})
+ON_REQUEST = frozenset({"UIDONLY"})  # only for an account that asked for it
 
 
 async def enable(session: Session, command: c.Enable) -> str:
     """RFC 5161. What is unknown is passed over."""
-    new = [name for name in dict.fromkeys(command.names) if name in ENABLED and name not in session.enabled]
+    possible = ENABLED | (ON_REQUEST & session.asked)
+    new = [name for name in dict.fromkeys(command.names) if name in possible and name not in session.enabled]
     if "CONDSTORE" in new or "QRESYNC" in new:
         session.enable_condstore()
     session.enabled |= frozenset(new)

@@ -1,4 +1,4 @@
-"""FETCH (RFC 9051 6.4.5, RFC 7162 3.1.4, RFC 3516, RFC 8474 5, RFC 8514 4, RFC 8970)."""
+"""FETCH (RFC 9051 6.4.5, RFC 7162 3.1.4, RFC 3516, RFC 8474 5, RFC 8514 4, RFC 8970, RFC 9394 3.3)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ async def fetch(session: Session, command: c.Fetch) -> str:
     if command.changed_since is not None or Attribute.MODSEQ in items:
         session.enable_condstore()
     uids: Sequence[int] = selected.choose(command.set, uid=command.uid)
+    if command.partial is not None:
+        uids = command.partial.of(uids)  # first these, then what of them changed (RFC 9394 3.4)
     mailbox = selected.mailbox
     if command.changed_since is not None:
         since = command.changed_since
@@ -50,7 +52,7 @@ async def fetch(session: Session, command: c.Fetch) -> str:
         uids = changed_since(mailbox, uids, since)
         if Attribute.MODSEQ not in items:
             items = (*items, Attribute.MODSEQ)
-    if command.uid and Attribute.UID not in items:
+    if command.uid and Attribute.UID not in items and not selected.uid_only:
         items = (Attribute.UID, *items)
     reads = any(_is_body(item) for item in items)
     may_mark = not selected.read_only and Rights.SEEN in selected.rights
@@ -68,7 +70,7 @@ async def fetch(session: Session, command: c.Fetch) -> str:
 
 async def tell(session: Session, selected: Selected, uids: Sequence[int], items: Sequence[Item]) -> None:
     """FETCH responses, also for what nobody asked for just now (RFC 5465 5.2)."""
-    rows = row_items(items)
+    rows = row_items(items) if not selected.uid_only else None
     if rows is not None:
         for first in range(0, len(uids), ROWS_AT_ONCE):
             await _rows(session, selected, uids[first : first + ROWS_AT_ONCE], rows)
@@ -119,16 +121,13 @@ async def _attributes(session: Session, selected: Selected, uids: Sequence[int],
             await asyncio.sleep(0)
         return
     columns = await _columns(selected, uids, items)
-    numbers = selected.numbers(uids)
+    numbers = selected.labels(uids)
+    form = b"* %d " + selected.fetch_word + b" (%b)\r\n"
     if len(columns) == 1:
-        lines = [
-            b"* %d FETCH (%b)\r\n" % (number, one)
-            for number, one in zip(numbers, columns[0], strict=True)
-            if number and one is not None
-        ]
+        lines = [form % (number, one) for number, one in zip(numbers, columns[0], strict=True) if number and one is not None]
     else:
         lines = [
-            b"* %d FETCH (%b)\r\n" % (number, b" ".join(row))
+            form % (number, b" ".join(row))
             for number, row in zip(numbers, zip(*columns, strict=True), strict=True)
             if number and None not in row
         ]
@@ -142,7 +141,7 @@ async def _attributes(session: Session, selected: Selected, uids: Sequence[int],
 
 def _flags_only(selected: Selected, uids: Sequence[int], items: list[Attribute]) -> bytes | None:
     """UID and FLAGS of neighbours: what every client asks for whole mailboxes. None where it is something else."""
-    if items != [Attribute.UID, Attribute.FLAGS] or not uids:
+    if items != [Attribute.UID, Attribute.FLAGS] or not uids or selected.uid_only:
         return None
     mailbox = selected.mailbox
     start, number = mailbox.position(uids[0]), selected.number(uids[0])
@@ -293,9 +292,9 @@ async def _write(session: Session, selected: Selected, rows: list[tuple[int, lis
     columns = await _columns(selected, uids, simple)
     ready: Sequence[Sequence[bytes | None]] = list(zip(*columns, strict=True)) if columns else [()] * len(uids)
     for (uid, pieces), row in zip(rows, ready, strict=True):
-        number = selected.number(uid)
+        number = selected.label(uid)
         if number is not None and None not in row:
-            session.write(b"* %d FETCH (" % number)
+            session.write(b"* %d %b (" % (number, selected.fetch_word))
             separator = b""
             for piece in (*row, *pieces):  # large ones are gathered as they are, not copied into a line
                 session.write(separator)
@@ -335,10 +334,10 @@ async def _large(
             data = None if one is None else await mailbox.read(uid, one[0], one[1] - one[0])
             pieces.append(await _shown(item, data, tree))
     columns = await _columns(selected, [uid], simple)
-    number = selected.number(uid)
+    number = selected.label(uid)
     if number is None or any(column[0] is None for column in columns):
         return
-    session.write(b"* %d FETCH (" % number + b" ".join([column[0] or b"" for column in columns]))
+    session.write(b"* %d %b (" % (number, selected.fetch_word) + b" ".join([column[0] or b"" for column in columns]))
     separator = b" " if columns else b""
     for piece in pieces:
         if isinstance(piece, bytes):

@@ -40,7 +40,7 @@ async def select(session: Session, command: c.Select) -> str:
         session.write(b"* %d RECENT\r\n" % selected.recent_count)
         seen = int(Flags.SEEN)
         unseen = next((place for place, flags in enumerate(mailbox.flags) if not flags & seen), None)
-        if unseen is not None:
+        if unseen is not None and not selected.uid_only:  # it is a number
             session.write(b"* OK [UNSEEN %d] The first unseen message\r\n" % (unseen + 1))
     session.write(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uid_validity)
     session.write(b"* OK [UIDNEXT %d] The next UID\r\n" % mailbox.uid_next)

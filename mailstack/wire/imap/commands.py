@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mailstack.wire.imap.fetch import Item
 from mailstack.wire.imap.notify import EventGroup
 from mailstack.wire.imap.resync import Known
-from mailstack.wire.imap.search import Key, Returns
+from mailstack.wire.imap.search import Key, Partial, Returns
 from mailstack.wire.imap.sequence import SequenceSet
 from mailstack.wire.imap.sort import Algorithm, Criterion
 
@@ -50,6 +50,11 @@ class Authenticate:
 class Login:
     user: str
     password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthenticate:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,15 @@ class Expunge:
 
 
 @dataclass(frozen=True, slots=True)
+class UidBatches:
+    """Messages in a batch, and which batches; all of them without."""
+
+    size: int
+    first: int = 1
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     uid: bool
     key: Key
@@ -218,6 +232,7 @@ class Fetch:
     items: tuple[Item, ...]
     changed_since: int | None = None
     vanished: bool = False
+    partial: Partial | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,4 +325,5 @@ Command = (
     | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Xlist | Namespace | Status | Append | Replace | Idle | Notify
     | Check | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata
     | Close | Unselect | Expunge | Search | Sort | Thread | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
+    | Unauthenticate | UidBatches
 )  # fmt: skip

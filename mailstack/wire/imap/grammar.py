@@ -14,7 +14,7 @@ from mailstack.wire.imap.fetch_grammar import fetch_items
 from mailstack.wire.imap.framing import CommandLine
 from mailstack.wire.imap.metadata_grammar import METADATA_COMMANDS, entries
 from mailstack.wire.imap.notify_grammar import COMMANDS as NOTIFY_COMMANDS
-from mailstack.wire.imap.resync_grammar import fetch_modifiers, select_parameters
+from mailstack.wire.imap.resync_grammar import Modifiers, fetch_modifiers, select_parameters
 from mailstack.wire.imap.scanner import CommandProblem, Scanner
 from mailstack.wire.imap.search_grammar import search
 from mailstack.wire.imap.sort_grammar import SORT_COMMANDS
@@ -249,8 +249,8 @@ def _fetch(uid: bool) -> Callable[[Scanner], c.Command]:
         numbers = _set(scanner)
         scanner.space()
         items = fetch_items(scanner)
-        changed_since, vanished = fetch_modifiers(scanner, uid=uid) if scanner.skip(b" ") else (None, False)
-        return c.Fetch(uid, numbers, items, changed_since, vanished)
+        found = fetch_modifiers(scanner, uid=uid) if scanner.skip(b" ") else Modifiers()
+        return c.Fetch(uid, numbers, items, found.changed_since, found.vanished, found.partial)
 
     return read
 
@@ -284,6 +284,21 @@ def _copy(uid: bool, make: Callable[[bool, sequence.SequenceSet, str], c.Command
         return make(uid, numbers, scanner.mailbox())
 
     return read
+
+
+_BATCHES = re.compile(rb"([1-9][0-9]{0,9}):([1-9][0-9]{0,9})")
+
+
+def _uid_batches(scanner: Scanner) -> c.Command:
+    """RFC 10022 4."""
+    scanner.space()
+    size = scanner.number(sequence.HIGHEST)
+    if size == 0:
+        raise SyntaxProblem("a batch of no messages")
+    if not scanner.skip(b" "):
+        return c.UidBatches(size)
+    found = scanner.take(_BATCHES, "range of batches")
+    return c.UidBatches(size, int(found[1]), int(found[2]))
 
 
 def _search(uid: bool) -> Callable[[Scanner], c.Command]:
@@ -329,6 +344,7 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "COMPRESS": _compress,
         "AUTHENTICATE": _authenticate,
         "LOGIN": _login,
+        "UNAUTHENTICATE": _nothing(c.Unauthenticate()),
         "ENABLE": _enable,
         "SELECT": _select(read_only=False),
         "EXAMINE": _select(read_only=True),
@@ -349,6 +365,7 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "CLOSE": _nothing(c.Close()),
         "UNSELECT": _nothing(c.Unselect()),
         "EXPUNGE": _nothing(c.Expunge()),
+        "UIDBATCHES": _uid_batches,
         "UID EXPUNGE": lambda scanner: c.Expunge(_set(scanner)),
         "SEARCH": _search(uid=False),
         "UID SEARCH": _search(uid=True),

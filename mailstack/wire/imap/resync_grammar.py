@@ -1,9 +1,13 @@
-"""Parameters of SELECT and modifiers of FETCH (RFC 7162 7)."""
+"""Parameters of SELECT and modifiers of FETCH (RFC 7162 7, RFC 9394 4)."""
+
+from dataclasses import dataclass
 
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.imap import sequence
 from mailstack.wire.imap.resync import Known
 from mailstack.wire.imap.scanner import Scanner
+from mailstack.wire.imap.search import Partial
+from mailstack.wire.imap.search_grammar import partial_range
 
 HIGHEST_MODSEQ = 0x7FFFFFFFFFFFFFFF
 
@@ -62,9 +66,18 @@ def _numbers(scanner: Scanner) -> sequence.SequenceSet:
     return sequence.parse(text)
 
 
-def fetch_modifiers(scanner: Scanner, *, uid: bool) -> tuple[int | None, bool]:
-    """`(CHANGEDSINCE n VANISHED)`: the MODSEQ, and whether VANISHED is there."""
-    changed_since = None
+@dataclass(frozen=True, slots=True)
+class Modifiers:
+    """What stands behind the items of a FETCH."""
+
+    changed_since: int | None = None
+    vanished: bool = False
+    partial: Partial | None = None
+
+
+def fetch_modifiers(scanner: Scanner, *, uid: bool) -> Modifiers:
+    """`(CHANGEDSINCE n VANISHED PARTIAL 1:100)`, in any order."""
+    changed_since = partial = None
     vanished = False
     scanner.expect(b"(")
     while True:
@@ -74,6 +87,9 @@ def fetch_modifiers(scanner: Scanner, *, uid: bool) -> tuple[int | None, bool]:
                 changed_since = scanner.number(HIGHEST_MODSEQ)
             case "VANISHED" if uid:
                 vanished = True
+            case "PARTIAL" if uid and partial is None:
+                scanner.space()
+                partial = partial_range(scanner)
             case _:
                 raise SyntaxProblem("unknown FETCH modifier")
         if scanner.skip(b")"):
@@ -81,4 +97,4 @@ def fetch_modifiers(scanner: Scanner, *, uid: bool) -> tuple[int | None, bool]:
         scanner.space()
     if vanished and changed_since is None:
         raise SyntaxProblem("VANISHED needs CHANGEDSINCE")
-    return changed_since, vanished
+    return Modifiers(changed_since, vanished, partial)

@@ -12,6 +12,7 @@ from mailstack.wire.imap.fetch import Attribute
 from mailstack.wire.imap.framing import CommandLine
 from mailstack.wire.imap.grammar import parse
 from mailstack.wire.imap.resync import Known
+from mailstack.wire.imap.search import Partial
 
 
 def one(text: str) -> c.Command:
@@ -51,7 +52,10 @@ def test_modifiers_of_fetch() -> None:
     wanted = c.Fetch(True, numbers("1:*"), (Attribute.FLAGS,), 5, vanished=True)
     assert one("UID FETCH 1:* FLAGS (CHANGEDSINCE 5 VANISHED)") == wanted
     assert one("UID FETCH 1:* FLAGS (VANISHED CHANGEDSINCE 5)") == wanted
-    for wrong in ("FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)", "UID FETCH 1 FLAGS (VANISHED)", "UID FETCH 1 FLAGS ()",
+    some = c.Fetch(True, numbers("1:*"), (Attribute.FLAGS,), 5, partial=Partial(-1, -30))
+    assert one("UID FETCH 1:* FLAGS (PARTIAL -1:-30 CHANGEDSINCE 5)") == some
+    for wrong in ("FETCH 1 FLAGS (PARTIAL 1:2)", "UID FETCH 1 FLAGS (PARTIAL 1:-2)",
+                  "FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)", "UID FETCH 1 FLAGS (VANISHED)", "UID FETCH 1 FLAGS ()",
                   "UID FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)"):  # fmt: skip
         with pytest.raises(SyntaxProblem):
             one(wrong)
