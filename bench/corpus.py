@@ -10,6 +10,10 @@ WORDS = tuple(
 )
 
 
+RARE, COMMON, CJK = "zeppelin", "quarterly", "漢字"
+TWO_LETTERS = "pp"  # in RARE alone
+
+
 def text(generator: random.Random, size: int) -> str:
     """Lines of words, about `size` octets with CRLF."""
     lines: list[str] = []
@@ -21,8 +25,8 @@ def text(generator: random.Random, size: int) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def message(number: int, size: int = 10_000) -> bytes:
-    """One multipart/alternative mail with the headers that ordinary mail carries."""
+def message(number: int, size: int = 10_000, more: str = "") -> bytes:
+    """One multipart/alternative mail with the headers that ordinary mail carries; `more` is a line of its text."""
     generator = random.Random(number)
     boundary = f"=_{number:08x}_part"
     date = formatdate(1_700_000_000 + number * 60)
@@ -43,14 +47,21 @@ def message(number: int, size: int = 10_000) -> bytes:
         "\r\n"
     )
     rest = max(400, size - len(head) - 400)
+    encoding = "7bit" if more.isascii() else "8bit"
     body = (
-        f"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
-        f"{text(generator, rest // 2)}"
+        f"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+        f"{text(generator, rest // 2)}{more}"
         f"--{boundary}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
         f"<html><body>\r\n{text(generator, rest // 2)}</body></html>\r\n"
         f"--{boundary}--\r\n"
     )
-    return (head + body).encode("ascii")
+    return (head + body).encode("utf-8")
+
+
+def findable(number: int) -> str:
+    """A line with what searches look for: RARE in one mail of a thousand, COMMON in half of all, CJK in one of fifty."""
+    words = (RARE if number % 1000 == 7 else "", COMMON if number % 2 else "", CJK if number % 50 == 3 else "")
+    return " ".join(word for word in words if word) + "\r\n"
 
 
 def fill_maildir(folder: Path, count: int, size: int = 10_000) -> None:
@@ -58,7 +69,7 @@ def fill_maildir(folder: Path, count: int, size: int = 10_000) -> None:
     for name in ("cur", "new", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        data = message(number, size)
+        data = message(number, size, findable(number))
         flags = "S" if number % 3 else ""
         path = folder / "cur" / f"{1_700_000_000 + number}.M{number}P1.bench,S={len(data)}:2,{flags}"
         path.write_bytes(data)

@@ -1,11 +1,13 @@
 """The measurements. Each takes a running server and returns one figure; `better` says which way is good."""
 
 import asyncio
+import contextlib
 import os
 import random
 import select
 import smtplib
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from pathlib import Path
 import uvloop
 
 from bench.client import Imap, send_all
-from bench.corpus import message
+from bench.corpus import CJK, COMMON, RARE, TWO_LETTERS, message
 from bench.peers import DOMAIN, PASSWORD, Server, Sink
 
 USERS = [f"user{number}" for number in range(20)]
@@ -312,6 +314,42 @@ def bodies(server: Server) -> float:
     return statistics.median(rates)
 
 
+def search(key: str) -> Callable[[Server], float]:
+    """Milliseconds for one SEARCH of the big mailbox, warm: the median of five, once the index has all mails."""
+
+    def measure(server: Server) -> float:
+        connection = Imap(server.imap)
+        connection.login(BIG)
+        answer = connection.command(b"SELECT INBOX", keep=True)
+        count = int(answer.partition(b" EXISTS")[0].rpartition(b" ")[2])
+        while server.name == "mailstack" and indexed(server) < count:
+            time.sleep(0.5)
+        rounds = []
+        for _ in range(6):
+            start = time.perf_counter()
+            connection.command(b"SEARCH " + key.encode())
+            rounds.append((time.perf_counter() - start) * 1000)
+        connection.close()
+        return statistics.median(rounds[1:])
+
+    return measure
+
+
+def indexed(server: Server) -> int:
+    """How many mails of the big mailbox the full-text index has."""
+    path = server.maildir(BIG).parent / "fulltext.sqlite3"
+    if not path.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with contextlib.suppress(sqlite3.OperationalError):
+            return int(database.execute("SELECT total(length(uids)) FROM pack").fetchone()[0]) // 4
+    return 0
+
+
+def literal(text: str) -> str:
+    return f"{{{len(text.encode())}+}}\r\n{text}"
+
+
 def store_1000(server: Server) -> float:
     connection = Imap(server.imap)
     connection.login(BIG)
@@ -563,6 +601,14 @@ ROWS = [
     Row("SORT 10,000 by FROM and DATE, warm", "ms", False, 2.0, asked(b"SORT (FROM DATE) UTF-8 ALL"), "sort"),
     Row("THREAD 10,000 by REFERENCES, first", "ms", False, 2.0, asked(b"UID THREAD REFERENCES UTF-8 ALL", warm=False), "sort"),
     Row("THREAD 10,000 by REFERENCES, warm", "ms", False, 2.0, asked(b"UID THREAD REFERENCES UTF-8 ALL"), "sort"),
+    Row("SEARCH TEXT of a rare word", "ms", False, 100.0, search(f"TEXT {RARE}")),
+    Row("SEARCH BODY of a rare word", "ms", False, 100.0, search(f"BODY {RARE}")),
+    Row("SEARCH BODY of a word in half of all mails", "ms", False, 1.0, search(f"BODY {COMMON}")),
+    Row("SEARCH BODY of two letters", "ms", False, 1.0, search(f"BODY {TWO_LETTERS}")),
+    Row("SEARCH BODY of two CJK characters", "ms", False, 1.0, search(f"CHARSET UTF-8 BODY {literal(CJK)}")),
+    Row("SEARCH FROM", "ms", False, 3.0, search("FROM garden7@")),
+    Row("SEARCH SUBJECT", "ms", False, 3.0, search("SUBJECT invoice")),
+    Row("SEARCH SINCE", "ms", False, 3.0, search("SINCE 17-Nov-2023")),
     Row("STORE of 1,000", "ms", False, 1.5, store_1000),
     Row("COPY of 1,000", "ms", False, 2.0, copy_1000),
     Row("MOVE of 1,000", "ms", False, 2.0, move_1000),

@@ -68,7 +68,7 @@ async def evaluate(selected: Selected, key: s.Key, uids: Sequence[int]) -> Seque
         case _:
             criterion = _criterion(key)
             if criterion is not None:
-                return sorted(await selected.mailbox.find(criterion, uids))
+                return await selected.mailbox.find(criterion, uids)
             return await _by_column(selected, key, uids)
 
 

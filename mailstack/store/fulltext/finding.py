@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mailstack.message.text import PIECE
@@ -17,6 +17,16 @@ TRIGRAM = 3
 TRIGRAMS_ASKED = 6  # more of them rarely leave fewer candidates
 FEW = 100  # messages that are rather read than asked for in the trigrams
 AT_ONCE = 64  # messages that are verified before others get their turn
+
+
+class _All:
+    """Every message is wanted."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_ALL = _All()
 
 
 @dataclass(slots=True)
@@ -34,10 +44,15 @@ def find(database: Database, name: str, criterion: AnyCriterion, among: array[in
         found.unknown += among
         return
     packs = dict(database.packs(mailbox))
-    wanted = set(among)
-    known = [uid for uids in packs.values() for uid in uids if uid in wanted]
-    if len(known) < len(wanted):
-        found.unknown += sorted(wanted.difference(known))
+    known = array("I")
+    for uids in packs.values():
+        known.extend(uids)
+    wanted: Container[int] = _ALL
+    if known != among:
+        chosen = wanted = set(among)
+        known = array("I", [uid for uid in known if uid in chosen])
+        if len(known) < len(chosen):
+            found.unknown += sorted(chosen.difference(known))
     yield
     match criterion:
         case InField(fold_name, needle) if fold_name in FIELDS:
@@ -54,7 +69,7 @@ def _in_field(
     database: Database,
     mailbox: int,
     packs: dict[int, array[int]],
-    wanted: set[int],
+    wanted: Container[int],
     name: str,
     needle: bytes,
     found: Found,
@@ -64,9 +79,8 @@ def _in_field(
         if needle in texts and number in packs:
             messages = texts.split(MESSAGE.encode())
             if len(messages) == len(packs[number]):
-                found.uids += [
-                    uid for uid, text in zip(packs[number], messages, strict=True) if needle in text and uid in wanted
-                ]
+                holding = [uid for uid, text in zip(packs[number], messages, strict=True) if needle in text]
+                found.uids += holding if wanted is _ALL else [uid for uid in holding if uid in wanted]
             else:
                 found.unknown += [uid for uid in packs[number] if uid in wanted]  # it changed since it was listed
         if turn % 32 == 31:
@@ -74,7 +88,7 @@ def _in_field(
 
 
 def _sent(
-    database: Database, mailbox: int, packs: dict[int, array[int]], wanted: set[int], criterion: Sent, found: Found
+    database: Database, mailbox: int, packs: dict[int, array[int]], wanted: Container[int], criterion: Sent, found: Found
 ) -> Iterator[None]:
     for turn, (number, texts) in enumerate(database.fields(mailbox, SENT)):
         days = array("i", texts)
@@ -90,7 +104,7 @@ def _sent(
 
 
 def _in_texts(
-    database: Database, mailbox: int, known: list[int], criterion: InText | InBody | InField, found: Found
+    database: Database, mailbox: int, known: array[int], criterion: InText | InBody | InField, found: Found
 ) -> Iterator[None]:
     needle = criterion.needle
     if len(needle) >= TRIGRAM and len(known) > FEW:
@@ -109,7 +123,7 @@ def _in_texts(
         yield
 
 
-def _candidates(connection: sqlite3.Connection, mailbox: int, known: list[int], needle: str) -> list[int]:
+def _candidates(connection: sqlite3.Connection, mailbox: int, known: array[int], needle: str) -> array[int]:
     """Those of the known that have all trigrams of the needle somewhere."""
     trigrams = list(dict.fromkeys(needle[place : place + TRIGRAM] for place in range(len(needle) - TRIGRAM + 1)))
     step = max(1, len(trigrams) // TRIGRAMS_ASKED)
@@ -119,7 +133,7 @@ def _candidates(connection: sqlite3.Connection, mailbox: int, known: list[int], 
         (asked, row_of(mailbox, known[0]), row_of(mailbox, known[-1])),
     )
     uids = {row[0] & 0xFFFFFFFF for row in rows}
-    return [uid for uid in known if uid in uids]
+    return array("I", [uid for uid in known if uid in uids])
 
 
 def _texts(

@@ -421,8 +421,8 @@ class Mailbox:
         """`blocking` in a thread, and once more for what it did not find and a promised rename may have moved."""
         return await self._account.reader.read_many(files, blocking, self.files)
 
-    async def find(self, criterion: AnyCriterion, uids: Sequence[int]) -> set[int]:
-        """Those of `uids`, which ascend, whose text meets the criterion. Exact, whether it is indexed yet or not."""
+    async def find(self, criterion: AnyCriterion, uids: Sequence[int]) -> Sequence[int]:
+        """Those of `uids` whose text meets the criterion; both ascend. Exact, whether it is indexed yet or not."""
         return await self._account.searching.find(self, criterion, uids)
 
     # Answers --------------------------------------------------------------------------------------------------------

@@ -62,9 +62,9 @@ class Searching:
             if mailbox.state is not None and mailbox.uids:
                 self.indexer.changed(mailbox)
 
-    async def find(self, mailbox: Mailbox, criterion: AnyCriterion, uids: Sequence[int]) -> set[int]:
-        """Those of `uids`, which ascend, that meet the criterion. Messages that are gone are left out."""
-        found: set[int] = set()
+    async def find(self, mailbox: Mailbox, criterion: AnyCriterion, uids: Sequence[int]) -> Sequence[int]:
+        """Those of `uids` that meet the criterion; both ascend. Messages that are gone are left out."""
+        found = array("I")
         unknown = array("I", uids)
         if self.indexer is not None and self._helper is not None and len(unknown) > FEW:
             place = mailbox.text_place
@@ -79,10 +79,11 @@ class Searching:
                 if answer.problem:
                     log.warning("search.failed", problem=answer.problem)
                 else:
-                    found, unknown = set(array("I", answer.found)), array("I", answer.unknown)
+                    found, unknown = array("I", answer.found), array("I", answer.unknown)
+        more: set[int] = set()
         for first in range(0, len(unknown), SCANNED_AT_ONCE):
-            found |= await self._scan(mailbox, criterion, unknown[first : first + SCANNED_AT_ONCE])
-        return found
+            more |= await self._scan(mailbox, criterion, unknown[first : first + SCANNED_AT_ONCE])
+        return sorted(more.union(found)) if more else found
 
     async def _scan(self, mailbox: Mailbox, criterion: AnyCriterion, uids: array[int]) -> set[int]:
         files = mailbox.files(uids)
