@@ -3,9 +3,10 @@
 import unicodedata
 from dataclasses import replace
 
-from mailstack.imap.places import Place
+from mailstack.imap.places import Place, listing
 from mailstack.imap.session import Session
-from mailstack.store.mailbox.foldername import normalise
+from mailstack.policy.rights import KNOWING
+from mailstack.store.mailbox.foldername import SEPARATOR, normalise
 from mailstack.store.mailbox.values import MailboxInfo
 from mailstack.wire.imap.responses import mailbox as shown_name
 
@@ -46,9 +47,16 @@ async def tell(session: Session, place: Place, given: str, old_name: str | None 
         name = normalise(place.name)
         shown = place.prefix + name
         subscribed = shown in session.mail.subscriptions()
-        known = {}
-        for info in await place.account.listing():
-            if info.name == name:
-                use = None if place.shared else info.special_use
-                known[shown] = replace(info, name=shown, subscribed=subscribed, special_use=use)
+        if place.shared:
+            known = {shown: await _of_other(session, place, shown, subscribed=subscribed)}
+        else:
+            infos = await place.account.listing()
+            known = {info.name: replace(info, subscribed=subscribed) for info in infos if info.name == name}
         session.write(list_line(session, known, shown, old_name))
+
+
+async def _of_other(session: Session, place: Place, shown: str, *, subscribed: bool) -> MailboxInfo:
+    """What this session may know of it; of what is below it, only what may be looked up."""
+    seen = await listing(session, [shown + SEPARATOR])
+    below = any(name.startswith(shown + SEPARATOR) for name in seen)
+    return MailboxInfo(shown, bool(place.rights & KNOWING), subscribed, None, below)

@@ -6,8 +6,9 @@ what is not there (RFC 4314 6). Rights are read from the mailbox each time: what
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from mailstack.policy.rights import ALL, NONE, Rights
 from mailstack.policy.sharing import Owner, Sharing
 from mailstack.store.errors import NoSuchMailbox, StoreProblem
 from mailstack.store.mailbox.account import Account
-from mailstack.store.mailbox.foldername import SEPARATOR
+from mailstack.store.mailbox.foldername import SEPARATOR, normalise
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.values import MailboxInfo
 from mailstack.store.users.directory import AccountRecord
@@ -155,7 +156,7 @@ async def find(session: Session, name: str) -> Place:
     for owner in await sharing.owners(me):
         if owner_part(owner.record.address) == part and inner:
             account = await sharing.open(owner)
-            return Place(account, inner, f"{PREFIX}{part}{SEPARATOR}", Access(sharing, owner, me))
+            return Place(account, normalise(inner), f"{PREFIX}{part}{SEPARATOR}", Access(sharing, owner, me))
     raise NoSuchMailbox(name)
 
 
@@ -167,12 +168,13 @@ class Listed:
     rights: Rights
 
 
-async def listing(session: Session) -> dict[str, Listed]:
-    """All that may be looked up, by name: one's own mailboxes, and those of others."""
+async def listing(session: Session, patterns: Iterable[str] = ("*",)) -> dict[str, Listed]:
+    """All that may be looked up, by name: one's own mailboxes, and those of others that patterns of LIST can mean."""
     await session.mail.refresh()
     found = {info.name: Listed(info, ALL) for info in await session.mail.listing() if split(info.name) is None}
     subscribed = session.mail.subscriptions()
-    async for one in _shared(session):
+    starts = [re.split(r"[*%]", pattern, maxsplit=1)[0] for pattern in patterns]
+    async for one in _shared(session, starts):
         _add(found, one, subscribed)
     return found
 
@@ -193,17 +195,19 @@ def _add(found: dict[str, Listed], one: Listed, subscribed: frozenset[str]) -> N
         end = name.rfind(SEPARATOR, 0, end)
 
 
-async def _shared(session: Session) -> AsyncIterator[Listed]:
+async def _shared(session: Session, starts: list[str]) -> AsyncIterator[Listed]:
     """Others' mailboxes that may be looked up. A special use is its owner's, and nobody else's."""
     me = session.known
     sharing = session.services.sharing
     for owner in await sharing.owners(me):
+        prefix = f"{PREFIX}{owner_part(owner.record.address)}{SEPARATOR}"
+        if not any(prefix.startswith(start) or start.startswith(prefix) for start in starts):
+            continue  # nothing of that account is asked for: it is not opened
         try:
             account = await sharing.open(owner)
             await account.refresh()
         except StoreProblem:
             continue  # one owner's trouble is no other's
-        prefix = f"{PREFIX}{owner_part(owner.record.address)}{SEPARATOR}"
         access = Access(sharing, owner, me)
         for info in await account.listing():
             if info.selectable and Rights.LOOKUP in (rights := access.rights(account.look(info.name))):

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from mailstack.log import get_logger
 from mailstack.message.address import parse_address
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.rights import NONE, Rights, parse_rights, show_rights, sum_of
@@ -13,6 +14,7 @@ from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.shares import ANYONE, Shares
 
+log = get_logger()
 EVERYBODY = "anyone"
 GRANTS_LIMIT = 1000  # of one mailbox
 OLD = str.maketrans("", "", "cd")  # rights that are shown and never kept
@@ -124,10 +126,14 @@ class Sharing:
             raise NotAGrantee(identifier.address)
         async with self._turn:
             living = await self.living(account.grants(mailbox))
-            if not identifier.negative:
+            if rights and sign != "-" and not identifier.negative:
                 await self._shares.add(owner.folder, identifier.account or ANYONE)
             await account.share(mailbox, lambda grants: _changed(_kept(grants, living), identifier, sign, rights))
             await self._forget_unused(owner, account, identifier)
+        log.info(
+            "sharing.changed", owner=owner.address, mailbox=mailbox, who="-" * identifier.negative + identifier.address,
+            sign=sign, rights=show_rights(rights),
+        )  # fmt: skip
 
     async def remove(self, owner: AccountRecord, account: Account, mailbox: str, identifier: Identifier) -> None:
         """DELETEACL."""

@@ -194,3 +194,33 @@ def test_what_is_hidden_looks_like_what_is_not_there(server: Server, account: st
                 heard.append((answer.kind, answer.code, answer.text, [line.kind for line in one.heard]))
             assert heard[0] == heard[1] == heard[2], text
     pair.close()
+
+
+def test_what_is_below_is_told_only_to_who_may_see_it(server: Server, account: str) -> None:
+    """Also in what SELECT and RENAME tell unasked in IMAP4rev2."""
+    pair = Pair(server, account)
+    box = pair.mailbox("lrkx")
+    pair.mine.ok(f'SETACL Box1/Below {pair.me} ""')
+    with Client(server.ports["imap"]) as one:
+        one.login(pair.me, PASSWORD)
+        one.ok("ENABLE IMAP4rev2")
+
+        def attributes(command: str) -> list[object]:
+            return [line.items["attributes"] for line in one.ok(command) if line.kind == "LIST"]
+
+        for command in (f"SELECT {box}", f'LIST "" {box}'):
+            assert attributes(command) == [["\\HasNoChildren"]]
+        pair.mine.ok(f"SETACL Box1/Below {pair.me} l")
+        for command in (f"SELECT {box}", f'LIST "" {box}'):
+            assert attributes(command) == [["\\HasChildren"]]
+        pair.mine.ok(f"SETACL Box1/Below {pair.me} lx")
+        pair.mine.ok("CREATE Box1/Hidden")
+        pair.mine.ok(f"DELETEACL Box1/Hidden {pair.me}")
+        pair.mine.ok("CREATE Top")
+        pair.mine.ok(f"SETACL Top {pair.me} lk")
+        # What is hidden is not moved by who may not move it.
+        assert one.run(f"RENAME {box} Shared/{pair.owner}/Top/Box").code == "NOPERM"
+        pair.mine.ok("DELETE Box1/Hidden")
+        one.ok("UNSELECT")
+        assert attributes(f"RENAME {box} Shared/{pair.owner}/Top/Box") == [["\\HasChildren"]]
+    pair.close()

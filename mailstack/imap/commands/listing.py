@@ -60,7 +60,9 @@ async def list_mailboxes(session: Session, command: c.ListMailboxes) -> str:
     if command.patterns == ("",) and not command.extended:
         session.write(b'* LIST (\\Noselect) "/" ""\r\n')
         return "LIST done"
-    known = await listing(session)
+    # No other's mailbox has a special use here.
+    others = [] if "SPECIAL-USE" in command.select else [command.reference + pattern for pattern in command.patterns]
+    known = await listing(session, others)
     subscribed = "SUBSCRIBED" in command.returns | command.select
     if "SUBSCRIBED" in command.select:
         for name in session.mail.subscriptions() - known.keys():
@@ -118,7 +120,7 @@ OLD_USES: Final = MappingProxyType({SpecialUse.JUNK: "\\Spam", SpecialUse.FLAGGE
 async def xlist(session: Session, command: c.Xlist) -> str:
     """The forerunner of RFC 6154, for clients from before it: LIST with INBOX and special uses in its own words."""
     pattern = matcher(command.reference, command.pattern)
-    known = await listing(session)
+    known = await listing(session, [command.reference + command.pattern])
     for name in sorted(known, key=lambda name: (name != "INBOX", name)):
         if pattern is None or not pattern.fullmatch(name):
             continue
