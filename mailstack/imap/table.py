@@ -12,6 +12,7 @@ from mailstack.imap.commands import (
     login,
     mailbox,
     metadata,
+    multisearch,
     notify,
     quota,
     search,
@@ -63,7 +64,13 @@ HANDLERS: dict[type, Handler] = {
     c.Unselect: Handler(mailbox.unselect, SELECTED, capabilities=("UNSELECT",)),
     c.Expunge: Handler(expunge.expunge, SELECTED, capabilities=("UIDPLUS",)),
     c.UidBatches: Handler(uidbatches.uid_batches, SELECTED, capabilities=("UIDBATCHES",)),
-    c.Search: Handler(search.search, SELECTED, may_expunge=False, capabilities=("ESEARCH", "SEARCHRES")),
+    c.Search: Handler(
+        search.search,
+        SELECTED,
+        may_expunge=False,
+        capabilities=("ESEARCH", "SEARCHRES", "WITHIN", "SEARCH=FUZZY", "I18NLEVEL=1"),
+    ),
+    c.SearchMailboxes: Handler(multisearch.esearch, LOGGED_IN, may_expunge=False, capabilities=("MULTISEARCH",)),
     c.Sort: Handler(sort.sort, SELECTED, may_expunge=False, capabilities=("SORT", "SORT=DISPLAY", "ESORT")),
     c.Thread: Handler(
         thread.thread,

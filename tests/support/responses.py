@@ -13,6 +13,7 @@ _QUOTED_UTF8 = re.compile(rb'"((?:[^"\\\x00\r\n]|\\["\\])*)"')
 _LITERAL = re.compile(rb"(~?)\{([0-9]+)\}\r\n")
 _SET = re.compile(rb"[1-9][0-9]*(?::[1-9][0-9]*)?(?:,[1-9][0-9]*(?::[1-9][0-9]*)?)*")
 _PARTIAL = re.compile(rb"\(-?[1-9][0-9]*:-?[1-9][0-9]* (NIL|[0-9:,]+)\)")
+_SCORES = re.compile(rb"\(((?:(?:[1-9][0-9]?|100)(?: |(?=\))))*)\)")
 _THREADS = re.compile(rb"[(][0-9 ()]+[)]")
 _DATE_TIME = re.compile(rb'"[ 0-9][0-9]-[A-Z][a-z]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}"')
 _TEXT = re.compile(rb"[^\x00\r\n\x80-\xff]+")
@@ -468,13 +469,20 @@ def _metadata(reader: Reader) -> Response:
 def _esearch(reader: Reader) -> Response:
     reader.expect(b' (TAG "')
     response = Response("ESEARCH", text=reader.take(_TAG, "tag")[0].decode())
-    reader.expect(b'")')
+    reader.expect(b'"')
+    if reader.skip(b" MAILBOX "):
+        response.value = reader.astring()
+        reader.expect(b" UIDVALIDITY ")
+        reader.positive()
+    reader.expect(b")")
     if reader.skip(b" UID"):
         response.items["UID"] = 1
     while reader.skip(b" "):
         name = reader.take(_ATOM, "ESEARCH item")[0].decode()
         reader.expect(b" ")
-        if name == "PARTIAL":
+        if name == "RELEVANCY":
+            response.items[name] = reader.take(_SCORES, "scores")[1].decode()
+        elif name == "PARTIAL":
             response.items[name] = reader.take(_PARTIAL, "range and set")[1].decode()
         else:
             response.items[name] = reader.take(_SET, "set")[0].decode() if name == "ALL" else reader.number()

@@ -26,6 +26,10 @@ def column_of(selected: Selected, key: s.Key) -> tuple[Sequence[int], Callable[[
             return mailbox.flags, lambda flags: bool(flags & mask)
         case s.Recent(new):
             return _recent(selected, new)
+        case s.Date(kind=s.DateKind.SAVED, comparison=comparison, day=day):
+            return _save_dates(selected), _on_day(comparison, calendar.timegm(day.timetuple()))
+        case s.Arrived(moment, until):
+            return mailbox.dates, lambda date: date <= moment if until else date >= moment
         case s.Date(comparison=comparison, day=day):
             return mailbox.dates, _on_day(comparison, calendar.timegm(day.timetuple()))
         case s.Larger(size):
@@ -36,6 +40,14 @@ def column_of(selected: Selected, key: s.Key) -> tuple[Sequence[int], Callable[[
             return mailbox.modseqs, lambda modseq: modseq >= value
         case _:
             raise AssertionError(f"no test for {type(key).__name__}")
+
+
+def _save_dates(selected: Selected) -> Sequence[int]:
+    """RFC 8514 4.3: where it is not known when a message was saved, its internal date stands for it."""
+    mailbox = selected.mailbox
+    if 0 not in mailbox.save_dates:
+        return mailbox.save_dates
+    return [saved or date for saved, date in zip(mailbox.save_dates, mailbox.dates, strict=True)]
 
 
 def _recent(selected: Selected, new: bool) -> tuple[Sequence[int], Callable[[int], bool]]:

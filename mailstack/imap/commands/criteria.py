@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from mailstack.imap.commands.columns import column_of
+from mailstack.imap.commands.fuzzy import scores
 from mailstack.imap.selected import Selected
 from mailstack.message.collation import casemap
 from mailstack.store.fulltext.questions import AnyCriterion, Comparison, InBody, InField, InText, Sent
@@ -27,12 +28,14 @@ def _cost(key: s.Key) -> int:
     match key:
         case s.Body() | s.Text():
             return 3
-        case s.Header():
+        case s.Header() | s.ThreadId():
             return 2
         case s.Date(kind=s.DateKind.SENT):
             return 2
         case s.Not(child):
             return _cost(child)
+        case s.Fuzzy(child):
+            return _cost(child) + 1
         case s.Or(left, right):
             return max(_cost(left), _cost(right))
         case s.And(keys):
@@ -58,6 +61,13 @@ async def evaluate(selected: Selected, key: s.Key, uids: Sequence[int]) -> Seque
         case s.Not(child):
             found = set(await evaluate(selected, child, uids))
             return [uid for uid in uids if uid not in found]
+        case s.Fuzzy(child):
+            return sorted(await scores(evaluate, selected, child, uids))
+        case s.ThreadId(id):
+            ids = await selected.mailbox.thread_ids(uids)
+            return [uid for uid in uids if ids.get(uid) == id]
+        case s.EmailId(id):
+            return _by_object_id(selected, id, uids)
         case s.Uids(numbers):
             return _both(uids, selected.choose(numbers, uid=True))
         case s.Numbers(numbers):
@@ -90,6 +100,11 @@ def _criterion(key: s.Key) -> AnyCriterion | None:
             return Sent(COMPARISONS[comparison], calendar.timegm(day.timetuple()) // 86400)
         case _:
             return None
+
+
+def _by_object_id(selected: Selected, id: bytes, uids: Sequence[int]) -> list[int]:
+    mailbox = selected.mailbox
+    return [uid for uid in uids if (place := mailbox.position(uid)) is not None and mailbox.object_id(place) == id]
 
 
 async def _by_column(selected: Selected, key: s.Key, uids: Sequence[int]) -> list[int]:

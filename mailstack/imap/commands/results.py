@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Sequence
 
 from mailstack.imap.commands.criteria import evaluate
+from mailstack.imap.commands.fuzzy import relevancy
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session
 from mailstack.message.errors import SyntaxProblem
@@ -14,6 +15,7 @@ from mailstack.wire.imap import search as s
 from mailstack.wire.imap.search import Return, Returns
 from mailstack.wire.imap.sequence import compact
 
+Found = Sequence[int]  # UIDs
 AT_ONCE = 8192  # numbers between two looks at the event loop
 
 
@@ -23,7 +25,7 @@ async def found(session: Session, key: s.Key, returns: Returns | None = None) ->
     if s.needs_modseq(key):
         session.enable_condstore()
     try:
-        return await evaluate(selected, key, selected.uids)
+        return await evaluate(selected, s.resolved(key, session.services.clock()), selected.uids)
     except SyntaxProblem:
         raise  # BAD: `$` stays as it was
     except Exception:
@@ -31,7 +33,7 @@ async def found(session: Session, key: s.Key, returns: Returns | None = None) ->
         raise
 
 
-async def plain(session: Session, name: bytes, uids: Sequence[int], *, uid: bool, key: s.Key) -> bytes:
+async def plain(session: Session, name: bytes, uids: Found, *, uid: bool, key: s.Key) -> bytes:
     """SEARCH or SORT with its numbers; `uids` are in their order."""
     selected = session.box
     pieces = [b"* " + name]
@@ -44,20 +46,22 @@ async def plain(session: Session, name: bytes, uids: Sequence[int], *, uid: bool
     return b"".join([*pieces, b"\r\n"])
 
 
-async def extended(session: Session, uids: Sequence[int], returns: Returns, *, uid: bool, key: s.Key) -> None:
+async def extended(session: Session, uids: Found, returns: Returns, *, uid: bool, key: s.Key) -> None:
     """Save what is to be saved, and tell the rest in an ESEARCH; `uids` are in their order."""
-    selected, options = session.box, returns.options
-    chosen = _chosen(uids, returns)
-    if Return.SAVE in options:
-        selected.saved = array("I", sorted(set(chosen)))
-    if options == Return.SAVE:
+    save(session.box, uids, returns)
+    if returns.options == Return.SAVE:
         return
-    tag = session.connection.current_tag
-    highest = _highest(selected, chosen) if s.needs_modseq(key) and chosen else None
-    session.write(b'* ESEARCH (TAG "%b")' % tag + await items(selected, uids, returns, uid=uid, highest=highest) + b"\r\n")
+    line = await items(session, session.box, uids, returns, uid=uid, key=key)
+    session.write(b'* ESEARCH (TAG "%b")' % session.connection.current_tag + line + b"\r\n")
 
 
-async def items(selected: Selected, uids: Sequence[int], returns: Returns, *, uid: bool, highest: int | None) -> bytes:
+def save(selected: Selected, uids: Found, returns: Returns) -> None:
+    """For `$` (RFC 5182)."""
+    if Return.SAVE in returns.options:
+        selected.saved = array("I", sorted(set(_chosen(uids, returns))))
+
+
+async def items(session: Session, selected: Selected, uids: Found, returns: Returns, *, uid: bool, key: s.Key) -> bytes:
     """What follows the correlator of an ESEARCH."""
     options = returns.options
     shown = await numbers(selected, uids, uid=uid)
@@ -73,12 +77,21 @@ async def items(selected: Selected, uids: Sequence[int], returns: Returns, *, ui
         line += b" PARTIAL (%d:%d %b)" % (partial.first, partial.last, compact(partial.of(shown)) or b"NIL")
     if Return.COUNT in options:
         line += b" COUNT %d" % len(shown)
-    if highest is not None:
-        line += b" MODSEQ %d" % highest
+    if s.needs_modseq(key) and (chosen := _chosen(uids, returns)):
+        line += b" MODSEQ %d" % _highest(selected, chosen)
+    if Return.RELEVANCY in options:
+        line += await _relevancy(selected, uids, returns, s.resolved(key, session.services.clock()))
     return line
 
 
-async def numbers(selected: Selected, uids: Sequence[int], *, uid: bool) -> Sequence[int]:
+async def _relevancy(selected: Selected, uids: Found, returns: Returns, key: s.Key) -> bytes:
+    """RFC 6203 4: of the messages that the answer names."""
+    shown = returns.partial.of(uids) if returns.partial is not None else uids
+    scores = await relevancy(evaluate, selected, key, sorted(shown))
+    return b" RELEVANCY (" + b" ".join([b"%d" % scores[uid] for uid in shown]) + b")"
+
+
+async def numbers(selected: Selected, uids: Found, *, uid: bool) -> Sequence[int]:
     """What the client knows messages by; those that it was not told of are left out."""
     if uid:
         return uids
@@ -93,7 +106,7 @@ async def numbers(selected: Selected, uids: Sequence[int], *, uid: bool) -> Sequ
     return shown
 
 
-def _chosen(uids: Sequence[int], returns: Returns) -> Sequence[int]:
+def _chosen(uids: Found, returns: Returns) -> Sequence[int]:
     """What `$` stands for, and what MODSEQ is about (RFC 4731 3.2, RFC 5182 2.4, RFC 9394 3.2)."""
     options, partial = returns.options, returns.partial
     if options & (Return.ALL | Return.COUNT) or not options & (Return.MIN | Return.MAX | Return.PARTIAL):
@@ -106,6 +119,6 @@ def _chosen(uids: Sequence[int], returns: Returns) -> Sequence[int]:
     return chosen
 
 
-def _highest(selected: Selected, uids: Sequence[int]) -> int:
+def _highest(selected: Selected, uids: Found) -> int:
     mailbox = selected.mailbox
     return max((mailbox.modseqs[place] for uid in uids if (place := mailbox.position(uid)) is not None), default=1)

@@ -8,25 +8,51 @@ from types import MappingProxyType
 from typing import Final
 
 from mailstack.imap.commands import results
+from mailstack.imap.commands.criteria import evaluate
+from mailstack.imap.commands.fuzzy import relevancy
 from mailstack.imap.session import Session
 from mailstack.store.mailbox.orders import Order, Program
 from mailstack.wire.imap import commands as c
-from mailstack.wire.imap.search import needs_modseq
+from mailstack.wire.imap.search import needs_modseq, resolved
 from mailstack.wire.imap.sort import Criterion, SortKey
 
-ORDERS: Final = MappingProxyType({key: Order[key.name] for key in SortKey})
+ORDERS: Final = MappingProxyType[SortKey, Order]({key: Order[key.name] for key in SortKey if key is not SortKey.RELEVANCY})
 
 
 async def sort(session: Session, command: c.Sort) -> str:
     key, returns = command.key, command.returns
     found = await results.found(session, key, returns)
-    if returns is None:
+    ranked = any(one.key is SortKey.RELEVANCY for one in command.criteria)
+    if returns is None and not ranked:
         await _plain(session, command, array("I", found))
+        return "SORT done"
+    selected = session.box
+    if ranked:
+        ordered = await _by_relevancy(session, command, found)
     else:
-        orders = session.box.mailbox.orders
-        ordered = await orders.in_order(session.box.mailbox, found, _program(command.criteria))
+        ordered = await selected.mailbox.orders.in_order(selected.mailbox, found, _program(command.criteria))
+    if returns is None:
+        session.write(await results.plain(session, b"SORT", ordered, uid=command.uid, key=key))
+    else:
         await results.extended(session, ordered, returns, uid=command.uid, key=key)
     return "SORT done"
+
+
+async def _by_relevancy(session: Session, command: c.Sort, found: Sequence[int]) -> list[int]:
+    """RFC 6203 6: the highest score first. One criterion after the other, the last of them first."""
+    selected = session.box
+    key = resolved(command.key, session.services.clock())
+    scores = await relevancy(evaluate, selected, key, found)
+    ordered = list(found)
+    for one in reversed(command.criteria):
+        if one.key is SortKey.RELEVANCY:
+            ordered.sort(key=scores.__getitem__, reverse=not one.reverse)
+        else:
+            orders = selected.mailbox.orders
+            (column,) = await orders.columns(selected.mailbox, [ORDERS[one.key]])
+            places = dict(zip(orders.uids, column, strict=True))
+            ordered.sort(key=places.__getitem__, reverse=one.reverse)
+    return ordered
 
 
 async def _plain(session: Session, command: c.Sort, found: array[int]) -> None:

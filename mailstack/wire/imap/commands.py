@@ -6,6 +6,7 @@ from mailstack.wire.imap.fetch import Item
 from mailstack.wire.imap.notify import EventGroup
 from mailstack.wire.imap.resync import Known
 from mailstack.wire.imap.search import Key, Partial, Returns
+from mailstack.wire.imap.search_sources import Source
 from mailstack.wire.imap.sequence import SequenceSet
 from mailstack.wire.imap.sort import Algorithm, Criterion
 
@@ -211,6 +212,15 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchMailboxes:
+    """ESEARCH (RFC 7377)."""
+
+    sources: tuple[Source, ...]
+    key: Key
+    returns: Returns
+
+
+@dataclass(frozen=True, slots=True)
 class Sort:
     uid: bool
     criteria: tuple[Criterion, ...]
@@ -324,6 +334,7 @@ Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
     | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Xlist | Namespace | Status | Append | Replace | Idle | Notify
     | Check | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata
-    | Close | Unselect | Expunge | Search | Sort | Thread | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
+    | Close | Unselect | Expunge | Search | SearchMailboxes | Sort | Thread
+    | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
     | Unauthenticate | UidBatches
 )  # fmt: skip

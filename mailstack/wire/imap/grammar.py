@@ -13,6 +13,7 @@ from mailstack.wire.imap.append_grammar import APPEND_COMMANDS, flag_list
 from mailstack.wire.imap.fetch_grammar import fetch_items
 from mailstack.wire.imap.framing import CommandLine
 from mailstack.wire.imap.metadata_grammar import METADATA_COMMANDS, entries
+from mailstack.wire.imap.multisearch_grammar import MULTISEARCH_COMMANDS
 from mailstack.wire.imap.notify_grammar import COMMANDS as NOTIFY_COMMANDS
 from mailstack.wire.imap.resync_grammar import Modifiers, fetch_modifiers, select_parameters
 from mailstack.wire.imap.scanner import CommandProblem, Scanner
@@ -370,6 +371,7 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "SEARCH": _search(uid=False),
         "UID SEARCH": _search(uid=True),
         **SORT_COMMANDS,
+        **MULTISEARCH_COMMANDS,
         "FETCH": _fetch(uid=False),
         "UID FETCH": _fetch(uid=True),
         "STORE": _store(uid=False),

@@ -2,7 +2,7 @@
 
 import datetime
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailstack.message.flag import Flags
@@ -12,6 +12,7 @@ from mailstack.wire.imap.sequence import SequenceSet
 class DateKind(enum.Enum):
     INTERNAL = enum.auto()
     SENT = enum.auto()
+    SAVED = enum.auto()  # RFC 8514 4.3
 
 
 class Comparison(enum.Enum):
@@ -99,11 +100,51 @@ class ModSeq:
     value: int
 
 
-Key = And | Or | Not | HasFlag | HasKeyword | Recent | Header | Body | Text | Date | Larger | Smaller | Uids | Numbers | ModSeq
+@dataclass(frozen=True, slots=True)
+class Within:
+    """YOUNGER and OLDER (RFC 5032): how many seconds before now; `resolve` makes an Arrived of it."""
+
+    seconds: int
+    older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """By the second: since a moment, or until it."""
+
+    moment: int
+    until: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EmailId:
+    """RFC 8474 6."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadId:
+    """RFC 8474 6."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """RFC 6203 3."""
+
+    key: "Key"
+
+
+Key = (
+    And | Or | Not | HasFlag | HasKeyword | Recent | Header | Body | Text | Date | Larger | Smaller | Uids | Numbers | ModSeq
+    | Within | Arrived | EmailId | ThreadId | Fuzzy
+)  # fmt: skip
 
 
 class Return(enum.Flag):
-    """RETURN options (RFC 9051 6.4.4, RFC 4731, RFC 9394)."""
+    """RETURN options (RFC 9051 6.4.4, RFC 4731, RFC 9394, RFC 6203)."""
 
     MIN = enum.auto()
     MAX = enum.auto()
@@ -111,6 +152,7 @@ class Return(enum.Flag):
     COUNT = enum.auto()
     SAVE = enum.auto()
     PARTIAL = enum.auto()
+    RELEVANCY = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +178,50 @@ class Returns:
     partial: Partial | None = None
 
 
-def needs_modseq(key: Key) -> bool:
-    """Whether MODSEQ appears anywhere (it enables CONDSTORE)."""
+def every(key: Key) -> Iterator[Key]:
+    """A key and all those inside it."""
+    todo = [key]
+    while todo:
+        key = todo.pop()
+        yield key
+        match key:
+            case And(keys):
+                todo += keys
+            case Or(left, right):
+                todo += (left, right)
+            case Not(child) | Fuzzy(child):
+                todo.append(child)
+
+
+def replaced(key: Key, change: Callable[[Key], Key]) -> Key:
+    """The key with each of those that hold no others changed."""
     match key:
         case And(keys):
-            return any(needs_modseq(child) for child in keys)
+            return And(tuple([replaced(child, change) for child in keys]))
         case Or(left, right):
-            return needs_modseq(left) or needs_modseq(right)
+            return Or(replaced(left, change), replaced(right, change))
         case Not(child):
-            return needs_modseq(child)
-        case ModSeq():
-            return True
+            return Not(replaced(child, change))
+        case Fuzzy(child):
+            return Fuzzy(replaced(child, change))
         case _:
-            return False
+            return change(key)
+
+
+def resolved(key: Key, now: float) -> Key:
+    """With moments in place of ages (RFC 5032 3)."""
+
+    def change(one: Key) -> Key:
+        return Arrived(int(now) - one.seconds, one.older) if isinstance(one, Within) else one
+
+    return replaced(key, change) if any(isinstance(one, Within) for one in every(key)) else key
+
+
+def needs_modseq(key: Key) -> bool:
+    """Whether MODSEQ appears anywhere (it enables CONDSTORE)."""
+    return any(isinstance(one, ModSeq) for one in every(key))
+
+
+def is_fuzzy(key: Key) -> bool:
+    """Whether there is a relevancy to tell of (RFC 6203 4)."""
+    return any(isinstance(one, Fuzzy) for one in every(key))

@@ -1,4 +1,4 @@
-"""The keys of a SEARCH (RFC 9051 6.4.4, RFC 4731, RFC 7162 3.1.5)."""
+"""The keys of a SEARCH (RFC 9051 6.4.4, RFC 4731, RFC 7162 3.1.5, RFC 5032, RFC 6203, RFC 8474 6, RFC 8514 4.3)."""
 
 import calendar
 import datetime
@@ -16,6 +16,8 @@ from mailstack.wire.imap.search import (
     Comparison,
     Date,
     DateKind,
+    EmailId,
+    Fuzzy,
     HasFlag,
     HasKeyword,
     Header,
@@ -31,7 +33,10 @@ from mailstack.wire.imap.search import (
     Returns,
     Smaller,
     Text,
+    ThreadId,
     Uids,
+    Within,
+    is_fuzzy,
 )
 
 _DATE = re.compile(rb'"?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})"?')
@@ -53,6 +58,7 @@ _FLAGS: Final = MappingProxyType[str, Key](
         "RECENT": Recent(),
         "NEW": Recent(new=True),
         "OLD": Not(Recent()),
+        "SAVEDATESUPPORTED": And(()),  # RFC 8514 4.3: each mailbox here knows when messages came into it
     }
 )
 _HEADERS: Final = frozenset({"BCC", "CC", "FROM", "SUBJECT", "TO"})
@@ -64,8 +70,12 @@ _DATES: Final = MappingProxyType(
         "SENTBEFORE": (DateKind.SENT, Comparison.BEFORE),
         "SENTON": (DateKind.SENT, Comparison.ON),
         "SENTSINCE": (DateKind.SENT, Comparison.SINCE),
+        "SAVEDBEFORE": (DateKind.SAVED, Comparison.BEFORE),
+        "SAVEDON": (DateKind.SAVED, Comparison.ON),
+        "SAVEDSINCE": (DateKind.SAVED, Comparison.SINCE),
     }
 )
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _PARTIAL = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})")
 _CHARSETS: Final = MappingProxyType({"UTF-8": "utf-8", "US-ASCII": "ascii"})
 KEY_LIMIT = 1000
@@ -150,6 +160,17 @@ class _Reader:
                 return Smaller(scanner.number())
             case "UID":
                 return Uids(sequence.parse(scanner.sequence_set()))
+            case "YOUNGER" | "OLDER":
+                seconds = scanner.number(sequence.HIGHEST)
+                if not seconds:
+                    raise SyntaxProblem("an interval is 1 second or more")
+                return Within(seconds, older=word == "OLDER")
+            case "EMAILID":
+                return EmailId(scanner.take(_OBJECT_ID, "object id")[0])
+            case "THREADID":
+                return ThreadId(scanner.take(_OBJECT_ID, "object id")[0])
+            case "FUZZY":
+                return Fuzzy(self.key(depth + 1))
             case "NOT":
                 return Not(self.key(depth + 1))
             case "OR":
@@ -167,14 +188,28 @@ class _Reader:
                 raise SyntaxProblem("unknown search key")
 
 
+def program(scanner: Scanner, returns: Returns | None) -> Key:
+    """`[CHARSET name] keys`, behind RETURN."""
+    if scanner.text[scanner.position : scanner.position + 8].upper() != b"CHARSET ":
+        key = _Reader(scanner, "utf-8").all(0, b"")
+    else:
+        scanner.position += 8
+        key = keys(scanner, scanner.astring_text(), returns)
+    needs_fuzzy(key, returns)
+    return key
+
+
+def needs_fuzzy(key: Key, returns: Returns | None) -> None:
+    """RFC 6203 4: RELEVANCY without FUZZY is no search."""
+    if returns is not None and Return.RELEVANCY in returns.options and not is_fuzzy(key):
+        raise SyntaxProblem("RELEVANCY needs FUZZY")
+
+
 def search(scanner: Scanner) -> tuple[Returns | None, Key]:
     """RETURN options and keys, after the command's name."""
     scanner.space()
     returns = return_options(scanner)
-    if scanner.text[scanner.position : scanner.position + 8].upper() != b"CHARSET ":
-        return returns, _Reader(scanner, "utf-8").all(0, b"")
-    scanner.position += 8
-    return returns, keys(scanner, scanner.astring_text(), returns)
+    return returns, program(scanner, returns)
 
 
 def keys(scanner: Scanner, charset: str, returns: Returns | None = None) -> Key:

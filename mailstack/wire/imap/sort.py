@@ -11,6 +11,7 @@ class SortKey(enum.Enum):
     DISPLAYFROM = enum.auto()
     DISPLAYTO = enum.auto()
     FROM = enum.auto()
+    RELEVANCY = enum.auto()  # RFC 6203 6
     SIZE = enum.auto()
     SUBJECT = enum.auto()
     TO = enum.auto()

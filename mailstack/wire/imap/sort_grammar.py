@@ -7,7 +7,8 @@ from typing import Final
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.scanner import Scanner
-from mailstack.wire.imap.search_grammar import keys, return_options
+from mailstack.wire.imap.search import is_fuzzy
+from mailstack.wire.imap.search_grammar import keys, needs_fuzzy, return_options
 from mailstack.wire.imap.sort import Algorithm, Criterion, SortKey
 
 CRITERIA_LIMIT = 50
@@ -19,7 +20,11 @@ def _sort(uid: bool) -> Callable[[Scanner], c.Command]:
         returns = return_options(scanner)
         criteria = _criteria(scanner)
         scanner.space()
-        return c.Sort(uid, criteria, keys(scanner, scanner.astring_text(), returns), returns)
+        key = keys(scanner, scanner.astring_text(), returns)
+        needs_fuzzy(key, returns)
+        if any(one.key is SortKey.RELEVANCY for one in criteria) and not is_fuzzy(key):
+            raise SyntaxProblem("RELEVANCY needs FUZZY")
+        return c.Sort(uid, criteria, key, returns)
 
     return read
 

@@ -15,7 +15,8 @@ from mailstack.wire.imap.fetch import Attribute, BinarySize, Kind, Section
 from mailstack.wire.imap.framing import CommandLine, Literal
 from mailstack.wire.imap.grammar import parse
 from mailstack.wire.imap.scanner import CommandProblem
-from mailstack.wire.imap.search import And, HasFlag, Header, Not, Or, Partial, Return, Returns, Uids
+from mailstack.wire.imap.search import And, Fuzzy, HasFlag, Header, Not, Or, Partial, Return, Returns, Text, Uids, Within
+from mailstack.wire.imap.search_sources import Scope, Source
 from mailstack.wire.imap.sort import Algorithm, Criterion, SortKey
 
 EXAMPLES = int(os.environ.get("MAILSTACK_FUZZ_EXAMPLES", "200"))
@@ -56,6 +57,12 @@ GOOD = [
      c.Sort(False, (Criterion(SortKey.DATE, True), Criterion(SortKey.SUBJECT)), And(()))),
     (b'a UID SORT RETURN (MIN) (DISPLAYFROM) "us-ascii" SEEN',
      c.Sort(True, (Criterion(SortKey.DISPLAYFROM),), HasFlag(Flags.SEEN), Returns(Return.MIN))),
+    (b"a SEARCH YOUNGER 60 FUZZY TEXT x", c.Search(False, And((Within(60, False), Fuzzy(Text("x")))))),
+    (b"a ESEARCH IN (selected subtree (a b)) RETURN (MIN) ALL",
+     c.SearchMailboxes((Source(Scope.SELECTED), Source(Scope.SUBTREE, ("a", "b"))), And(()), Returns(Return.MIN))),
+    (b"a ESEARCH ALL", c.SearchMailboxes((Source(Scope.SELECTED),), And(()), Returns(Return.ALL))),
+    (b"a UID FETCH 1 UID (PARTIAL -1:-5)",
+     c.Fetch(True, sequence.parse(b"1"), (Attribute.UID,), partial=Partial(-1, -5))),
     (b"a UID THREAD refs UTF-8 ALL", c.Thread(True, Algorithm.REFS, And(()))),
     (b"a UID SEARCH CHARSET utf-8 OR FROM x (UID 1 SEEN)",
      c.Search(True, Or(Header("from", "x"), And((Uids(sequence.parse(b"1")), HasFlag(Flags.SEEN)))))),
@@ -82,7 +89,9 @@ BAD = [
     b"", b"a", b"a ", b"a FOO", b"* NOOP", b"a NOOP x", b"a FETCH 0 FLAGS", b"a FETCH 1:0 FLAGS", b"a FETCH 1 ()",
     b"a FETCH 1 BODY[0]", b"a FETCH 1 BODY[MIME]", b"a FETCH 1 BODY[]<0.0>", b"a LOGIN x", b"a SELECT x&y",
     b"a SELECT (x)", b"a STORE 1 FLAGS", b"a SEARCH", b"a SEARCH " + b"(" * 100 + b"ALL" + b")" * 100,
-    b"a SEARCH SINCE 31-Feb-2024", b"a SORT () UTF-8 ALL", b"a SORT (DATE) UTF-8", b"a SORT (REVERSE) UTF-8 ALL",
+    b"a SEARCH SINCE 31-Feb-2024", b"a SORT () UTF-8 ALL", b"a ESEARCH IN () ALL", b"a ESEARCH IN (mailboxes) ALL",
+    b"a ESEARCH IN (personal) RETURN (SAVE) ALL", b"a ESEARCH IN (personal (x)) ALL", b"a SEARCH RETURN (RELEVANCY) ALL",
+    b"a SORT (DATE) UTF-8", b"a SORT (REVERSE) UTF-8 ALL",
     b"a SORT (X) UTF-8 ALL", b"a THREAD X UTF-8 ALL", b"a THREAD REFS UTF-8", b"a SEARCH RETURN (PARTIAL 0:1) ALL",
     b"a SEARCH RETURN (PARTIAL -1:1) ALL", b"a SEARCH RETURN (PARTIAL 1:2 ALL) ALL", b"a SEARCH RETURN (PARTIAL 1:*) ALL",
     b"a APPEND x", b"a LIST x", b"a STATUS x ()", b"a LOGIN \x00 y", b"a ENABLE",
