@@ -55,7 +55,7 @@ HANDLERS: dict[type, Handler] = {
     c.Xlist: Handler(listing.xlist, LOGGED_IN, capabilities=("XLIST",)),
     c.Namespace: Handler(mailbox.namespace, LOGGED_IN, capabilities=("NAMESPACE",)),
     c.Status: Handler(mailbox.status, LOGGED_IN, capabilities=("STATUS=SIZE",)),
-    c.Append: Handler(append.append, LOGGED_IN, capabilities=("LITERAL+", "MULTIAPPEND")),
+    c.Append: Handler(append.append, LOGGED_IN, capabilities=("LITERAL+", "MULTIAPPEND", "CATENATE", "URL-PARTIAL")),
     c.Replace: Handler(append.replace, SELECTED, capabilities=("REPLACE",)),
     c.Idle: Handler(idle.idle, LOGGED_IN, capabilities=("IDLE",), before_login=("IDLE",)),
     c.Notify: Handler(notify.notify, LOGGED_IN, capabilities=("NOTIFY",)),

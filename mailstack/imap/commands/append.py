@@ -1,11 +1,18 @@
-"""APPEND (RFC 9051 6.3.12), several messages at once (RFC 3502), and REPLACE (RFC 8508)."""
+"""APPEND (RFC 9051 6.3.12), several messages at once (RFC 3502), of pieces (RFC 4469), with NULs (RFC 3516 4.4), and REPLACE
+(RFC 8508).
+"""
+
+import asyncio
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.commands.catenate import assembled
 from mailstack.imap.commands.store import split_flags
 from mailstack.imap.places import Place, find, not_allowed
 from mailstack.imap.session import Session
+from mailstack.message.binary import encoded
 from mailstack.message.flag import Flags
 from mailstack.policy.rights import REMOVING, Rights, changeable
+from mailstack.store.content import Content
 from mailstack.store.errors import MessageGone, NoSuchMailbox
 from mailstack.store.mailbox.values import Appended, NewMessage
 from mailstack.wire.imap import commands as c
@@ -28,10 +35,45 @@ def missing(place: Place) -> Exception:
 
 
 def _look(session: Session, messages: tuple[c.AppendMessage, ...]) -> None:
-    if len(session.contents) != len(messages):
+    if len(session.contents) != sum(message.literals for message in messages):
         raise bad("A message comes as a literal")
-    if any(message.size == 0 for message in messages):
+    if any(message.size == 0 and not message.parts for message in messages):
         raise no("An empty message can't be stored", "CANNOT")
+
+
+async def _assemble(session: Session, messages: tuple[c.AppendMessage, ...]) -> None:
+    """One content a message, each as it is to be stored."""
+    if not any(message.parts or message.binary for message in messages):
+        return
+    given, session.contents = session.contents, []
+    texts = iter(given)
+    try:
+        for message in messages:
+            if message.parts:
+                session.contents.append(await assembled(session, message, texts))
+                if session.contents[-1].size == 0:
+                    raise no("An empty message can't be stored", "CANNOT")
+            elif message.binary:
+                session.contents.append(await asyncio.to_thread(_without_nul, session, next(texts)))
+            else:
+                session.contents.append(next(texts))
+    finally:
+        for content in given:
+            if content not in session.contents:
+                content.close()
+
+
+def _without_nul(session: Session, content: Content) -> Content:
+    """RFC 3516 4.4: parts that are binary are kept in base64, so that every FETCH can show them."""
+    if not any(b"\0" in block for block in content.chunks()):
+        return content
+    data = content.bytes()
+    changed = encoded(data)
+    if changed is data:
+        return content
+    new = Content(session.services.spool)
+    new.write(changed)
+    return new
 
 
 def _messages(session: Session, messages: tuple[c.AppendMessage, ...], place: Place) -> list[NewMessage]:
@@ -56,6 +98,7 @@ async def append(session: Session, command: c.Append) -> str:
     """All or none. The messages' bytes are in session.contents."""
     _look(session, command.messages)
     place = await target(session, command.mailbox)
+    await _assemble(session, command.messages)
     messages = _messages(session, command.messages, place)
     done = await _append(session, place, messages)
     return f"{_code(done)} Appended"
@@ -85,6 +128,7 @@ async def replace(session: Session, command: c.Replace) -> str:
     if REMOVING not in selected.rights:
         raise not_allowed()
     place = await target(session, command.mailbox)
+    await _assemble(session, (command.message,))
     new = _messages(session, (command.message,), place)[0]
     uids = selected.choose(command.set, uid=command.uid)
     if len(uids) != 1:

@@ -1,4 +1,4 @@
-"""APPEND and REPLACE (RFC 9051 6.3.12, RFC 3502, RFC 8508)."""
+"""APPEND and REPLACE (RFC 9051 6.3.12, RFC 3502, RFC 4469, RFC 8508)."""
 
 import calendar
 import datetime
@@ -10,6 +10,7 @@ from typing import Final
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap import sequence
+from mailstack.wire.imap.catenate import CatText, CatUrl
 from mailstack.wire.imap.scanner import Scanner
 
 _FLAG = re.compile(rb'\\?[^\x00-\x20(){%*"\\\]\x7f-\xff]+')
@@ -64,6 +65,9 @@ def append_message(scanner: Scanner) -> c.AppendMessage:
     if scanner.peek() == b'"':
         date = date_time(scanner)
         scanner.space()
+    if scanner.text[scanner.position : scanner.position + 10].upper() == b"CATENATE (":
+        scanner.position += 10
+        return _catenate(scanner, flags, date)
     utf8 = scanner.skip(b"UTF8 (")  # RFC 6855 4
     literal = scanner.literal()
     if literal is None:
@@ -71,6 +75,28 @@ def append_message(scanner: Scanner) -> c.AppendMessage:
     if utf8:
         scanner.expect(b")")
     return c.AppendMessage(flags, date, literal.size, literal.binary)
+
+
+def _catenate(scanner: Scanner, flags: tuple[str, ...], date: float | None) -> c.AppendMessage:
+    """RFC 4469 5."""
+    parts: list[CatText | CatUrl] = []
+    while True:
+        kind = scanner.word()
+        scanner.space()
+        if kind == "URL":
+            parts.append(CatUrl(scanner.astring_text()))
+        elif kind == "TEXT":
+            literal = scanner.literal()
+            if literal is None:
+                raise SyntaxProblem("literal expected")
+            parts.append(CatText(literal.size))
+        else:
+            raise SyntaxProblem("TEXT or URL expected")
+        if scanner.skip(b")"):
+            return c.AppendMessage(
+                flags, date, sum(part.size for part in parts if isinstance(part, CatText)), False, tuple(parts)
+            )
+        scanner.space()
 
 
 def _append(scanner: Scanner) -> c.Command:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mailstack.wire.imap.catenate import CatText, CatUrl
 from mailstack.wire.imap.fetch import Item
 from mailstack.wire.imap.notify import EventGroup
 from mailstack.wire.imap.resync import Known
@@ -138,10 +139,18 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class AppendMessage:
+    """A literal, or the `parts` of a CATENATE (RFC 4469)."""
+
     flags: tuple[str, ...]
     date: float | None  # seconds since the epoch
     size: int
     binary: bool
+    parts: tuple[CatText | CatUrl, ...] = ()
+
+    @property
+    def literals(self) -> int:
+        """How many of them were streamed."""
+        return sum(isinstance(part, CatText) for part in self.parts) if self.parts else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def _item(scanner: Scanner) -> Item:
     name = scanner.take(_ITEM, "FETCH item")[0].upper()
     if scanner.peek() == b"[":
         if name in (b"BODY", b"BODY.PEEK"):
-            return _section(scanner, peek=name == b"BODY.PEEK")
+            return section(scanner, peek=name == b"BODY.PEEK")
         if name in (b"BINARY", b"BINARY.PEEK"):
             return _binary(scanner, peek=name == b"BINARY.PEEK")
         if name == b"BINARY.SIZE":
@@ -94,7 +94,8 @@ def _numbers(text: bytes) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _section(scanner: Scanner, *, peek: bool) -> Section:
+def section(scanner: Scanner, *, peek: bool) -> Section:
+    """`[...]` with what stands in it, and a partial behind it."""
     found = scanner.take(_SECTION, "section")
     digits, word = found[1], found[2].upper()
     if word and digits and not digits.endswith(b"."):

@@ -228,7 +228,10 @@ class Framer:
         return self._octets + size <= self.literal_limit
 
 
+_URL = re.compile(rb" CATENATE \(.*[( ]URL $", re.IGNORECASE | re.DOTALL)
+
+
 def is_message(need: NeedLiteral) -> bool:
     """Whether the announced literal is a message of APPEND or REPLACE, not the mailbox's name before it."""
     found = _APPEND.match(need.prefix)
-    return found is not None and (need.index > 0 or bool(found[1].strip()))
+    return found is not None and (need.index > 0 or bool(found[1].strip())) and _URL.search(need.prefix) is None

@@ -25,7 +25,7 @@ ATOMS = [
     "KEYWORD", "SINCE", "1-Jan-2024", "31-Feb-2024", '"01-Feb-2024 03:04:05 +0000"', '"99-Feb-2024 03:04:05 +9999"',
     "HEADER", "MODSEQ", '"/flags/\\\\Seen"', "all", "LARGER", "UID", "(USE (\\Sent))", "(CONDSTORE)", "(STATUS (MESSAGES))",
     "(SUBSCRIBED RECURSIVEMATCH)", "%", "a*%", "PLAIN", "=", "DEFLATE", "UTF8 (", "CONDSTORE", "SET", "(personal",
-    "(MessageNew", "\xe9", "\x7f", "\x01", "\t",
+    "(MessageNew", "CATENATE (TEXT", "CATENATE (URL \";UID=1\")", "(DEPTH 1)", "/private/x", "\xe9", "\x7f", "\x01", "\t",
 ]  # fmt: skip
 PART = st.one_of(
     st.sampled_from(ATOMS).map(lambda text: text.encode("latin-1")),
