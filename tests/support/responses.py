@@ -444,6 +444,9 @@ def _list(reader: Reader, kind: str) -> Response:
             reader.expect(b" ")
             kinds.append(reader.string())
         response.items["childinfo"] = kinds
+    if reader.skip(b' ("OLDNAME" ('):
+        response.items["oldname"] = reader.astring()
+        reader.expect(b"))")
     return response
 
 
