@@ -41,7 +41,15 @@ class Gone(msgspec.Struct, frozen=True, tag="g"):
     uids: bytes
 
 
-Fact = Added | Flagged | Gone
+class Rebased(msgspec.Struct, frozen=True, tag="n"):
+    """Files that other programs gave another name, and that are the same messages. `bases` as in Added."""
+
+    modseq: int
+    uids: bytes
+    bases: bytes
+
+
+Fact = Added | Rebased | Flagged | Gone
 
 
 class Rename(msgspec.Struct, frozen=True, tag="r"):

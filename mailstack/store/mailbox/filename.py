@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 _FIELD = re.compile(rb",([A-Z])=([0-9.]+)")
+_STEM = re.compile(rb".*?,M=[0-9]+\.[0-9]+(?=,|$)", re.DOTALL)
 _TIME = re.compile(rb"([0-9]{1,11})[.]")
 
 
@@ -30,6 +31,12 @@ def split(name: bytes) -> tuple[bytes, str]:
     if not found:
         return name.partition(b":")[0], ""
     return base, letters.partition(b",")[0].decode("ascii", "ignore")
+
+
+def stem(base: bytes) -> bytes:
+    """What stays of our names when other programs write marks of theirs behind (mbsync: `,U=7`); other names are their own."""
+    found = _STEM.match(base)
+    return found[0] if found is not None else base
 
 
 def parse(name: bytes) -> FileName:

@@ -82,6 +82,11 @@ class Mailbox:
         return self.state
 
     @property
+    def complete(self) -> bool:
+        """Whether all that is in the folder was known once: from the index, or by a look."""
+        return self.folder_times != NEVER_SEEN or self.scanned_at > 0
+
+    @property
     def id(self) -> str:
         return self.marks.id
 

@@ -18,7 +18,7 @@ from mailstack.store.drafts import Draft, write_drafts
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox import keywords, marks
 from mailstack.store.mailbox.facts import Link, Operation, Rename, Unlink
-from mailstack.store.mailbox.filename import split
+from mailstack.store.mailbox.filename import split, stem
 from mailstack.store.mailbox.marks import Marks
 
 log = get_logger()
@@ -174,9 +174,9 @@ class Maildir:
         except FileNotFoundError:
             # Another program may have changed the flags meanwhile; if the base is nowhere, this was done before.
             other = self.look_up(source)
-            if other is not None and os.path.dirname(source) != os.path.dirname(target):
+            if other is not None and other != target:
                 with contextlib.suppress(FileNotFoundError):
-                    self.disk.rename(self.path(other), self.path(target))
+                    self.disk.rename(self.path(other), self.path(_with_both(source, other, target)))
 
     def _link(self, source: bytes, target: bytes) -> None:
         try:
@@ -227,12 +227,12 @@ class Maildir:
         """Where a message is whose flags were changed by another program: by its base name in cur/ and new/."""
         parent, _, name = relative.rpartition(b"/")
         folder = parent.rpartition(b"/")[0]
-        base, _ = split(name)
+        same = stem(split(name)[0])
         for part in (b"cur", b"new"):
             where = folder + b"/" + part if folder else part
             with contextlib.suppress(FileNotFoundError), os.scandir(self.path(where)) as entries:
                 for entry in entries:
-                    if entry.name.startswith(base) and split(entry.name)[0] == base:
+                    if entry.name.startswith(same) and stem(split(entry.name)[0]) == same:
                         return where + b"/" + entry.name
         return None
 
@@ -291,6 +291,18 @@ class Maildir:
                 limit *= 8
         finally:
             os.close(descriptor)
+
+
+def _with_both(source: bytes, other: bytes, target: bytes) -> bytes:
+    """The target of a change of flags, with what another program changed in the same file meanwhile."""
+    was, first = split(source.rpartition(b"/")[2])
+    base, last = split(other.rpartition(b"/")[2])
+    name, wanted = split(target.rpartition(b"/")[2])
+    if name != was:
+        return target  # another mailbox, where letters may mean other keywords
+    had, has = set(first), set(last)
+    letters = (has | (set(wanted) - had)) - (had - set(wanted))
+    return target.rpartition(b"/")[0] + b"/" + base + b":2," + "".join(sorted(letters)).encode()
 
 
 def _touched(operation: Operation) -> tuple[bytes, ...]:

@@ -1,5 +1,6 @@
 """What other programs do in an account's folders: seen, taken over, told to the sessions."""
 
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 
@@ -8,7 +9,7 @@ from mailstack.store.errors import from_os_error
 from mailstack.store.mailbox import keywords, marks
 from mailstack.store.mailbox.change import Arrival, Write, added
 from mailstack.store.mailbox.committing import Committer
-from mailstack.store.mailbox.facts import Entry, Fact, Flagged, Gone, MailboxFacts, pack
+from mailstack.store.mailbox.facts import Entry, Fact, Flagged, Gone, MailboxFacts, Rebased, pack
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming
@@ -71,7 +72,7 @@ class Others:
     async def _take_over(self, mailbox: Mailbox) -> None:
         found = await self._scan(mailbox)
         self._maildir.saw(mailbox.folder, found.times)
-        changed = bool(found.adoptions or found.flags or found.gone)
+        changed = bool(found.adoptions or found.bases or found.flags or found.gone)
         if changed:
             mailbox.loaded.keywords = await self._with.hop(keywords.read, self._maildir.folder_path(mailbox.folder))
             await self._adopt(mailbox, found.adoptions)
@@ -96,6 +97,7 @@ class Others:
             bases=state.bases[:],
             fresh=frozenset(state.fresh),
             buried=frozenset(state.buried),
+            complete=mailbox.complete,
         )
         try:
             return await self._with.hop(scan, self._maildir, known, self._with.new_unique, self._with.host)
@@ -105,6 +107,8 @@ class Others:
     async def _take_changes(self, mailbox: Mailbox, found: Found) -> None:
         facts: list[Fact] = []
         modseq = mailbox.highest_modseq
+        if found.bases:
+            facts.append(Rebased(modseq, pack("I", found.bases), b"\n".join(found.bases.values())))
         if found.flags:
             modseq += 1
             facts.append(Flagged(modseq, pack("I", found.flags), pack("Q", found.flags.values())))
@@ -128,13 +132,12 @@ class Others:
         for first in range(0, len(adopted), ADOPTED_AT_ONCE):
             some = adopted[first : first + ADOPTED_AT_ONCE]
             facts: list[Fact] = []
-            # Strangers came now, as far as this mailbox knows; of others the index has forgotten when they came.
-            for known, saved in ((True, 0), (False, int(self._with.clock()))):
-                for fresh in (False, True):
-                    chosen = [one for one in some if one.fresh is fresh and one.known is known]
-                    arrivals = [Arrival(one.uid, one.flags, one.size, one.date, one.base) for one in chosen]
-                    if arrivals:
-                        facts.append(added(mailbox.highest_modseq + len(facts) + 1, arrivals, fresh=fresh, saved=saved))
+            # In the order of UIDs: no session may hear of a message between those that it knows.
+            for (known, fresh), chosen in itertools.groupby(some, lambda one: (one.known, one.fresh)):
+                # Strangers came now, as far as this mailbox knows; of others the index has forgotten when they came.
+                saved = 0 if known else int(self._with.clock())
+                arrivals = [Arrival(one.uid, one.flags, one.size, one.date, one.base) for one in chosen]
+                facts.append(added(mailbox.highest_modseq + len(facts) + 1, arrivals, fresh=fresh, saved=saved))
             await self._commit(mailbox, facts)
 
     async def _commit(self, mailbox: Mailbox, facts: list[Fact]) -> None:

@@ -62,7 +62,7 @@ class Space:
     def _counted(self, mailbox: Mailbox) -> bool:
         """Whether what a mailbox holds is known without a look at the disk."""
         if mailbox.state is not None:
-            return mailbox.folder_times != NEVER_SEEN or mailbox.scanned_at > 0
+            return mailbox.complete
         head = self._journal.heads.get(mailbox.id)
         return head is not None and head.folder_times != NEVER_SEEN and mailbox.id not in self._journal.pending
 

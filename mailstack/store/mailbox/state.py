@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mailstack.message.flag import KEYWORD_COUNT, Flags
 from mailstack.store.mailbox import facts
-from mailstack.store.mailbox.facts import Added, Fact, Flagged, unpack
+from mailstack.store.mailbox.facts import Added, Fact, Flagged, Rebased, unpack
 from mailstack.store.mailbox.values import Change, FlagsChanged, MessagesAdded, MessagesExpunged
 
 SEGMENT = 4096
@@ -78,6 +78,9 @@ class MailboxState:
         if isinstance(fact, Added):
             return self._add(fact)
         uids = unpack("I", fact.uids)
+        if isinstance(fact, Rebased):
+            self._rebase(uids, fact.bases.split(b"\n"))
+            return None
         if isinstance(fact, Flagged):
             return self._flag(uids, unpack("Q", fact.flags), fact.modseq)
         return self._bury(uids, fact.modseq)
@@ -150,6 +153,13 @@ class MailboxState:
                 self.dirty.add(uid // SEGMENT)
         self.fresh.difference_update(uids)
         return FlagsChanged(tuple(changed), modseq) if changed else None
+
+    def _rebase(self, uids: array[int], bases: list[bytes]) -> None:
+        for uid, base in zip(uids, bases, strict=True):
+            place = self.position(uid)
+            if place is not None:
+                self.bases[place] = base
+                self.dirty.add(uid // SEGMENT)
 
     def _bury(self, uids: array[int], modseq: int) -> Change | None:
         gone = self.positions(uids)

@@ -156,12 +156,12 @@ async def test_a_file_is_gone_only_when_two_quiet_listings_lack_it(tmp_path: Pat
     real = scans._listing
     lists = []
 
-    def lacking(maildir: scans.Maildir, prefix: bytes) -> dict[bytes, bytes]:
+    def lacking(maildir: scans.Maildir, prefix: bytes) -> scans._Listing:
         """As a listing may lack a file under renames; the folder changes meanwhile."""
         found = real(maildir, prefix)
-        lists.append(len(found))
+        lists.append(len(found.paths))
         if len(lists) in misses:
-            del found[min(found)]
+            del found.paths[min(found.paths)]
         if len(lists) in changes:
             (root / "cur" / "touch").touch()
             (root / "cur" / "touch").unlink()
@@ -472,4 +472,92 @@ async def test_an_outside_writer_and_sessions_at_once(tmp_path: Path, seed: int)
     )
     where = {os.fsdecode(account.maildir.look_up(inbox.path(n)) or b"") for n in range(len(inbox.uids))}
     assert where == {str(path.relative_to(root)) for path in files}
+    await boxes.close()
+
+
+async def test_names_that_others_add_to_keep_their_uids(tmp_path: Path) -> None:
+    """mbsync writes its own UID behind the names of files in a Maildir that it synchronises."""
+    boxes, account, inbox, root = await started(tmp_path, 4)
+    session = Session(inbox)
+    uids = list(inbox.uids)
+    for number, uid in enumerate(uids[:3]):
+        path = file_of(root, uid)
+        base, _, letters = path.name.partition(":2,")
+        path.rename(root / "cur" / f"{base},U={number + 1}:2,{letters}F")
+    # Before it is seen, by the old name: what is asked for is read, and flags of both stay.
+    assert (await inbox.read(uids[0])).startswith(b"Subject: 0")
+    await inbox.store(uids[:1], How.ADD, Flags.SEEN)
+    await account.settled()
+    await account.check(inbox, always=True)
+    assert list(inbox.uids) == uids
+    assert [int(flags) for flags in inbox.flags] == [int(from_letters(letters)) for letters in ("FS", "F", "F", "")]
+    # The mark stays when we change a name, and in a copy it has no place.
+    await inbox.store(uids[1:2], How.ADD, Flags.SEEN)
+    await inbox.copy(uids[1:2], "Archive")
+    await account.settled()
+    assert sum(",U=2:2,FS" in path.name for path in (root / "cur").iterdir()) == 1
+    assert not any(",U=" in path.name for path in (root / ".Archive/cur").iterdir())
+    # A backup with the names from before is no second copy; a mark that is taken off is no other message.
+    marked = next(path for path in (root / "cur").iterdir() if ",U=3:" in path.name)
+    shutil.copy2(marked, root / "cur" / marked.name.replace(",U=3:2,F", ":2,"))
+    other = next(path for path in (root / "cur").iterdir() if ",U=1:" in path.name)
+    other.rename(root / "cur" / other.name.replace(",U=1", ""))
+    await account.check(inbox, always=True)
+    assert list(inbox.uids) == uids
+    assert len(list((root / "cur").iterdir())) == 4
+    session.right()
+    await boxes.close()
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(place(tmp_path))
+    inbox = await account.open("INBOX")
+    assert list(inbox.uids) == uids
+    assert [(await inbox.read(uid))[9:10] for uid in uids] == [b"0", b"1", b"2", b"3"]
+    await boxes.close()
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_two_files_with_one_name(tmp_path: Path, same: bool) -> None:
+    """A backup that is put over changed flags: one message with its flags, unless it is another message."""
+    boxes, account, inbox, root = await started(tmp_path, 2)
+    session = Session(inbox)
+    uids = list(inbox.uids)
+    before = file_of(root, uids[0])
+    data = before.read_bytes()
+    await inbox.store(uids[:1], How.ADD, Flags.SEEN)
+    await account.settled()
+    before.with_name(before.name.partition(":")[0] + ":2,FT").write_bytes(data if same else data + b"more\r\n")
+    await inbox.check()
+    await inbox.check()
+    assert list(inbox.uids[:2]) == uids
+    if same:
+        assert len(inbox.uids) == 2
+        assert inbox.flags[0] == int(from_letters("FS")), "what is restored deletes nothing"
+        assert len(list((root / "cur").iterdir())) == 2
+        await inbox.expunge(uids[:1], force=True)
+        await account.settled()
+        await account.check(inbox, always=True)
+        assert list(inbox.uids) == uids[1:], "what was expunged does not come back"
+    else:
+        assert len(inbox.uids) == 3
+        assert (await inbox.read(inbox.uids[2])).endswith(b"more\r\n")
+        assert (await inbox.read(uids[0])) == data
+    session.right()
+    await boxes.close()
+
+
+async def test_a_name_from_before_brings_no_uid_between(tmp_path: Path) -> None:
+    """A file whose name has a UID of this mailbox that was forgotten: sessions hear of messages behind those they know."""
+    boxes, account, inbox, root = await started(tmp_path, 3)
+    heard: list[Change] = []
+    inbox.listen(heard.append)
+    name = file_of(root, inbox.uids[1]).name
+    path = root / "cur" / name
+    data = path.read_bytes()
+    path.unlink()
+    await account.check(inbox, always=True)
+    inbox.loaded.buried.clear()  # as after many thousand expunges
+    path.write_bytes(data)
+    await account.check(inbox, always=True)
+    added = [change for change in heard if isinstance(change, MessagesAdded)]
+    assert [min(change.uids) > 3 for change in added] == [True]
     await boxes.close()
