@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import select
+import selectors
 import smtplib
 import socket
 import sqlite3
@@ -550,6 +551,41 @@ def settled_pss(server: Server) -> int:
         last = now
 
 
+def told_to_all(count: int, user: str) -> Callable[[Server], float]:
+    """From the last octet of an APPEND until the last of `count` idling sessions has its EXISTS; the median of 9."""
+
+    def measure(server: Server) -> float:
+        idlers = []
+        for _ in range(count):
+            connection = Imap(server.imap)
+            connection.login(user)
+            connection.command(b"SELECT INBOX")
+            connection.socket.sendall(b"i IDLE\r\n")
+            connection.until(b"+ ")
+            idlers.append(connection)
+        sender = Imap(server.imap)
+        sender.login(user)
+        times = []
+        for _ in range(9):
+            time.sleep(0.7)
+            waiting = selectors.DefaultSelector()
+            for connection in idlers:
+                waiting.register(connection.socket, selectors.EVENT_READ, connection)
+            begun = time.perf_counter()
+            sender.append(b"INBOX", message(1))
+            while waiting.get_map():
+                for key, _ in waiting.select(30):
+                    if b"EXISTS" in key.fileobj.recv(4096):  # type: ignore[union-attr]
+                        waiting.unregister(key.fileobj)
+            times.append((time.perf_counter() - begun) * 1000)
+            waiting.close()
+        for connection in (*idlers, sender):
+            connection.close()
+        return statistics.median(times)
+
+    return measure
+
+
 def idle_memory(count: int, *, tls: bool = False, one_big_mailbox: bool = False) -> Callable[[Server], float]:
     """KB of the server's memory (PSS of all processes) for each of `count` connections that wait in IDLE."""
 
@@ -641,6 +677,8 @@ ROWS = [
         "big tls memory",
         50.0,
     ),
+    Row("one message told to 100 idlers of a mailbox", "ms", False, None, told_to_all(100, "user1"), limit=20.0),
+    Row("one message told to 100 idlers of 10,000 messages", "ms", False, None, told_to_all(100, BIG), limit=20.0),
     Row("longest stall while 100,000 messages are indexed", "ms", False, None, stall_while(index_huge), "stall", 50.0, True),
     Row("longest stall while a 50 MB message arrives", "ms", False, None, stall_while(send_50_mb), "stall", 20.0, True),
     Row("memory that a 50 MB message costs", "MB", False, None, grown(send_50_mb), "stall", 2.0, True),

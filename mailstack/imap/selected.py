@@ -262,8 +262,10 @@ class Selected:
         if self.fetches_new:
             own, self._own = self._own or set(), None
             self.unfetched += [uid for uid in added if uid not in own]
-        self.uids = self.uids + array("I", added)
-        self._share()
+        if not self._gone and len(self.uids) + len(added) == len(self.mailbox.uids):
+            self.uids = self.mailbox.uids  # the view and what came are all that is there
+        else:
+            self.uids = self.uids + array("I", added)
         lines = [b"* %d EXISTS\r\n" % len(self.uids)]
         if rev1:
             lines.append(b"* %d RECENT\r\n" % self.recent_count)
