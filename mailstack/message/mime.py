@@ -2,34 +2,35 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from functools import lru_cache
+from typing import Protocol
 
 import msgspec
 
-from mailstack.message.charset import decode
 from mailstack.message.header import unfold
+from mailstack.message.parameters import Parameters, parse_parameters
 
 DEPTH_LIMIT = 100
 PART_LIMIT = 10_000
 HEADER_LIMIT = 1 << 20  # octets of a part's header that are looked at
 
-_BLANK = re.compile(rb"\r?\n\r?\n")
+LINE_LIMIT = 1024  # octets of a boundary's line
+SHORT_HEADER = 256  # octets
+HEADER_STEP = 4096  # octets of a header that are looked at first
+
+_HEADER_END = re.compile(rb"\n(?:\r?\n|--)")
 _WANTED = re.compile(
-    rb"^(content-(?:type|transfer-encoding|id|description|disposition|language|location|md5))[ \t]*:(.*(?:\r?\n[ \t].*)*)",
-    re.IGNORECASE | re.MULTILINE,
+    rb"\n(content-(?:type|transfer-encoding|id|description|disposition|language|location|md5))[ \t]*:"
+    rb"([^\n]*(?:\n[ \t][^\n]*)*)",
+    re.IGNORECASE,
 )
+_LANGUAGES = re.compile(rb"[\s,]+")
 _TYPE = re.compile(rb"\s*([\w!#$&^.+-]+)\s*/\s*([\w!#$&^.+-]+)")
 _TOKEN = re.compile(rb"\s*([^\s;\"(]+)")
-_PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;\s]*))')
 _COMMENT = re.compile(rb"\([^()]*\)")
-_EXTENDED = re.compile(rb"(.+?)\*([0-9]+)?(\*)?$")
-
-Parameters = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, array_like=True):
     """Octet offsets from the start of the message: header from `start`, body from `body`, both up to `end` (exclusive)."""
 
     start: int
@@ -60,105 +61,253 @@ class Part:
         return None
 
 
-class _Walk:
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.parts = 0
+class Octets(Protocol):
+    """A message: its octets, or a file that is read as it is looked at."""
 
-    def part(self, start: int, end: int, depth: int, default: tuple[bytes, bytes]) -> Part:
-        """One entity between two offsets."""
-        self.parts += 1
-        data = self.data
-        if data.startswith(b"\r\n", start, end):
-            body = start + 2
-            header = b""
-        elif data.startswith(b"\n", start, end):
-            body = start + 1
-            header = b""
-        else:
-            found = _BLANK.search(data, start, end)
-            body = found.end() if found else end
-            header = data[start : min(body, start + HEADER_LIMIT)]
-        values: dict[bytes, bytes] = {}
-        for name, value in _WANTED.findall(header):
-            values.setdefault(name.lower()[8:], unfold(value))
-        kind, subtype, parameters = _content_type(values.get(b"type"), default)
-        children: tuple[Part, ...] = ()
-        encoding = _encoding(values.get(b"transfer-encoding"))
-        if depth < DEPTH_LIMIT and self.parts < PART_LIMIT:
-            if kind == b"multipart":
-                children = self._multipart(body, end, depth, subtype, parameters)
-            elif kind == b"message" and subtype in (b"rfc822", b"global") and encoding in (b"7bit", b"8bit", b"binary"):
-                children = (self.part(body, end, depth + 1, (b"text", b"plain")),)
-        if kind == b"multipart" and not children:
-            # A multipart without parts has no structure to show: it is served as the text that it is.
-            kind, subtype, parameters = b"text", b"plain", ()
-        elif kind == b"message" and subtype in (b"rfc822", b"global") and not children:
-            kind, subtype, parameters = b"application", b"octet-stream", ()
-        lines = data.count(b"\n", body, end) if kind in (b"text", b"message") else 0
-        return Part(
-            start=start,
-            body=body,
-            end=end,
-            type=kind,
-            subtype=subtype,
-            parameters=parameters,
-            id=values.get(b"id"),
-            description=values.get(b"description"),
-            encoding=encoding,
-            disposition=_disposition(values.get(b"disposition")),
-            language=tuple(word for word in re.split(rb"[\s,]+", values.get(b"language", b"")) if word),
-            location=values.get(b"location"),
-            md5=values.get(b"md5"),
-            lines=lines,
-            children=children,
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+    def find(self, needle: bytes, start: int, /) -> int: ...
+
+    def count(self, needle: bytes, start: int, end: int, /) -> int: ...
+
+
+class _Fields(msgspec.Struct, frozen=True):
+    """What a part's header says."""
+
+    type: bytes
+    subtype: bytes
+    parameters: Parameters
+    encoding: bytes
+    id: bytes | None = None
+    description: bytes | None = None
+    disposition: tuple[bytes, Parameters] | None = None
+    language: tuple[bytes, ...] = ()
+    location: bytes | None = None
+    md5: bytes | None = None
+
+    @property
+    def holds_message(self) -> bool:
+        return (
+            self.type == b"message"
+            and self.subtype in (b"rfc822", b"global")
+            and self.encoding in (b"7bit", b"8bit", b"binary")
         )
 
-    def _multipart(self, body: int, end: int, depth: int, subtype: bytes, parameters: Parameters) -> tuple[Part, ...]:
-        boundary = next((value for key, value in parameters if key == b"boundary"), b"")
-        if not boundary:
-            return ()
-        default = (b"message", b"rfc822") if subtype == b"digest" else (b"text", b"plain")
-        needle = b"--" + boundary
+
+class _Entity:
+    """A part that is being read: its header is known, its end is not."""
+
+    __slots__ = ("boundary", "children", "fields", "place", "start")
+
+    def __init__(self, start: int, place: int, fields: _Fields) -> None:
+        self.start = start
+        self.place = place  # of the body
+        self.fields = fields
+        self.boundary: bytes | None = None  # of a multipart whose parts are looked for
+        self.children: list[Part] = []
+
+
+class _Walk:
+    """From the beginning to the end, once: lines that begin with "--" are looked up among the boundaries of open multiparts."""
+
+    def __init__(self, data: Octets) -> None:
+        self.data = data
+        self.size = len(data)
+        self.parts = 0
+        self.open: list[_Entity] = []
+        self.boundaries: dict[bytes, int] = {}  # to the place in `open`; of two with the same boundary the outer one's
+        self.counted: list[tuple[int, int, int]] = []  # stretches whose line ends are counted, in order
+
+    def run(self) -> Part:
         data = self.data
-        spans: list[tuple[int, int]] = []
-        position = body
-        opened: int | None = None
-        while True:
-            found = data.find(needle, position, end)
+        position = self._begin(0, (b"text", b"plain"))
+        while self.boundaries:
+            found = data.find(b"\n--", position)
             if found < 0:
                 break
-            position = found + len(needle)
-            if found > body and data[found - 1 : found] != b"\n":
+            position, line = self._line(found)
+            level, final = self._boundary(line)
+            if level is None:
                 continue
-            line_end = data.find(b"\n", position, end)
-            rest = data[position : line_end if line_end >= 0 else end].rstrip(b" \t\r")
-            if rest not in (b"", b"--"):
-                continue
-            if opened is not None:
-                stop = found
-                if data[stop - 1 : stop] == b"\n" and stop - 1 >= opened:
-                    stop -= 1
-                    if data[stop - 1 : stop] == b"\r" and stop - 1 >= opened:
-                        stop -= 1
-                spans.append((opened, max(opened, stop)))
-                opened = None
-            if rest == b"--" or line_end < 0 or len(spans) >= PART_LIMIT:
-                break
-            opened = position = line_end + 1
-        if opened is not None:
-            spans.append((opened, end))  # the final boundary is missing
-        children = []
-        for first, last in spans:
-            if self.parts >= PART_LIMIT:
-                break
-            children.append(self.part(first, last, depth + 1, default))
-        return tuple(children)
+            stop = self._stop(found, level)
+            while len(self.open) > level + 1:
+                self._end(stop)
+            if final or position >= self.size:
+                del self.boundaries[self.open[level].boundary or b""]
+            elif self.parts < PART_LIMIT:
+                digest = self.open[level].fields.subtype == b"digest"
+                position = self._begin(position + 1, (b"message", b"rfc822") if digest else (b"text", b"plain"))
+        while len(self.open) > 1:
+            self._end(self.size)
+        return self._part(self.open[0], self.size)
+
+    def _line(self, found: int) -> tuple[int, bytes]:
+        """Where the line behind a line end ends, and what follows the "--" that it begins with."""
+        start = found + 3
+        line = self.data[start : start + LINE_LIMIT]
+        end = line.find(b"\n")
+        if end >= 0:
+            return start + end, line[:end].rstrip(b" \t\r")
+        if start + len(line) >= self.size:
+            return self.size, line.rstrip(b" \t\r")
+        return start, b""  # too long for a boundary
+
+    def _boundary(self, line: bytes) -> tuple[int | None, bool]:
+        """The place of the multipart that a line ends a part of, and whether it is the last one."""
+        level = self.boundaries.get(line)
+        if line.endswith(b"--"):
+            last = self.boundaries.get(line[:-2])
+            if last is not None and (level is None or last < level):
+                return last, True
+        return level, False
+
+    def _stop(self, found: int, level: int) -> int:
+        """The end of the part before a boundary's line: the line end before it belongs to the boundary (RFC 2046 5.1.1)."""
+        if len(self.open) <= level + 1:
+            return found
+        start = self.open[level + 1].start
+        stop = found
+        if stop < start:
+            return start
+        if stop > start and self.data[stop - 1 : stop] == b"\r":
+            stop -= 1
+        return stop
+
+    def _begin(self, start: int, default: tuple[bytes, bytes]) -> int:
+        """Read the header of a part, and of the messages that it is made of. From where on boundaries are looked for."""
+        while True:
+            self.parts += 1
+            place, whole = self._header_end(start)
+            position = place - 1 if place > start else max(start - 1, 0)
+            header = self.data[start : min(place, start + HEADER_LIMIT)]
+            fields = _known_fields(header, default) if len(header) < SHORT_HEADER else _fields(header, default)
+            entity = _Entity(start, place, fields)
+            self.open.append(entity)
+            if len(self.open) > DEPTH_LIMIT or self.parts >= PART_LIMIT:
+                return position
+            if fields.type == b"multipart":
+                self._look_for_parts(entity)
+                return position
+            if not fields.holds_message:
+                return position
+            start, default = place, (b"text", b"plain")
+            if not whole:  # a boundary cut the header off: there is nothing inside
+                self.parts += 1
+                self.open.append(_Entity(place, place, _fields(b"", default)))
+                return position
+
+    def _look_for_parts(self, entity: _Entity) -> None:
+        value = next((value for key, value in entity.fields.parameters if key == b"boundary"), b"").rstrip(b" \t\r")
+        if value and len(value) < LINE_LIMIT and value not in self.boundaries:
+            entity.boundary = value
+            self.boundaries[value] = len(self.open) - 1
+
+    def _header_end(self, start: int) -> tuple[int, bool]:
+        """The offset of the body; False when the header ends at a boundary, behind which none goes on."""
+        data = self.data
+        if start >= self.size:
+            return self.size, True
+        if not start:
+            first = data[:2]
+            if first[:1] == b"\n" or first == b"\r\n":
+                return first.index(b"\n") + 1, True
+        position = max(start - 1, 0)
+        step = HEADER_STEP
+        while True:
+            block = data[position : position + step]
+            at = 0
+            while (found := _HEADER_END.search(block, at)) is not None:
+                if found[0] != b"\n--":
+                    return position + found.end(), True
+                if self.boundaries and self._boundary(self._line(position + found.start())[1])[0] is not None:
+                    return position + found.start() + 1, False
+                at = found.start() + 1
+            if position + len(block) >= self.size:
+                return self.size, True
+            position += len(block) - 2
+            step = HEADER_LIMIT
+
+    def _end(self, stop: int) -> None:
+        """The innermost part ends. One that begins behind its end is none."""
+        entity = self.open.pop()
+        parent = self.open[-1]
+        if entity.boundary is not None and self.boundaries.get(entity.boundary) == len(self.open):
+            del self.boundaries[entity.boundary]
+        if entity.start > stop:
+            if parent.fields.type == b"multipart":
+                return
+            entity.start = stop
+        parent.children.append(self._part(entity, stop))
+
+    def _part(self, entity: _Entity, end: int) -> Part:
+        fields = entity.fields
+        kind, subtype, parameters = fields.type, fields.subtype, fields.parameters
+        place = min(entity.place, end)
+        if not entity.children:
+            if kind == b"multipart":
+                # A multipart without parts has no structure to show: it is served as the text that it is.
+                kind, subtype, parameters = b"text", b"plain", ()
+            elif kind == b"message" and subtype in (b"rfc822", b"global"):
+                kind, subtype, parameters = b"application", b"octet-stream", ()
+        return Part(
+            entity.start,
+            place,
+            end,
+            kind,
+            subtype,
+            parameters,
+            fields.id,
+            fields.description,
+            fields.encoding,
+            fields.disposition,
+            fields.language,
+            fields.location,
+            fields.md5,
+            self._lines(place, end) if kind in (b"text", b"message") else 0,
+            tuple(entity.children),
+        )
+
+    def _lines(self, start: int, end: int) -> int:
+        """Line ends between two offsets. What was counted for the parts inside is not counted again."""
+        inside = []
+        while self.counted and self.counted[-1][0] >= start:
+            inside.append(self.counted.pop())
+        total, position = 0, start
+        for first, last, lines in reversed(inside):
+            total += self.data.count(b"\n", position, first) + lines
+            position = last
+        total += self.data.count(b"\n", position, end)
+        self.counted.append((start, end, total))
+        return total
 
 
-def walk(data: bytes) -> Part:
-    """The tree of a whole message."""
-    return _Walk(data).part(0, len(data), 0, (b"text", b"plain"))
+def walk(data: Octets) -> Part:
+    """The tree of a whole message. Time grows with its size, whatever is in it; memory with its parts."""
+    return _Walk(data).run()
+
+
+def _fields(header: bytes, default: tuple[bytes, bytes]) -> _Fields:
+    values: dict[bytes, bytes] = {}
+    for name, value in _WANTED.findall(b"\n" + header):
+        values.setdefault(name.lower()[8:], unfold(value))
+    get = values.get
+    language = get(b"language")
+    return _Fields(
+        *_content_type(get(b"type"), default),
+        _encoding(get(b"transfer-encoding")),
+        get(b"id"),
+        get(b"description"),
+        _disposition(get(b"disposition")),
+        tuple([word for word in _LANGUAGES.split(language) if word]) if language else (),
+        get(b"location"),
+        get(b"md5"),
+    )
+
+
+# The headers of most parts are those of many others.
+_known_fields = lru_cache(512)(_fields)
 
 
 def _encoding(value: bytes | None) -> bytes:
@@ -184,53 +333,6 @@ def _disposition(value: bytes | None) -> tuple[bytes, Parameters] | None:
     if found is None or value is None:
         return None
     return found[1].lower(), parse_parameters(value[found.end() :])
-
-
-def parse_parameters(text: bytes) -> Parameters:
-    """`; name=value` pairs with RFC 2231 continuations put together; names in lower case, the first of a name counts."""
-    if b";" not in text:
-        return ()
-    plain: dict[bytes, bytes] = {}
-    pieces: dict[bytes, dict[int, tuple[bool, bytes]]] = {}
-    order: list[bytes] = []
-    for name, quoted, token in _PARAMETER.findall(text):
-        name = name.lower()
-        value = re.sub(rb"\\(.)", rb"\1", quoted) if quoted else token
-        extended = _EXTENDED.match(name) if b"*" in name else None
-        if extended is None:
-            if name not in plain:
-                plain[name] = value
-                order.append(name)
-            continue
-        base, number, star = extended[1], extended[2], extended[3]
-        if base not in pieces:
-            pieces[base] = {}
-            order.append(base)
-        pieces[base].setdefault(int(number or 0) if len(number or b"") < 6 else 0, (bool(star) or number is None, value))
-    found: dict[bytes, bytes] = {}
-    for name in order:
-        if name in pieces:
-            found[name] = _join(pieces[name])
-        elif name not in found:
-            found[name] = plain[name]
-    return tuple(found.items())
-
-
-def _join(pieces: dict[int, tuple[bool, bytes]]) -> bytes:
-    """The pieces of an RFC 2231 value, percent-decoded; the charset is UTF-8 for all that clients send today."""
-    out: list[bytes] = []
-    charset = b"utf-8"
-    for number in sorted(pieces):
-        encoded, value = pieces[number]
-        if encoded:
-            if not out and value.count(b"'") >= 2:
-                charset, _, value = value.split(b"'", 2)
-            value = unquote_to_bytes(value)
-        out.append(value)
-    joined = b"".join(out)
-    if charset.lower() in (b"utf-8", b"us-ascii", b""):
-        return joined
-    return decode(joined, charset.decode("ascii", "replace")).encode()
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -4,7 +4,8 @@ import re
 
 from mailstack.message.addresslist import Entry, Group, mailboxes
 from mailstack.message.header import unfold
-from mailstack.message.mime import HEADER_LIMIT, Parameters, Part
+from mailstack.message.mime import HEADER_LIMIT, Octets, Part
+from mailstack.message.parameters import Parameters
 
 _WANTED = re.compile(
     rb"^(date|subject|from|sender|reply-to|to|cc|bcc|in-reply-to|message-id)[ \t]*:(.*(?:\r?\n[ \t].*)*)",
@@ -110,7 +111,7 @@ def _extension(part: Part) -> bytes:
     return b" " + disposition + b" " + language + b" " + nstring(part.location)
 
 
-def body_structure(part: Part, data: bytes, extended: bool) -> bytes:
+def body_structure(part: Part, data: Octets, extended: bool) -> bytes:
     """BODYSTRUCTURE (extended) or BODY. `data` is the whole message: a message inside it shows its envelope."""
     if part.type == b"multipart":
         inner = b"".join([body_structure(child, data, extended) for child in part.children])

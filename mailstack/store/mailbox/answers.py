@@ -16,7 +16,7 @@ from mailstack.store.mailbox.maildir import Maildir
 from mailstack.wire.imap.responses import string
 
 PACK = 256
-ENVELOPE, STRUCTURE, BODY, PARTS = "envelope", "structure", "body", "parts"
+ENVELOPE, STRUCTURE, BODY, PARTS = "envelope", "structure", "body", "tree"
 PREVIEW, SORT, THREAD, FIELDS = "preview", "sort", "thread", "fields"
 PREVIEW_FROM = 1 << 18  # octets of a message that are enough for most previews
 
