@@ -191,11 +191,13 @@ class Connection(asyncio.Protocol):
         """Send what was gathered."""
         if not self._out:
             return
-        data = b"".join(self._out) if len(self._out) > 1 else self._out[0]
-        self._out = []
-        self._out_size = 0
+        pieces, large, self._out, self._out_size = self._out, self._out_size >= WRITE_AT, [], 0
         if self.closing and self.transport.is_closing():
             return
+        if self._compress is None and large:
+            self.transport.writelines(pieces)  # not copied together
+            return
+        data = b"".join(pieces) if len(pieces) > 1 else pieces[0]
         if self._compress is not None:
             data = self._compress.compress(data) + self._compress.flush(zlib.Z_SYNC_FLUSH)
         self.transport.write(data)

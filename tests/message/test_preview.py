@@ -54,7 +54,7 @@ def test_any_octets(data: bytes) -> None:
 
 
 def test_every_mail_of_the_corpus() -> None:
-    for data in mails():
+    for _, data in mails():
         assert len(of(data)) <= PREVIEW_LENGTH
 
 

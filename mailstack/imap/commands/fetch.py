@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -346,11 +347,12 @@ async def _large(
             continue
         left = piece[1] - piece[0]
         try:
-            async for block in mailbox.blocks(uid, piece[0], left):
-                session.write(without_nul(block))
-                left -= len(block)
-                session.connection.flush()
-                await session.connection.drain()
+            async with contextlib.aclosing(mailbox.blocks(uid, piece[0], left)) as blocks:
+                async for block in blocks:
+                    session.write(without_nul(block))
+                    left -= len(block)
+                    session.connection.flush()
+                    await session.connection.drain()
         except StoreProblem:
             pass
         if left:

@@ -43,7 +43,7 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
     for uid, path, convert in files:
         try:
             if kind == ENVELOPE:
-                found[kind][uid] = structure.envelope(maildir.header(path, convert=convert))
+                found[kind][uid] = structure.envelope(maildir.header(path, convert=convert, limit=mime.HEADER_LIMIT))
                 continue
             if kind == FIELDS:
                 found[kind][uid] = choose_fields(maildir.header(path, convert=convert), KEPT_FIELDS)
@@ -57,12 +57,12 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
             if kind == PREVIEW:
                 found[kind][uid] = string(_preview(maildir, path, convert).encode())
                 continue
-            data = maildir.read(path, convert=convert)
+            with maildir.looking_at(path, convert=convert) as data:
+                part = mime.walk(data)
+                for one, answers in found.items():
+                    answers[uid] = mime.dump(part) if one == PARTS else structure.body_structure(part, data, one == STRUCTURE)
         except (MessageGone, FileNotFoundError):
             continue
-        part = mime.walk(data)
-        for one, answers in found.items():
-            answers[uid] = mime.dump(part) if one == PARTS else structure.body_structure(part, data, one == STRUCTURE)
     return found
 
 

@@ -7,18 +7,18 @@ import contextlib
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.message import mime
 from mailstack.message.flag import KEYWORD_COUNT, KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
-from mailstack.store.content import BLOCK
 from mailstack.store.errors import MessageGone
 from mailstack.store.fulltext.questions import AnyCriterion, File, Place
 from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.grants import NOBODY, Grants
 from mailstack.store.mailbox.marks import Marks
+from mailstack.store.mailbox.octets import BLOCK, FileOctets
 from mailstack.store.mailbox.orders import Orders
 from mailstack.store.mailbox.state import MailboxState, Tombstones
 from mailstack.store.mailbox.values import (
@@ -327,18 +327,24 @@ class Mailbox:
         return await self._account.reader.read_many(files, blocking, self._files)
 
     async def read_spans(self, spans: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
-        """Stretches of messages, given as UID, start and length, in one hop; None where the message is gone."""
+        """Stretches of messages, given as UID, start and length, in one hop; None where the message is gone.
+
+        Those of one message stand together.
+        """
         maildir = self._account.maildir
-        files = {uid: (path, convert) for uid, path, convert in self._files(sorted({uid for uid, _, _ in spans}))}
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for uid, start, length in spans:
+            wanted.setdefault(uid, []).append((start, length))
+        files = {uid: (path, convert) for uid, path, convert in self._files(sorted(wanted))}
 
         def blocking() -> list[bytes | None]:
             found: list[bytes | None] = []
-            for uid, start, length in spans:
+            for uid, stretches in wanted.items():
                 try:
                     path, convert = files[uid]
-                    found.append(maildir.read(path, start, length, convert=convert))
+                    found += maildir.stretches(path, stretches, convert=convert)
                 except (KeyError, MessageGone):
-                    found.append(None)
+                    found += [None] * len(stretches)
             return found
 
         read = await self._account.hop(blocking)
@@ -348,18 +354,43 @@ class Mailbox:
                     read[place] = await self._read(uid, start, length)
         return read
 
-    async def blocks(self, uid: int, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def blocks(self, uid: int, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         """A large message piece by piece, so that it is never in memory whole."""
         place = self.loaded.position(uid)
         if place is None:
             raise MessageGone
         end = self.loaded.sizes[place] if length is None else min(self.loaded.sizes[place], start + length)
-        while start < end:
-            block = await self._read(uid, start, min(BLOCK, end - start))
-            if not block:
-                raise MessageGone
-            start += len(block)
-            yield block
+        if start >= end:
+            return
+        file = await self._octets(uid)
+        ahead = self._block(file, start, end)
+        try:
+            while True:
+                block = await ahead
+                if not block:
+                    raise MessageGone
+                start += len(block)
+                if start >= end:
+                    yield block
+                    return
+                ahead = self._block(file, start, end)  # the next one is read while this one is sent
+                yield block
+        finally:
+            await asyncio.wait([ahead])
+            file.close()
+
+    async def _octets(self, uid: int) -> FileOctets:
+        files = self._files([uid])
+        if not files:
+            raise MessageGone
+        _, path, convert = files[0]
+        return await self._account.reader.read(
+            lambda: self._account.maildir.octets(path, convert=convert), lambda: self._octets(uid)
+        )
+
+    def _block(self, file: FileOctets, start: int, end: int) -> asyncio.Future[bytes]:
+        """Up to the end of a block of the file."""
+        return asyncio.ensure_future(self._account.hop(file.__getitem__, slice(start, min(end, start - start % BLOCK + BLOCK))))
 
     async def headers(self, uids: Sequence[int]) -> dict[int, bytes]:
         """Whole headers by UID, with their blank line."""

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +20,13 @@ from mailstack.store.mailbox import keywords, marks
 from mailstack.store.mailbox.facts import Link, Operation, Rename, Unlink
 from mailstack.store.mailbox.filename import split, stem
 from mailstack.store.mailbox.marks import Marks
+from mailstack.store.mailbox.octets import ConvertedOctets, FileOctets
 
 log = get_logger()
 FOLDERS = (b"tmp", b"new", b"cur")
 NOT_OURS = frozenset((errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENOTDIR))  # a link, or may not be read
+LARGE = 1 << 20  # octets of a message that is not read whole in one piece
+HEADER_STEP = 8192  # octets of a message that hold most headers
 TOGETHER = 256  # operations after which others get their turn at the folder
 NEVER = frozenset(
     (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EPERM)
@@ -238,6 +241,10 @@ class Maildir:
 
     def open(self, relative: bytes) -> int:
         """A descriptor for reading. Raises MessageGone if the file is nowhere, OSError if it can't be read."""
+        return self._open(relative)[0]
+
+    def _open(self, relative: bytes) -> tuple[int, int]:
+        """A descriptor for reading, and the file's size."""
         path = relative
         for attempt in range(3):
             try:
@@ -255,40 +262,61 @@ class Maildir:
                     raise
                 log.warning("store.file_skipped", file=os.fsdecode(self.path(path)), problem=problem.strerror)
                 raise MessageGone(str(problem)) from problem
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            found_status = os.fstat(descriptor)
+            if not stat.S_ISREG(found_status.st_mode):
                 os.close(descriptor)
                 raise MessageGone("not a regular file")
-            return descriptor
+            return descriptor, found_status.st_size
         raise MessageGone(os.fsdecode(relative))
 
     def read(self, relative: bytes, start: int = 0, length: int | None = None, *, convert: bool = False) -> bytes:
         """Octets of a message as they go on the wire. `convert`: the file has bare LF and is served with CRLF."""
-        descriptor = self.open(relative)
+        return self.stretches(relative, ((start, length),), convert=convert)[0]
+
+    def stretches(self, relative: bytes, wanted: Sequence[tuple[int, int | None]], *, convert: bool = False) -> list[bytes]:
+        """Several stretches of one message, given as start and length (None: up to its end)."""
+        descriptor, size = self._open(relative)
         try:
-            size = os.fstat(descriptor).st_size
             if convert:
-                data = to_wire(_read_all(descriptor, 0, size))
-                return data[start : None if length is None else start + length]
-            wanted = size - start if length is None else min(length, size - start)
-            return _read_all(descriptor, start, wanted) if wanted > 0 else b""
+                data = to_wire(_read_all(descriptor, 0, size)) if size <= LARGE else ConvertedOctets(descriptor)
+                return [data[start : len(data) if length is None else start + length] for start, length in wanted]
+            found = []
+            for start, length in wanted:
+                left = size - start if length is None else min(length, size - start)
+                found.append(_read_all(descriptor, start, left) if left > 0 else b"")
+            return found
         finally:
             os.close(descriptor)
 
-    def header(self, relative: bytes, *, convert: bool) -> bytes:
-        """The header with its blank line, reading no more than needed."""
+    def octets(self, relative: bytes, *, convert: bool = False) -> FileOctets:
+        """A message to be looked at block by block; the caller closes it."""
         descriptor = self.open(relative)
+        return ConvertedOctets(descriptor) if convert else FileOctets(descriptor)
+
+    @contextlib.contextmanager
+    def looking_at(self, relative: bytes, *, convert: bool = False) -> Iterator[bytes | FileOctets]:
+        """A whole message: a small one in memory, a large one block by block."""
+        descriptor, size = self._open(relative)
         try:
-            size = os.fstat(descriptor).st_size
-            limit = 16384
+            if size > LARGE:
+                yield ConvertedOctets(descriptor) if convert else FileOctets(descriptor)
+            else:
+                data = _read_all(descriptor, 0, size)
+                yield to_wire(data) if convert else data
+        finally:
+            os.close(descriptor)
+
+    def header(self, relative: bytes, *, convert: bool, limit: int | None = None) -> bytes:
+        """The header with its blank line, reading no more than needed, and not much more than `limit` octets of it."""
+        descriptor, size = self._open(relative)
+        try:
+            step = HEADER_STEP
             while True:
-                data = _read_all(descriptor, 0, min(limit, size))
-                whole = len(data) >= size
-                if convert:
-                    data = to_wire(data)
+                data = _read_all(descriptor, 0, min(step, size))
                 end = header_end(data)
-                if end < len(data) or whole:
-                    return data[:end]
-                limit *= 8
+                if end < len(data) or len(data) >= size or len(data) < min(step, size) or (limit is not None and end >= limit):
+                    return to_wire(data[:end]) if convert else data[:end]
+                step *= 8
         finally:
             os.close(descriptor)
 
