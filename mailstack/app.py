@@ -102,6 +102,9 @@ class Settings:
     messages: int | None
     connections_per_address: int
     connections: int
+    imap_messages: int | None
+    imap_copies: int | None
+    imap_progress: float  # seconds
     postmaster: str
     nameservers: tuple[str, ...]
     remote: RemoteSettings
@@ -128,6 +131,9 @@ class Settings:
             messages=config.limits.messages or None,
             connections_per_address=config.limits.connections_per_address,
             connections=config.limits.connections,
+            imap_messages=config.limits.imap_messages or None,
+            imap_copies=config.limits.imap_messages or config.limits.imap_copies or None,
+            imap_progress=duration(config.limits.imap_progress),
             postmaster=config.postmaster,
             nameservers=tuple(config.dns.nameservers),
             remote=_remote_settings(config),
@@ -356,6 +362,9 @@ class Appliance:
                 trace=data.trace,
                 spool=data.path / "spool",
                 message_size=settings.message_size,
+                message_limit=settings.imap_messages,
+                copy_limit=settings.imap_copies,
+                progress_seconds=settings.imap_progress,
                 allow_plaintext=settings.allow_plaintext,
                 tls=tls,
                 postmaster=settings.postmaster,

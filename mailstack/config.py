@@ -18,9 +18,9 @@ from mailstack.message.address import parse_address
 from mailstack.message.errors import SyntaxProblem
 
 _SIZE = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB|TiB)?")
-_DURATION = re.compile(r"([0-9]+)\s*(s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+)\s*(ms|s|m|h|d)")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
 SOCKET_NAME_LIMIT = 107  # octets of a path that the system takes for a socket
 FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store", "search"})  # keep_fixed()
@@ -124,6 +124,9 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     recipients: int = 1000
     messages: int = 0
     connections: int = 10000
+    imap_messages: int = 0
+    imap_copies: int = 0
+    imap_progress: str = "10s"
 
 
 class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -205,6 +208,9 @@ MEANINGS: dict[str, str] = {
     "limits.recipients": "recipients of one message",
     "limits.messages": "messages in all mailboxes of one account; 0: as many as there is room for",
     "limits.connections": "all connections",
+    "limits.imap_messages": "messages of one IMAP command (MESSAGELIMIT); 0: any number. Old clients then see the newest only",
+    "limits.imap_copies": "messages that one IMAP COPY or APPEND takes (SAVELIMIT); 0: any number",
+    "limits.imap_progress": "a longer IMAP command says this often how far it is",
     "log.format": '"json", "console" or "auto"',
     "log.level": '"debug", "info", "warning" or "error"',
 }
@@ -327,8 +333,10 @@ def check(config: Config, refuse: Callable[[str, str], NoReturn]) -> None:
     for name in ("connections_per_address", "recipients", "connections"):
         if getattr(config.limits, name) < 1:
             refuse(f"limits.{name}", "must be at least 1")
-    if config.limits.messages < 0:
-        refuse("limits.messages", "must not be negative")
+    for name in ("messages", "imap_messages", "imap_copies"):
+        if getattr(config.limits, name) < 0:
+            refuse(f"limits.{name}", "must not be negative")
+    _positive("limits.imap_progress", [config.limits.imap_progress], duration, refuse)
 
 
 def _check_relay(relay: Relay, refuse: Callable[[str, str], NoReturn]) -> None:

@@ -16,6 +16,10 @@ def capabilities(session: Session, handlers: dict[type, Handler]) -> list[str]:
         found += [f"AUTH={name}" for name in mechanisms] or ["LOGINDISABLED"]
     else:
         found.append(f"APPENDLIMIT={session.services.message_size}")
+        if session.services.message_limit is not None:
+            found.append(f"MESSAGELIMIT={session.services.message_limit}")
+        elif session.services.copy_limit is not None:
+            found.append(f"SAVELIMIT={session.services.copy_limit}")
         if session.compressing:
             found.remove("COMPRESS=DEFLATE")
         found = _chosen(session, handlers, found)

@@ -202,6 +202,11 @@ class Connection(asyncio.Protocol):
             data = self._compress.compress(data) + self._compress.flush(zlib.Z_SYNC_FLUSH)
         self.transport.write(data)
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether the client reads what it is sent."""
+        return not self.closing and not self._write_paused
+
     async def drain(self) -> None:
         """Send if there is much, and wait while the client does not read. Raises ConnectionError when it is gone."""
         if self._out_size >= WRITE_AT:

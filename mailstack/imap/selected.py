@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mailstack.message.flag import NAMES
@@ -66,6 +66,7 @@ class Selected:
         "mailbox",
         "on_change",
         "place",
+        "progress",
         "qresync",
         "recent_from",
         "rev2",
@@ -95,6 +96,7 @@ class Selected:
         self._held_from: int | None = None  # the MODSEQ of the first expunge that is held back
         self.saved: array[int] = array("I")
         self.on_change = on_change
+        self.progress: Callable[[int, int], None] = lambda done, goal: None  # of a search in texts, where a session listens
         self._flag_names = FlagNames(mailbox.keywords)
         self._told_keywords = mailbox.keywords
         self.recent_from = mailbox.recent_from

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailstack.imap.annotation_news import AnnotationNews
 from mailstack.imap.answers import Refused, answer_to, bad, no
+from mailstack.imap.progress import Progress
 from mailstack.imap.selected import Selected
 from mailstack.imap.uidonly import names_numbers
 from mailstack.imap.watching import Watch
@@ -63,6 +64,9 @@ class ImapServices:
     trace: Trace
     spool: Path
     message_size: int
+    message_limit: int | None  # RFC 9738
+    copy_limit: int | None
+    progress_seconds: float  # RFC 9585
     allow_plaintext: bool
     tls: ssl.SSLContext | None
     postmaster: str  # an address, empty when there is none
@@ -86,7 +90,7 @@ class Session:
     """The commands of one connection, one after another."""
 
     __slots__ = ("account", "annotation_news", "bad_commands", "compressing", "connection", "contents", "enabled", "id",
-                 "idling", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
+                 "idling", "progress", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
 
     def __init__(self, services: ImapServices, connection: Connection) -> None:
         self.services = services
@@ -103,6 +107,7 @@ class Session:
         self.compressing = False
         self.bad_commands = 0
         self.watch: Watch | None = None  # after NOTIFY
+        self.progress = Progress(connection, services.progress_seconds)
         self.annotation_news: AnnotationNews | None = None  # after ENABLE METADATA
 
     @property
@@ -152,6 +157,8 @@ class Session:
                 # Told of new messages first, so that the command can name them.
                 for line in self.selected.flag_news() + self.selected.new_messages(rev1=self.rev1):
                     self.write(line)
+            if self.state is not State.NOT_AUTHENTICATED:
+                self.progress.begin(tag)
             words = await handler.run(self, command)
         except Refused as refused:
             if refused.kind == b"BAD":
@@ -179,6 +186,7 @@ class Session:
                 self.flush_updates(handler.may_expunge, command)
                 self.write(tag + b" OK " + text(words) + b"\r\n")
         finally:
+            self.progress.end()
             self.forget_contents()
 
     @property

@@ -83,7 +83,7 @@ HANDLERS: dict[type, Handler] = {
     ),
     c.Store: Handler(store.store, SELECTED, may_expunge=False),
     c.Copy: Handler(copy.copy, SELECTED),
-    c.Move: Handler(copy.move, SELECTED, capabilities=("MOVE",)),
+    c.Move: Handler(copy.move, SELECTED, capabilities=("MOVE", "INPROGRESS")),
     c.SetAcl: Handler(acl.set_acl, LOGGED_IN, capabilities=("ACL", "RIGHTS=texk")),
     c.DeleteAcl: Handler(acl.delete_acl, LOGGED_IN),
     c.GetAcl: Handler(acl.get_acl, LOGGED_IN),

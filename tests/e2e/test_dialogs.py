@@ -15,7 +15,19 @@ DIALOGS = Path(__file__).parents[1] / "dialogs"
 
 
 @pytest.mark.parametrize("path", sorted(DIALOGS.glob("*/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_dialog(server: Server, account: str, path: Path) -> None:
+def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    settings = re.findall(r"^# Settings: (.+)$", text, re.MULTILINE)
+    if settings:
+        # A server of its own.
+        own = Server(tmp_path, settings="\n".join(settings))
+        own.provision()
+        own.start()
+        try:
+            Dialog(path, own.ports[path.parent.name], {"account": "alice@a.test", "password": PASSWORD}).run()
+        finally:
+            own.stop()
+        return
     address = f"{account}@{server.domain}"
     if asked := re.search(r"^# Asks: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE):
         server.run("user", "capability", address, "--show", asked[1])

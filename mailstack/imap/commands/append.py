@@ -37,6 +37,9 @@ def missing(place: Place) -> Exception:
 def _look(session: Session, messages: tuple[c.AppendMessage, ...]) -> None:
     if len(session.contents) != sum(message.literals for message in messages):
         raise bad("A message comes as a literal")
+    limit = session.services.copy_limit
+    if limit is not None and len(messages) > limit:
+        raise no("Too many messages in one command", f"MESSAGELIMIT {limit}")
     if any(message.size == 0 and not message.parts for message in messages):
         raise no("An empty message can't be stored", "CANNOT")
 

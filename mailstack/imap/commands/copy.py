@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mailstack.imap.answers import no
 from mailstack.imap.commands.append import missing, target
+from mailstack.imap.limiting import last_of
 from mailstack.imap.places import Place, not_allowed
 from mailstack.imap.session import Session
 from mailstack.policy.rights import REMOVING, changeable
@@ -21,7 +22,9 @@ def _copyuid(copied: Copied) -> str:
 
 async def copy(session: Session, command: c.Copy) -> str:
     selected = session.box
-    uids = selected.choose(command.set, uid=command.uid)
+    uids, code = last_of(selected.choose(command.set, uid=command.uid), session.services.copy_limit)
+    if code is not None:
+        raise no("That is too many messages for one COPY", code)  # all or none
     place = await target(session, command.mailbox)
     try:
         if selected.in_account(place):
@@ -40,7 +43,7 @@ async def move(session: Session, command: c.Move) -> str:
         raise no("The mailbox was opened read-only", "READ-ONLY")
     if REMOVING not in selected.rights:
         raise not_allowed()  # it is COPY, STORE and EXPUNGE in one, and needs what these need
-    uids = selected.choose(command.set, uid=command.uid)
+    uids, code = last_of(selected.choose(command.set, uid=command.uid), session.services.message_limit)
     place = await target(session, command.mailbox)
     try:
         if selected.in_account(place):
@@ -56,9 +59,11 @@ async def move(session: Session, command: c.Move) -> str:
     session.did_itself(place, copied.uids)
     # RFC 9051 6.4.8: COPYUID goes before the EXPUNGE responses.
     session.write(f"* OK {_copyuid(copied)} Moved\r\n".encode())
-    if session.box.condstore:
-        return f"[HIGHESTMODSEQ {session.box.mailbox.highest_modseq}] Done"
-    return "Done"
+    highest = f"HIGHESTMODSEQ {session.box.mailbox.highest_modseq}" if session.box.condstore else None
+    if code is not None and highest is not None:
+        session.write(f"* OK [{highest}] Moved\r\n".encode())
+    found = code or highest
+    return "Done" if found is None else f"[{found}] Done"
 
 
 async def _across(session: Session, uids: Sequence[int], place: Place) -> Copied:
@@ -66,6 +71,7 @@ async def _across(session: Session, uids: Sequence[int], place: Place) -> Copied
     place.account.hold()
     try:
         may = changeable(place.rights)
-        return await copy_across(session.box.mailbox, uids, place.account, place.name, may, session.services.spool)
+        spool, told = session.services.spool, session.progress.count
+        return await copy_across(session.box.mailbox, uids, place.account, place.name, may, spool, told)
     finally:
         place.account.let_go()

@@ -78,7 +78,7 @@ async def evaluate(selected: Selected, key: s.Key, uids: Sequence[int]) -> Seque
         case _:
             criterion = _criterion(key)
             if criterion is not None:
-                return await selected.mailbox.find(criterion, uids)
+                return await selected.mailbox.find(criterion, uids, selected.progress)
             return await _by_column(selected, key, uids)
 
 

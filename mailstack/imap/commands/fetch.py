@@ -10,6 +10,7 @@ from itertools import count
 from mailstack.imap.answers import bad, no
 from mailstack.imap.commands.rows import RowItems, row_items, row_lines
 from mailstack.imap.commands.sections import Span, from_header, of_header, shown, stretch
+from mailstack.imap.limiting import last_of
 from mailstack.imap.resync import changed_since, tell_vanished
 from mailstack.imap.selected import Selected
 from mailstack.imap.session import Session
@@ -43,8 +44,12 @@ async def fetch(session: Session, command: c.Fetch) -> str:
     if command.changed_since is not None or Attribute.MODSEQ in items:
         session.enable_condstore()
     uids: Sequence[int] = selected.choose(command.set, uid=command.uid)
+    limit = session.services.message_limit
     if command.partial is not None:
+        if limit is not None and command.partial.count > limit:
+            raise no("That range has too many messages", f"MESSAGELIMIT {limit}")
         uids = command.partial.of(uids)  # first these, then what of them changed (RFC 9394 3.4)
+    uids, code = last_of(uids, limit)
     mailbox = selected.mailbox
     if command.changed_since is not None:
         since = command.changed_since
@@ -66,7 +71,7 @@ async def fetch(session: Session, command: c.Fetch) -> str:
             stored = await mailbox.store(unseen, How.ADD, Flags.SEEN, origin=selected)
             selected.note_changed(stored.changed)
     await tell(session, selected, uids, items)
-    return "FETCH done"
+    return "FETCH done" if code is None else f"[{code}] FETCH done for the last messages"
 
 
 async def tell(session: Session, selected: Selected, uids: Sequence[int], items: Sequence[Item]) -> None:
@@ -74,6 +79,7 @@ async def tell(session: Session, selected: Selected, uids: Sequence[int], items:
     rows = row_items(items) if not selected.uid_only else None
     if rows is not None:
         for first in range(0, len(uids), ROWS_AT_ONCE):
+            session.progress.count(first, len(uids))
             await _rows(session, selected, uids[first : first + ROWS_AT_ONCE], rows)
         return
     simple = [item for item in items if isinstance(item, Attribute)]
@@ -82,6 +88,7 @@ async def tell(session: Session, selected: Selected, uids: Sequence[int], items:
         await _with_sections(session, selected, uids, simple, heavy)
         return
     for first in range(0, len(uids), CHUNK):
+        session.progress.count(first, len(uids))
         await _attributes(session, selected, uids[first : first + CHUNK], simple)
 
 
@@ -234,6 +241,7 @@ async def _with_sections(
     mailbox = selected.mailbox
     if all(isinstance(item, Section) and of_header(item) for item in heavy):
         for first in range(0, len(uids), HEADERS_AT_ONCE):
+            session.progress.count(first, len(uids))
             some = uids[first : first + HEADERS_AT_ONCE]
             headers = await mailbox.headers(some)
             rows = [(uid, [from_header(item, headers[uid]) for item in heavy]) for uid in some if uid in headers]
@@ -241,6 +249,7 @@ async def _with_sections(
         return
     whole = all(isinstance(item, Section) and item.kind is Kind.WHOLE and not item.parts for item in heavy)
     for first in range(0, len(uids), TREES_AT_ONCE):
+        session.progress.count(first, len(uids))
         some = uids[first : first + TREES_AT_ONCE]
         trees = {} if whole else await mailbox.parts(some)
         batch: list[tuple[int, list[Span | None]]] = []
@@ -338,6 +347,7 @@ async def _large(
     number = selected.label(uid)
     if number is None or any(column[0] is None for column in columns):
         return
+    session.progress.whole_lines = False
     session.write(b"* %d %b (" % (number, selected.fetch_word) + b" ".join([column[0] or b"" for column in columns]))
     separator = b" " if columns else b""
     for piece in pieces:
@@ -360,6 +370,7 @@ async def _large(
             session.connection.abort()
             raise ConnectionResetError
     session.write(b")\r\n")
+    session.progress.whole_lines = True
     if Attribute.FLAGS in simple:
         selected.told((uid,))
     await session.connection.drain()

@@ -28,6 +28,7 @@ async def select(session: Session, command: c.Select) -> str:
     mailbox = await place.open(Rights.READ)
     selected = session.selected = Selected(mailbox, command.read_only, session.on_change, place)
     session.state = State.SELECTED
+    selected.progress = session.progress.count
     if session.watch is not None:
         selected.told_flags, selected.fetches_new = session.watch.tells_flags, bool(session.watch.items)
     if command.condstore:

@@ -19,13 +19,16 @@ Found = Sequence[int]  # UIDs
 AT_ONCE = 8192  # numbers between two looks at the event loop
 
 
-async def found(session: Session, key: s.Key, returns: Returns | None = None) -> Sequence[int]:
-    """The UIDs of those that match, ascending."""
+async def found(
+    session: Session, key: s.Key, returns: Returns | None = None, within: Sequence[int] | None = None
+) -> Sequence[int]:
+    """The UIDs of those that match, ascending; of `within`, if only these are to be looked at."""
     selected = session.box
     if s.needs_modseq(key):
         session.enable_condstore()
     try:
-        return await evaluate(selected, s.resolved(key, session.services.clock()), selected.uids)
+        uids = selected.uids if within is None else within
+        return await evaluate(selected, s.resolved(key, session.services.clock()), uids)
     except SyntaxProblem:
         raise  # BAD: `$` stays as it was
     except Exception:

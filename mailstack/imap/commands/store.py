@@ -1,6 +1,7 @@
 """STORE (RFC 9051 6.4.6, RFC 7162 3.1.3)."""
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.limiting import last_of
 from mailstack.imap.places import not_allowed
 from mailstack.imap.session import Session
 from mailstack.message.flag import KEYWORDS, NAMES, Flags
@@ -44,7 +45,7 @@ async def store(session: Session, command: c.Store) -> str:
         raise not_allowed()  # RFC 4314 4: only when none of the flags may be changed
     if command.unchanged_since is not None:
         session.enable_condstore()
-    uids = selected.choose(command.set, uid=command.uid)
+    uids, code = last_of(selected.choose(command.set, uid=command.uid), session.services.message_limit)
     stored = await selected.mailbox.store(
         uids, _HOW[command.sign], flags, keywords, command.unchanged_since, origin=selected, may=may
     )
@@ -61,6 +62,8 @@ async def store(session: Session, command: c.Store) -> str:
         session.write(b"".join(selected.flag_lines(told[first : first + 1000], uid=command.uid)))
         await session.connection.drain()
     if stored.modified:
+        if code is not None:
+            session.write(f"* NO [{code}] Only the last messages were changed\r\n".encode())
         shown = stored.modified if command.uid else [number for uid in stored.modified if (number := selected.number(uid))]
         return f"[MODIFIED {compact(sorted(shown)).decode()}] Some messages were changed by others"
-    return "STORE done"
+    return "STORE done" if code is None else f"[{code}] STORE done for the last messages"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mailstack.message.flag import Flags
@@ -16,8 +16,18 @@ IN_MEMORY = 512 * 1024  # octets of one message that are not put into a file
 TOGETHER = 16  # messages that are written at once, and share their flushes
 
 
-async def copy_across(source: Mailbox, uids: Sequence[int], target: Account, name: str, may: int, spool: Path) -> Copied:
-    """All that are still there, or none: durable when it returns. Of their flags those whose bits are in `may` come along."""
+async def copy_across(
+    source: Mailbox,
+    uids: Sequence[int],
+    target: Account,
+    name: str,
+    may: int,
+    spool: Path,
+    told: Callable[[int, int], None] = lambda done, goal: None,
+) -> Copied:
+    """All that are still there, or none: durable when it returns. Of their flags those whose bits are in `may` come along.
+    `told` hears how many of how many are written.
+    """
     sizes = {uid: source.sizes[place] for uid in uids if (place := source.position(uid)) is not None}
     (await target.room()).without(sum(sizes.values()), len(sizes))  # before anything is written
     target.look(name)
@@ -26,6 +36,7 @@ async def copy_across(source: Mailbox, uids: Sequence[int], target: Account, nam
     wanted = list(sizes)
     try:
         for first in range(0, len(wanted), TOGETHER):
+            told(first, len(wanted))
             some = wanted[first : first + TOGETHER]
             tasks = [asyncio.create_task(_prepare(source, uid, target, name, may, spool)) for uid in some]
             try:

@@ -457,9 +457,13 @@ class Mailbox:
         """`blocking` in a thread, and once more for what it did not find and a promised rename may have moved."""
         return await self._account.reader.read_many(files, blocking, self.files)
 
-    async def find(self, criterion: AnyCriterion, uids: Sequence[int]) -> Sequence[int]:
-        """Those of `uids` whose text meets the criterion; both ascend. Exact, whether it is indexed yet or not."""
-        return await self._account.searching.find(self, criterion, uids)
+    async def find(
+        self, criterion: AnyCriterion, uids: Sequence[int], told: Callable[[int, int], None] = lambda done, goal: None
+    ) -> Sequence[int]:
+        """Those of `uids` whose text meets the criterion; both ascend. Exact, whether it is indexed yet or not. `told` hears
+        how many of how many are read, where they must be.
+        """
+        return await self._account.searching.find(self, criterion, uids, told)
 
     # Answers --------------------------------------------------------------------------------------------------------
 

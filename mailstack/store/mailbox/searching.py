@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,13 @@ class Searching:
             if mailbox.state is not None and mailbox.uids:
                 self.indexer.changed(mailbox)
 
-    async def find(self, mailbox: Mailbox, criterion: AnyCriterion, uids: Sequence[int]) -> Sequence[int]:
+    async def find(
+        self,
+        mailbox: Mailbox,
+        criterion: AnyCriterion,
+        uids: Sequence[int],
+        told: Callable[[int, int], None] = lambda done, goal: None,
+    ) -> Sequence[int]:
         """Those of `uids` that meet the criterion; both ascend. Messages that are gone are left out."""
         found = array("I")
         unknown = array("I", uids)
@@ -82,6 +88,7 @@ class Searching:
                     found, unknown = array("I", answer.found), array("I", answer.unknown)
         more: set[int] = set()
         for first in range(0, len(unknown), SCANNED_AT_ONCE):
+            told(first, len(unknown))
             more |= await self._scan(mailbox, criterion, unknown[first : first + SCANNED_AT_ONCE])
         return sorted(more.union(found)) if more else found
 

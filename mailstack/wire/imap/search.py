@@ -162,6 +162,10 @@ class Partial:
     first: int
     last: int
 
+    @property
+    def count(self) -> int:
+        return abs(self.last - self.first) + 1
+
     def of(self, found: Sequence[int]) -> Sequence[int]:
         """Those that are there."""
         low, high = sorted((abs(self.first), abs(self.last)))

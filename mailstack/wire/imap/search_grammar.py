@@ -171,6 +171,12 @@ class _Reader:
                 return ThreadId(scanner.take(_OBJECT_ID, "object id")[0])
             case "FUZZY":
                 return Fuzzy(self.key(depth + 1))
+            case "UIDAFTER":  # RFC 9738 3.2
+                first = scanner.number(sequence.HIGHEST) + 1
+                return Uids(sequence.SequenceSet(((first, sequence.HIGHEST),) if first <= sequence.HIGHEST else ()))
+            case "UIDBEFORE":
+                last = scanner.number(sequence.HIGHEST) - 1
+                return Uids(sequence.SequenceSet(((1, last),) if last > 0 else ()))
             case "NOT":
                 return Not(self.key(depth + 1))
             case "OR":
