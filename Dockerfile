@@ -10,6 +10,7 @@ COPY --from=build /opt/mailstack /opt/mailstack
 ENV PATH=/opt/mailstack/bin:$PATH MAILSTACK_CONFIG=/var/lib/mailstack/mailstack.toml
 USER mailstack
 VOLUME /var/lib/mailstack
+# 110 and 995 too, where listen.pop3 and listen.pop3s are set.
 EXPOSE 25 465 587 143 993 80
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["mailstack", "health"]

@@ -52,6 +52,8 @@ from mailstack.policy.routing import Router
 from mailstack.policy.sharing import Sharing
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.policy.tokens import OAuthSettings, Tokens
+from mailstack.pop3.server import Pop3Server
+from mailstack.pop3.session import Pop3Services
 from mailstack.smtp.protocol import SmtpServices
 from mailstack.smtp.server import SmtpServer
 from mailstack.store.database import Database
@@ -372,6 +374,20 @@ class Appliance:
                 clock=clock,
             )
         )
+        self.pop3 = Pop3Server(
+            Pop3Services(
+                hostname=config.hostname,
+                mailboxes=data.mailboxes,
+                directory=data.directory,
+                logins=logins,
+                limits=limits,
+                trace=data.trace,
+                allow_plaintext=settings.allow_plaintext,
+                tls=tls,
+                randomness=randomness,
+                clock=clock,
+            )
+        )
         self.health = HealthServer(lambda: self.ready)
         self.control = ControlServer(data.path / "control.sock", data.operations(self.runner))
         doors = {
@@ -381,6 +397,7 @@ class Appliance:
         }
         self._smtp = list(doors.values())
         data.directory.on_revoked.append(self.imap.end_sessions)
+        data.directory.on_revoked.append(self.pop3.end_sessions)
         for server in self._smtp:
             data.directory.on_revoked.append(server.end_sessions)
         undo.push_async_callback(self.runner.stop)
@@ -390,6 +407,8 @@ class Appliance:
         await self.imap.listen(self._sockets["imap"], None)
         if tls is not None:
             await self.imap.listen(self._sockets["imaps"], tls)
+            await self.pop3.listen(self._sockets["pop3s"], tls)
+        await self.pop3.listen(self._sockets["pop3"], None)
         await self.health.listen(self._sockets["http"])
         try:
             await self.control.start()
@@ -452,6 +471,7 @@ class Appliance:
             postmaster=settings.postmaster,
         )
         self.data.sharing.anyone = settings.share_with_anyone
+        self.pop3.services = replace(self.pop3.services, allow_plaintext=settings.allow_plaintext)
         self.data.scram.mode = settings.scram
         if self._logins.tokens is None or self._logins.tokens.settings != settings.oauth:
             self._logins.tokens = self._tokens(settings)
@@ -468,7 +488,8 @@ class Appliance:
         """Answer what is under way, then close everything. At most some ten seconds."""
         self.ready = False
         log.info("stopping")
-        await asyncio.gather(self.imap.stop(), self.control.stop(4.0), *(server.stop(4.0) for server in self._smtp))
+        doors = (self.imap.stop(), self.pop3.stop(), *(server.stop(4.0) for server in self._smtp))
+        await asyncio.gather(self.control.stop(4.0), *doors)
         self.health.stop()
         await self.runner.stop(3.0)
         self.passwords.close()

@@ -25,8 +25,8 @@ _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
 SOCKET_NAME_LIMIT = 107  # octets of a path that the system takes for a socket
 FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store", "search"})  # keep_fixed()
 DEFAULT_PATH = "/etc/mailstack/mailstack.toml"
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "http")
-TLS_SERVICES = ("submissions", "imaps")
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http")
+TLS_SERVICES = ("submissions", "imaps", "pop3s")
 
 
 class ConfigProblem(Exception):
@@ -55,6 +55,8 @@ class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     submissions: list[str] = msgspec.field(default_factory=lambda: ["[::]:465"])
     imap: list[str] = msgspec.field(default_factory=lambda: ["[::]:143"])
     imaps: list[str] = msgspec.field(default_factory=lambda: ["[::]:993"])
+    pop3: list[str] = []
+    pop3s: list[str] = []
     http: list[str] = msgspec.field(default_factory=lambda: ["[::]:80"])
 
 
@@ -172,6 +174,8 @@ MEANINGS: dict[str, str] = {
     "listen.submissions": "mail from users, TLS from the first byte on",
     "listen.imap": "mailboxes, STARTTLS",
     "listen.imaps": "mailboxes, TLS from the first byte on",
+    "listen.pop3": 'INBOX for clients that fetch and remove, STARTTLS; "[::]:110"',
+    "listen.pop3s": 'the same, TLS from the first byte on; "[::]:995"',
     "listen.http": "/healthz",
     "tls.mode": '"files" with certificate and key, "self-signed", or "off"',
     "tls.certificate": "PEM file: the certificate and its chain",

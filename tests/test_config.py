@@ -141,7 +141,7 @@ def test_a_password_in_a_refused_url_is_not_shown(tmp_path: Path) -> None:
         ("MAILSTACK_TLS__MODE", "loud", "not one of"),
         ("MAILSTACK_LISTEN__SMTP", "25", "address:port"),
         ("MAILSTACK_POSTMASTER", "nobody", "not an address"),
-        ("MAILSTACK_LISTEN__POP3", "127.0.0.1:110", "no such setting"),
+        ("MAILSTACK_LISTEN__POP4", "127.0.0.1:110", "no such setting"),
         ("MAILSTACK_SIEVE__PATH", "x", "no such setting"),
     ],
 )

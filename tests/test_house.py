@@ -12,7 +12,7 @@ FLOORS = {
     "store": 1, "net": 1,
     "policy": 2,
     "delivery": 3,
-    "smtp": 4, "imap": 4, "web": 4, "control": 4,
+    "smtp": 4, "imap": 4, "pop3": 4, "web": 4, "control": 4,
     "app": 5, "cli": 5, "__main__": 5,
 }  # fmt: skip
 LEAVES = {"config", "log", "metrics", "__init__"}
@@ -21,7 +21,10 @@ OWNERS = {
     "alembic": {"store"}, "aioimaplib": {"cli"},
     "uvloop": {"app"}, "argon2": {"store"}, "passlib": {"store"}, "typer": {"cli"},
 }  # fmt: skip
-NEIGHBOURS = {("store", "net"), ("net", "store"), ("message", "wire"), ("smtp", "imap"), ("imap", "smtp"), ("web", "imap")}
+NEIGHBOURS = {
+    ("store", "net"), ("net", "store"), ("message", "wire"), ("smtp", "imap"), ("imap", "smtp"), ("web", "imap"),
+    ("pop3", "imap"), ("pop3", "smtp"), ("imap", "pop3"), ("smtp", "pop3"),
+}  # fmt: skip
 
 
 def imports(path: Path) -> list[str]:

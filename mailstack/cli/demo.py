@@ -12,13 +12,13 @@ import typer
 from mailstack.cli.invocation import Invocation, fail
 from mailstack.cli.reaching import has_ipv6
 from mailstack.cli.selfcheck import StepFailed, run_selftest, wait_until_ready
-from mailstack.config import SERVICES, Config, Listen, render
+from mailstack.config import Config, Listen, render
 
 DOMAIN = "home.test"
 USERS = ("alice", "bob")
 HOSTNAME = "localhost"
-TRIAL_PORTS = dict(zip(SERVICES, (2525, 2587, 2465, 2143, 2993, 2080), strict=True))
-ORDINARY_PORTS = dict(zip(SERVICES, (25, 587, 465, 143, 993, 80), strict=True))
+TRIAL_PORTS = {"smtp": 2525, "submission": 2587, "submissions": 2465, "imap": 2143, "imaps": 2993, "http": 2080}
+ORDINARY_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "http": 80}
 
 
 def demo_config(data: Path, listen: str = "") -> Config:

@@ -6,7 +6,7 @@ import ssl
 
 from mailstack.config import TLS_SERVICES, Config
 
-GREETINGS = (b"220", b"* OK")
+GREETINGS = (b"220", b"* OK", b"+OK")
 
 
 def hosts(text: str) -> list[tuple[str, int]]:

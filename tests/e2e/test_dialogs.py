@@ -48,4 +48,4 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
     }
     if "{friend}" in path.read_text(encoding="utf-8"):
         values["friend"] = f"{unused(server)}@{server.domain}"
-    Dialog(path, server.ports[path.parent.name], values).run()
+    Dialog(path, server.ports[path.parent.name], values, ports=server.ports).run()

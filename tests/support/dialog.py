@@ -3,9 +3,10 @@
 `1<~ text` passes over lines until one matches. `{account}`, `{friend}` (another account) and `{password}` are filled in,
 `{literal:N}` sends N octets. `{name}` in an answer takes the number that stands there; later it stands for that number.
 `1! tls` shakes hands (`1! tls12` with TLS 1.2), `1! deflate` compresses both ways from here on (`1! plain` no more), `1!
-closed` waits for the end of the connection, and `1! leave` closes it. `1! scram USER PASSWORD` and `1! scram-plus USER
-PASSWORD` are the client's part of an exchange, up to the empty line behind the server's proof. A line `# Proves: IDLE MOVE`
-names capabilities; `# Asks: UIDONLY` is one that is shown to this account on request.
+closed` waits for the end of the connection, and `1! leave` closes it. `2! to imap`, as a session's first step, leads it to
+another door. `1! scram USER PASSWORD` and `1! scram-plus USER PASSWORD` are the client's part of an exchange, up to the empty
+line behind the server's proof. A line `# Proves: IDLE MOVE` names capabilities; `# Asks: UIDONLY` is one that is shown to this
+account on request.
 """
 
 import base64
@@ -89,6 +90,7 @@ class Dialog:
     path: Path
     port: int
     values: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -106,8 +108,11 @@ class Dialog:
         who, kind, text = found[1], found[2], found[3] or ""
         session = self.sessions.get(who)
         if session is None:
-            connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+            door = text.removeprefix("to ") if kind == "!" else ""
+            connection = socket.create_connection(("127.0.0.1", self.ports.get(door, self.port)), timeout=20)
             session = self.sessions[who] = Session(connection)
+            if door in self.ports:
+                return
         for name, value in self.values.items():
             text = text.replace("{" + name + "}", value)
         if kind == ">":
