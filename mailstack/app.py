@@ -98,6 +98,7 @@ class Settings:
     message_size: int
     allow_plaintext: bool
     share_with_anyone: bool
+    urlauth: bool
     scram: ScramMode
     oauth: OAuthSettings | None
     recipients: int
@@ -127,6 +128,7 @@ class Settings:
             message_size=size(config.limits.message_size),
             allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
             share_with_anyone=config.sharing.anyone,
+            urlauth=config.imap.urlauth,
             scram=ScramMode(config.auth.scram),
             oauth=_oauth_settings(config),
             recipients=config.limits.recipients,
@@ -370,6 +372,7 @@ class Appliance:
                 allow_plaintext=settings.allow_plaintext,
                 tls=tls,
                 postmaster=settings.postmaster,
+                urlauth=settings.urlauth,
                 randomness=randomness,
                 clock=clock,
             )
@@ -469,6 +472,7 @@ class Appliance:
             message_size=settings.message_size,
             allow_plaintext=settings.allow_plaintext,
             postmaster=settings.postmaster,
+            urlauth=settings.urlauth,
         )
         self.data.sharing.anyone = settings.share_with_anyone
         self.pop3.services = replace(self.pop3.services, allow_plaintext=settings.allow_plaintext)

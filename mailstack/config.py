@@ -112,6 +112,10 @@ class Sharing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     anyone: bool = False
 
 
+class Imap(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    urlauth: bool = False
+
+
 class Search(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     index: bool = True
     delay: str = "2s"
@@ -149,6 +153,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     relay: Relay = Relay()
     store: Store = Store()
     sharing: Sharing = Sharing()
+    imap: Imap = Imap()
     search: Search = Search()
     limits: Limits = Limits()
     log: Log = Log()
@@ -202,6 +207,7 @@ MEANINGS: dict[str, str] = {
     "relay.ipv6": '"auto": only where this host has a forward-confirmed PTR; "on"; "off"',
     "store.index_dir": "where indexes live; empty: beside the mail. A fast local disk helps when the mail is on a network",
     "sharing.anyone": "let users open mailboxes to `anyone`: to every account of this server, of all its domains",
+    "imap.urlauth": "let users authorise URLs by which others fetch single messages of theirs; hardly a client does",
     "search.index": "keep a full-text index beside each account's own; without it each search reads the mails",
     "search.delay": "how long messages that came in wait for others, to be taken into the index together",
     "search.attachment_command": "a program and its arguments that makes text of attachments for the index; empty: none",

@@ -9,6 +9,8 @@ def capabilities(session: Session, handlers: dict[type, Handler]) -> list[str]:
     logged_in = session.state is not State.NOT_AUTHENTICATED
     for handler in handlers.values():
         found += handler.capabilities if logged_in else handler.before_login
+        if logged_in and session.services.urlauth:
+            found += handler.by_setting
     if not logged_in:
         if not session.connection.secure and session.services.tls is not None:
             found.append("STARTTLS")
@@ -42,7 +44,11 @@ def _name(capability: str) -> str:
 
 def hideable(handlers: dict[type, Handler]) -> list[str]:
     """What an account may hide. IMAP4rev1 stays: without it old clients find nothing."""
-    found = ["IMAP4rev2", "APPENDLIMIT", *(name for handler in handlers.values() for name in handler.capabilities)]
+    found = [
+        "IMAP4rev2",
+        "APPENDLIMIT",
+        *(name for handler in handlers.values() for name in (*handler.capabilities, *handler.by_setting)),
+    ]
     return list(dict.fromkeys(found))
 
 

@@ -70,6 +70,7 @@ class ImapServices:
     allow_plaintext: bool
     tls: ssl.SSLContext | None
     postmaster: str  # an address, empty when there is none
+    urlauth: bool
     randomness: random.Random
     clock: Callable[[], float] = time.time
 
@@ -83,6 +84,7 @@ class Handler:
     may_expunge: bool = True
     capabilities: tuple[str, ...] = field(default=())
     before_login: tuple[str, ...] = field(default=())
+    by_setting: tuple[str, ...] = field(default=())  # announced where the settings switch it on
     on_request: tuple[str, ...] = field(default=())  # known to break a client: announced only where the account asks for it
 
 

@@ -21,6 +21,7 @@ from mailstack.imap.commands import (
     thread,
     uidbatches,
     unauthenticate,
+    urlauth,
 )
 from mailstack.imap.session import ANY, LOGGED_IN, Handler, State
 from mailstack.wire.imap import commands as c
@@ -94,4 +95,7 @@ HANDLERS: dict[type, Handler] = {
     c.SetQuota: Handler(quota.set_quota, LOGGED_IN),
     c.GetMetadata: Handler(metadata.get_metadata, LOGGED_IN, capabilities=("METADATA", "METADATA-SERVER")),
     c.SetMetadata: Handler(metadata.set_metadata, LOGGED_IN),
+    c.GenUrlAuth: Handler(urlauth.generate, LOGGED_IN, by_setting=("URLAUTH",)),
+    c.ResetKey: Handler(urlauth.reset, LOGGED_IN),
+    c.UrlFetch: Handler(urlauth.fetch, LOGGED_IN),
 }

@@ -4,6 +4,7 @@ import base64
 import re
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -39,6 +40,7 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
     token = server.signing_key.token(claims)  # type: ignore[attr-defined]
     values = {
         "account": address,
+        "quoted": quote(address, safe=""),
         "password": PASSWORD,
         "plain": packed(f"\0{address}\0{PASSWORD}"),
         "user64": packed(address),

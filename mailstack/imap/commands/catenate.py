@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mailstack.imap.answers import Refused, no
-from mailstack.imap.commands.sections import choose_fields, stretch
+from mailstack.imap.commands.stretches import find_stretch
 from mailstack.imap.places import find
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.rights import Rights
@@ -16,7 +16,6 @@ from mailstack.store.errors import MessageGone, NoSuchMailbox
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.wire.imap.catenate import CatText, CatUrl
 from mailstack.wire.imap.commands import AppendMessage
-from mailstack.wire.imap.fetch import Kind
 from mailstack.wire.imap.url import MessageUrl, parse_url
 
 if TYPE_CHECKING:
@@ -66,8 +65,6 @@ async def _from_url(session: Session, url: str, whole: Content) -> None:
     except (SyntaxProblem, NoSuchMailbox, Refused):
         raise _bad_url(url) from None
     try:
-        if found.uid_validity is not None and found.uid_validity != mailbox.uid_validity:
-            raise _bad_url(url)
         await _take(session, mailbox, found, url, whole)
     except MessageGone:
         raise _bad_url(url) from None
@@ -89,28 +86,16 @@ async def _mailbox(session: Session, url: MessageUrl) -> Mailbox:
 
 
 async def _take(session: Session, mailbox: Mailbox, found: MessageUrl, url: str, whole: Content) -> None:
-    place = mailbox.position(found.uid)
-    if place is None:
-        raise MessageGone
-    size = mailbox.sizes[place]
-    section = found.section
-    tree = None if not section.parts and section.kind is Kind.WHOLE else (await mailbox.parts([found.uid])).get(found.uid)
-    if tree is None and (section.parts or section.kind is not Kind.WHOLE):
-        raise MessageGone
-    span = stretch(section, tree, size)
-    if span is None:
+    stretch = await find_stretch(mailbox, found)
+    if stretch is None:
         raise _bad_url(url)
-    start, end = span
-    if section.names:
-        chosen = choose_fields(await mailbox.read(found.uid, start, end - start), section)
-        chosen = chosen[found.start : None if found.length is None else found.start + found.length]
-        _fits(session, whole, len(chosen))
-        whole.write(chosen)
+    if isinstance(stretch, bytes):
+        _fits(session, whole, len(stretch))
+        whole.write(stretch)
         return
-    start = min(end, start + found.start)
-    end = end if found.length is None else min(end, start + found.length)
-    _fits(session, whole, end - start)
-    async for block in mailbox.blocks(found.uid, start, end - start):
+    length = stretch.end - stretch.start
+    _fits(session, whole, length)
+    async for block in mailbox.blocks(found.uid, stretch.start, length):
         if whole.size + len(block) > BLOCK:
             await asyncio.to_thread(whole.write, block)
         else:

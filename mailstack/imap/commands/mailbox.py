@@ -47,6 +47,8 @@ async def select(session: Session, command: c.Select) -> str:
     session.write(b"* OK [UIDNEXT %d] The next UID\r\n" % mailbox.uid_next)
     session.write(b"* OK [HIGHESTMODSEQ %d] The highest change\r\n" % mailbox.highest_modseq)
     session.write(b"* OK [MAILBOXID (%b)] Its id, whatever its name\r\n" % mailbox.id.encode())
+    if session.services.urlauth and not place.shared:
+        session.write(b"* OK [URLMECH INTERNAL] URLs can be authorised\r\n")
     await tell(session, place, command.mailbox, always=True)
     if not place.shared:
         await warn(session)

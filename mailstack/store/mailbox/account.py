@@ -36,6 +36,7 @@ from mailstack.store.mailbox.snapshots import Snapshots
 from mailstack.store.mailbox.space import Room, Space
 from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.tree import Tree
+from mailstack.store.mailbox.urlkeys import UrlKeys
 from mailstack.store.mailbox.values import (
     AccountFolder,
     Appended,
@@ -73,6 +74,7 @@ class Account:
         self._folders = folders
         self._tree = Tree(surroundings, maildir, folders, journal, promises, committer, self.watchers)
         self._annotator = Annotator(folder.path, surroundings, maildir, folders, journal, self.watchers)
+        self.url_keys = UrlKeys(surroundings, maildir, folders, journal)
         self._others = Others(surroundings, maildir, journal, promises, committer, self._tree.refresh)
         self._overview = Overview(surroundings, maildir, journal, snapshots, self._others)
         space = self._space = Space(folder.quota, journal, snapshots, self._others, mailboxes)

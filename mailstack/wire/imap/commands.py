@@ -325,6 +325,22 @@ class SetMetadata:
 
 
 @dataclass(frozen=True, slots=True)
+class GenUrlAuth:
+    urls: tuple[tuple[str, str], ...]  # with the mechanism
+
+
+@dataclass(frozen=True, slots=True)
+class ResetKey:
+    mailbox: str | None  # None: all
+    mechanisms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UrlFetch:
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GetQuota:
     root: str
 
@@ -342,7 +358,8 @@ class SetQuota:
 Command = (
     Capability | Noop | Logout | Id | StartTls | Compress | Authenticate | Login | Enable | Select | Create | Delete
     | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Xlist | Namespace | Status | Append | Replace | Idle | Notify
-    | Check | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata
+    | Check | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata | GenUrlAuth
+    | ResetKey | UrlFetch
     | Close | Unselect | Expunge | Search | SearchMailboxes | Sort | Thread
     | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
     | Unauthenticate | UidBatches

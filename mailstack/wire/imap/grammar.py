@@ -19,6 +19,7 @@ from mailstack.wire.imap.resync_grammar import Modifiers, fetch_modifiers, selec
 from mailstack.wire.imap.scanner import CommandProblem, Scanner
 from mailstack.wire.imap.search_grammar import search
 from mailstack.wire.imap.sort_grammar import SORT_COMMANDS
+from mailstack.wire.imap.urlauth_grammar import URLAUTH_COMMANDS
 
 _TAG = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')
 
@@ -385,5 +386,6 @@ COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
         "GETQUOTAROOT": _mailbox(c.GetQuotaRoot),
         "SETQUOTA": _set_quota,
         **METADATA_COMMANDS,
+        **URLAUTH_COMMANDS,
     }
 )
