@@ -18,10 +18,10 @@ from tests.support.server import PASSWORD, Server
 pytestmark = pytest.mark.clients
 
 QUESTIONS = (
-    "ALL", "TEXT mikel", "TEXT MIKEL", "BODY test", "BODY attached", "BODY zzzzqqq", "TEXT zzzzqqq", "SUBJECT test", "SUBJECT re",
-    "SUBJECT attachment", "FROM example.com", "FROM mikel", "TO mikel", "TO test", "CC a", "BCC a", "FROM a", "SUBJECT e", "TEXT q",
-    'HEADER Message-ID ""', "HEADER Message-ID example", 'HEADER X-Mailer ""', "HEADER X-Mailer apple", 'HEADER Bcc ""',
-    "HEADER Content-Type multipart", "HEADER References a", 'HEADER Reply-To ""', "HEADER Received by",
+    "ALL", "TEXT mikel", "TEXT MIKEL", "BODY test", "BODY attached", "BODY zzzzqqq", "TEXT zzzzqqq", "SUBJECT test",
+    "SUBJECT re", "SUBJECT attachment", "FROM example.com", "FROM mikel", "TO mikel", "TO test", "CC a", "BCC a", "FROM a",
+    "SUBJECT e", "TEXT q", 'HEADER Message-ID ""', "HEADER Message-ID example", 'HEADER X-Mailer ""', "HEADER X-Mailer apple",
+    'HEADER Bcc ""', "HEADER Content-Type multipart", "HEADER References a", 'HEADER Reply-To ""', "HEADER Received by",
     "SENTSINCE 1-Jan-2008", "SENTBEFORE 1-Jan-2008", "SENTON 22-Nov-2005", "SENTSINCE 1-Jan-2030",
     "OR FROM mikel SUBJECT test", "NOT TEXT e", "NOT FROM a", "TEXT mikel NOT SUBJECT test", "LARGER 5000 BODY the",
     "CHARSET UTF-8 TEXT ü", "CHARSET UTF-8 TEXT Ü", "CHARSET UTF-8 BODY é", "CHARSET UTF-8 SUBJECT テ", "CHARSET UTF-8 BODY の",

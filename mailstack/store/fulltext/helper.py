@@ -5,10 +5,11 @@ It holds nothing of a client's; it ends when its input does. Questions take turn
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import select
 import sqlite3
-import subprocess
 import sys
 import zlib
 from array import array
@@ -16,17 +17,17 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
-from mailstack.message.text import Attachments, Searchable
-from mailstack.store.disk import Disk
+from mailstack.message.text import Searchable
 from mailstack.store.errors import MessageGone
-from mailstack.store.fulltext import matching, questions
+from mailstack.store.fulltext import attachments, matching, questions
 from mailstack.store.fulltext.database import Database, Unusable, put_aside, unpack
 from mailstack.store.fulltext.finding import Found, find
 from mailstack.store.fulltext.framing import framed, frames
 from mailstack.store.fulltext.questions import Add, Answer, Compare, Drop, Find, Question, Remove, Scan
-from mailstack.store.mailbox.maildir import Maildir
+from mailstack.store.mailbox.files import MailFiles
 
 OPEN_DATABASES = 8
+MEMORY_LIMIT = 1 << 30  # octets
 Work = Generator[None, None, Answer]
 
 
@@ -67,7 +68,6 @@ class Helper:
 
     def __init__(self) -> None:
         self._databases = Databases()
-        self._disk = Disk()
 
     def work(self, number: int, question: Question, *, again: bool = False) -> Work:
         try:
@@ -126,8 +126,8 @@ class Helper:
     def _add(self, number: int, question: Add) -> Answer:
         database = self._databases.get(question.database, writes=True)
         known = set(database.uids(question.mailbox))
-        maildir = Maildir(Path(question.root), self._disk)
-        ask = _attachments(question.attachments) if question.attachments else None
+        maildir = MailFiles(Path(question.root))
+        ask = attachments.reader(question.attachments) if question.attachments else None
         texts: dict[int, Searchable] = {}
         for file in question.files:
             if file.uid in known:
@@ -141,7 +141,7 @@ class Helper:
         return Answer(number, _packed(list(texts)))
 
     def _scan(self, number: int, question: Scan) -> Work:
-        maildir = Maildir(Path(question.root), self._disk)
+        maildir = MailFiles(Path(question.root))
         found = Found()
         for file in question.files:
             result = matching.look(maildir, file, question.criterion)
@@ -155,26 +155,6 @@ class Helper:
 
 def _packed(uids: Iterable[int]) -> bytes:
     return array("I", sorted(uids)).tobytes()
-
-
-def _attachments(settings: questions.Attachments) -> Attachments:
-    def text(kind: str, name: str, body: bytes) -> str | None:
-        if not body or len(body) > settings.size:
-            return None
-        try:
-            done = subprocess.run(  # noqa: S603 - what the admin configured
-                [*settings.command, kind, name.replace("\0", "")],
-                input=body,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=settings.seconds,
-                check=False,
-            )
-        except (OSError, ValueError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
-
-    return text
 
 
 def serve(helper: Helper, reader: int, writer: int) -> None:
@@ -205,6 +185,19 @@ def _send(writer: int, answer: Answer) -> None:
         data = data[os.write(writer, data) :]
 
 
+def _be_modest(niceness: int) -> None:
+    """Others come first; and where memory runs out, it is this process that ends, and not the server."""
+    with contextlib.suppress(OSError):
+        os.nice(niceness)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, hard))
+
+
 if __name__ == "__main__":
-    os.nice(int(sys.argv[1]))
-    serve(Helper(), 0, 1)
+    _be_modest(int(sys.argv[1]))
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what anything else writes is no answer
+    serve(Helper(), 0, answers)

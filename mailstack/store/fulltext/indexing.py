@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailstack.log import get_logger
-from mailstack.store.fulltext.process import HelperGone, HelperProcess
+from mailstack.store.fulltext.process import HelperDied, HelperGone, HelperProcess
 from mailstack.store.fulltext.questions import Add, Answer, Attachments, Compare, Drop, Remove
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Indexer:
         question = Add(place.database, place.mailbox, place.root, files, self.settings.attachments)
         try:
             return not (await self._ask(question)).problem
-        except HelperGone:
+        except HelperDied:
             if len(files) > 1:
                 for file in files:
                     await self._add(mailbox, [file.uid])
@@ -121,7 +121,7 @@ class Indexer:
             # It stays out of the index: a search looks into the message itself.
             self._refused.add((place.mailbox, files[0].uid))
             log.error("fulltext.message_refused", file=str(files[0].path))
-            raise
+            return True
 
     async def _ask(self, question: Add | Remove | Compare | Drop) -> Answer:
         answer = await self._helper.ask(question)

@@ -3,7 +3,7 @@
 from mailstack.message.text import Attachments, Searchable, read_header, read_message
 from mailstack.store.errors import MessageGone
 from mailstack.store.fulltext.questions import AnyCriterion, Comparison, File, InBody, InField, InText, Sent
-from mailstack.store.mailbox.maildir import Maildir
+from mailstack.store.mailbox.files import MailFiles
 
 READ_LIMIT = 64 << 20  # octets of a message that are looked at
 
@@ -27,12 +27,12 @@ def compares(day: int, comparison: Comparison, wanted: int) -> bool:
     return day >= wanted if comparison is Comparison.SINCE else day == wanted
 
 
-def read(maildir: Maildir, file: File, attachments: Attachments | None = None) -> Searchable:
+def read(maildir: MailFiles, file: File, attachments: Attachments | None = None) -> Searchable:
     """The text of a message. Raises MessageGone and OSError."""
     return read_message(maildir.read(file.path, 0, READ_LIMIT, convert=file.convert), attachments)
 
 
-def look(maildir: Maildir, file: File, criterion: AnyCriterion) -> bool | None:
+def look(maildir: MailFiles, file: File, criterion: AnyCriterion) -> bool | None:
     """Whether a message meets a criterion; None when it is not where it should be. Raises OSError."""
     try:
         if isinstance(criterion, InField | Sent):

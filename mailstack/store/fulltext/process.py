@@ -19,7 +19,11 @@ PATIENCE = 2.0  # seconds for a helper to end by itself
 
 
 class HelperGone(Exception):
-    """It could not be started, or ended before it answered."""
+    """It could not be started, or was ended."""
+
+
+class HelperDied(HelperGone):
+    """It ended before it answered: what it was asked may be the reason."""
 
 
 class HelperProcess:
@@ -60,8 +64,8 @@ class HelperProcess:
             raise HelperGone(str(problem)) from problem
         finally:
             self._waiting.pop(number, None)
-            if not future.done():
-                future.cancel()
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # it was seen
             if not self._waiting and self._rest is None:
                 self._rest = asyncio.get_running_loop().call_later(self._idle, self._end)
 
@@ -95,7 +99,7 @@ class HelperProcess:
             self._process = None
             for future in self._waiting.values():
                 if not future.done():
-                    future.set_exception(HelperGone("it ended"))
+                    future.set_exception(HelperDied("it ended"))
         await process.wait()
 
     def _end(self) -> None:

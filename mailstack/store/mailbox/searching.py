@@ -12,7 +12,7 @@ from mailstack.log import get_logger
 from mailstack.store.fulltext.database import put_aside
 from mailstack.store.fulltext.indexing import Indexer, IndexSettings
 from mailstack.store.fulltext.matching import look
-from mailstack.store.fulltext.process import HelperGone, HelperProcess
+from mailstack.store.fulltext.process import HelperDied, HelperGone, HelperProcess
 from mailstack.store.fulltext.questions import AnyCriterion, File, Find, InField, Place, Scan, Sent
 
 if TYPE_CHECKING:
@@ -92,12 +92,15 @@ class Searching:
             more |= await self._scan(mailbox, criterion, unknown[first : first + SCANNED_AT_ONCE])
         return sorted(more.union(found)) if more else found
 
-    async def _scan(self, mailbox: Mailbox, criterion: AnyCriterion, uids: array[int]) -> set[int]:
+    async def _scan(self, mailbox: Mailbox, criterion: AnyCriterion, uids: array[int], *, spare: bool = False) -> set[int]:
+        """`spare` the server: it looks into none itself."""
         files = mailbox.files(uids)
-        if self._helper is None or (len(files) <= FEW and self._small(mailbox, criterion, uids)):
+        if self._helper is None or (not spare and len(files) <= FEW and self._small(mailbox, criterion, uids)):
             return await self._look(mailbox, criterion, files)
         try:
             answer = await self._helper.ask(Scan(mailbox.text_place.root, files, criterion))
+        except HelperDied as problem:
+            return await self._scan_each(mailbox, criterion, files, problem)
         except HelperGone as problem:
             log.warning("search.helper_gone", problem=str(problem))
             return await self._look(mailbox, criterion, files)
@@ -107,6 +110,16 @@ class Searching:
         if answer.unknown:
             # A promised rename may be on its way.
             found |= await self._look(mailbox, criterion, mailbox.files(array("I", answer.unknown)))
+        return found
+
+    async def _scan_each(self, mailbox: Mailbox, criterion: AnyCriterion, files: list[File], problem: HelperDied) -> set[int]:
+        """One of these ended the helper, perhaps: it shall not do so to the server."""
+        if len(files) == 1:
+            log.error("search.message_refused", file=str(files[0].path), problem=str(problem))
+            return set()
+        found: set[int] = set()
+        for file in files:
+            found |= await self._scan(mailbox, criterion, array("I", [file.uid]), spare=True)
         return found
 
     def _small(self, mailbox: Mailbox, criterion: AnyCriterion, uids: array[int]) -> bool:

@@ -17,7 +17,20 @@ from mailstack.store.fulltext.database import Database
 from mailstack.store.fulltext.finding import FEW, Found, find
 from mailstack.store.fulltext.indexing import Indexer, IndexSettings
 from mailstack.store.fulltext.matching import meets
-from mailstack.store.fulltext.questions import AnyCriterion, Attachments, Comparison, InBody, InField, InText, Sent
+from mailstack.store.fulltext.process import HelperDied
+from mailstack.store.fulltext.questions import (
+    Add,
+    Answer,
+    AnyCriterion,
+    Attachments,
+    Comparison,
+    InBody,
+    InField,
+    InText,
+    Question,
+    Scan,
+    Sent,
+)
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
@@ -278,6 +291,64 @@ async def test_attachments_are_read_by_a_program(start: Start, tmp_path: Path) -
     await place.indexer.settled()
     assert len(await mailbox.find(InBody("HELLO"), mailbox.uids)) == FEW
     assert len(await mailbox.find(InBody("NAME N7: HELLO"), mailbox.uids)) == 1
+
+
+@pytest.mark.parametrize("script", ["sleep 60 & sleep 60", "yes", "exit 1", "kill -9 $$", "cat /dev/zero"])
+async def test_a_program_that_misbehaves_costs_the_text_of_its_attachment(start: Start, tmp_path: Path, script: str) -> None:
+    program = tmp_path / "text"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    place = await start(IndexSettings(0.01, Attachments([str(program)], 0.5, 1000)))
+    account = await place.account()
+    mailbox = await account.open("INBOX")
+    await append(account, b"Subject: seen\r\nContent-Type: application/x-test\r\n\r\ncontent")
+    await place.indexer.settled()
+    assert known(mailbox) == list(mailbox.uids)
+
+
+async def test_what_is_written_by_others_in_a_helper_is_no_answer(start: Start) -> None:
+    """A link in place of a mail: it is skipped, wherever that is said."""
+    place = await start()
+    mailbox = await place.filled(3)
+    uid = mailbox.uids[1]
+    path = mailbox.maildir.root / os.fsdecode(mailbox.files([uid])[0].path)
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    await place.indexer.settled()
+    assert set(known(mailbox)) <= set(mailbox.uids)
+    assert uid not in await mailbox.find(InBody("ROOT"), mailbox.uids)
+
+
+async def test_a_message_that_ends_helpers_ends_nothing_else(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = await start(IndexSettings(delay=3600.0))
+    mailbox = await place.filled()
+    searching = place.boxes._surroundings.searching
+    assert searching._helper is not None
+    ask = searching._helper.ask
+
+    async def deadly(question: Question) -> Answer:
+        if isinstance(question, Scan) and any(file.uid == 7 for file in question.files):
+            raise HelperDied("it ended")
+        return await ask(question)
+
+    monkeypatch.setattr(searching._helper, "ask", deadly)
+    assert list(await mailbox.find(InBody("LINE"), mailbox.uids)) == [uid for uid in mailbox.uids if uid != 7]
+
+
+async def test_a_message_that_ends_the_helper_is_left_out_of_the_index(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = await start()
+    ask = place.indexer._helper.ask
+
+    async def deadly(question: Question) -> Answer:
+        if isinstance(question, Add) and any(file.uid == 7 for file in question.files):
+            raise HelperDied("it ended")
+        return await ask(question)
+
+    monkeypatch.setattr(place.indexer._helper, "ask", deadly)
+    mailbox = await place.filled(20)
+    await place.indexer.settled()
+    assert known(mailbox) == [uid for uid in mailbox.uids if uid != 7]
+    await check(mailbox)
 
 
 async def test_hostile_mails_are_found_like_others(start: Start) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from mailstack.message import mime, structure
 from mailstack.store.mailbox import octets
-from mailstack.store.mailbox.maildir import to_wire
+from mailstack.store.mailbox.files import to_wire
 from mailstack.store.mailbox.octets import ConvertedOctets, FileOctets
 
 
