@@ -217,6 +217,8 @@ class Connection(asyncio.Protocol):
             if self._drained is None:
                 self._drained = asyncio.get_running_loop().create_future()
             await self._drained
+            if self.session is not None and self.session.closed_to():
+                raise ConnectionResetError  # what is left of the answer is no longer the client's to read
 
     def close_soon(self) -> None:
         """Send what was gathered, then close."""

@@ -194,3 +194,35 @@ def test_answers_to_searches_are_in_the_shared_mailbox(server: Server, account: 
         assert [line.items.get("ALL") for line in other.ok("SEARCH SUBJECT needle") if line.kind == "ESEARCH"] == ["1"]
         assert re.match(rb"Subject: needle", bytes(other.fetch("1 BODY[]")[1].items["BODY[]"]))  # type: ignore[arg-type]
         assert other.run("STORE 1 +FLAGS (\\Seen)").kind == "NO"
+
+
+def test_a_long_answer_ends_when_the_rights_do(server: Server, account: str) -> None:
+    """A client that reads slowly does not keep what was taken back."""
+    owner, friend = f"{account}@a.test", f"{unused(server)}@a.test"
+    with client(server, owner) as one, client(server, friend) as other:
+        for number in range(40):
+            one.append("INBOX", b"Subject: %d\r\n\r\n" % number + b"x" * 1_000_000)
+        one.ok(f"SETACL INBOX {friend} lr")
+        other.ok(f"EXAMINE Shared/{owner}/INBOX")
+        other.send(b"f FETCH 1:* BODY.PEEK[]\r\n")
+        assert other.next().number == 1
+        one.ok(f"DELETEACL INBOX {friend}")
+        heard = b""
+        with pytest.raises((EOFError, ConnectionError)):
+            while True:
+                heard = heard[-1000:] + other.buffer
+                other.buffer = b""
+                other._more()
+        assert b"f OK" not in heard
+
+
+def test_the_owner_hears_no_news_of_what_is_not_mail(server: Server, account: str) -> None:
+    """NOTIFY tells of messages and mailboxes; SETACL is neither."""
+    owner, friend = f"{account}@a.test", f"{unused(server)}@a.test"
+    with client(server, owner) as one, client(server, owner) as other:
+        one.ok("NOTIFY SET (PERSONAL (MessageNew (UID) MessageExpunge MailboxName))")
+        other.ok(f"SETACL Sent {friend} lr")
+        other.ok(f"DELETEACL Sent {friend}")
+        other.append("Drafts", b"abc")
+        first = one.next()
+        assert (first.kind, named(first)) == ("STATUS", "Drafts")

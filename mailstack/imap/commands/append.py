@@ -83,6 +83,7 @@ def _messages(session: Session, messages: tuple[c.AppendMessage, ...], place: Pl
     """Their bytes are in session.contents. Flags that may not be set there are left out, and nothing is said of them
     (RFC 4314 4).
     """
+    place.require(Rights.INSERT)  # again: pieces may have taken their time
     rights = place.rights
     found = []
     for message, content in zip(messages, session.contents, strict=True):

@@ -27,6 +27,7 @@ from mailstack.store.mailbox.values import (
     Change,
     Copied,
     FlagsChanged,
+    GrantsChanged,
     How,
     MailboxStatus,
     NewMessage,
@@ -224,6 +225,8 @@ class Mailbox:
         if change is not None:
             for listener in tuple(self._listeners):
                 listener(change)
+            if isinstance(change, GrantsChanged):
+                return
             self._account.watchers.messages_changed(self, change)
             if not isinstance(change, FlagsChanged):
                 self._account.searching.changed(self)
