@@ -220,7 +220,7 @@ def test_the_owner_hears_no_news_of_what_is_not_mail(server: Server, account: st
     """NOTIFY tells of messages and mailboxes; SETACL is neither."""
     owner, friend = f"{account}@a.test", f"{unused(server)}@a.test"
     with client(server, owner) as one, client(server, owner) as other:
-        one.ok("NOTIFY SET (PERSONAL (MessageNew (UID) MessageExpunge MailboxName))")
+        one.ok("NOTIFY SET (PERSONAL (MessageNew MessageExpunge MailboxName))")
         other.ok(f"SETACL Sent {friend} lr")
         other.ok(f"DELETEACL Sent {friend}")
         other.append("Drafts", b"abc")
