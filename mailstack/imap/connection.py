@@ -252,9 +252,11 @@ class Connection(asyncio.Protocol):
                 if event is None:
                     if self._inflate_some():
                         continue
-                    if session.watch is None or not session.watch.has_news:
+                    if not session.has_more_news:
                         break
-                    await session.watch.tell()
+                    if session.watch is not None and session.watch.has_news:
+                        await session.watch.tell()
+                    await session.tell_contexts()
                     await self.drain()
                     continue
                 await self._handle(session, event)

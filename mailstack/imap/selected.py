@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from mailstack.imap.contexts import Contexts
 from mailstack.message.flag import NAMES
 from mailstack.policy.rights import ALL, WRITING, Rights, changeable
 from mailstack.store.mailbox.mailbox import Mailbox
@@ -60,6 +61,7 @@ class Selected:
         "_told_keywords",
         "_told_rights",
         "condstore",
+        "contexts",
         "deleted",
         "examined",
         "fetches_new",
@@ -95,6 +97,7 @@ class Selected:
         self._held_back = False  # whether the client was told of a HIGHESTMODSEQ below that
         self._held_from: int | None = None  # the MODSEQ of the first expunge that is held back
         self.saved: array[int] = array("I")
+        self.contexts: Contexts | None = None  # searches that go on (RFC 5267)
         self.on_change = on_change
         self.progress: Callable[[int, int], None] = lambda done, goal: None  # of a search in texts, where a session listens
         self._flag_names = FlagNames(mailbox.keywords)
@@ -203,6 +206,8 @@ class Selected:
     # Changes --------------------------------------------------------------------------------------------------------
 
     def _hear(self, change: Change) -> None:
+        if self.contexts is not None:
+            self.contexts.hear(change)
         match change:
             case MessagesAdded(uids):
                 self._added = [*(self._added or ()), *uids]
@@ -311,6 +316,7 @@ class Selected:
     def _expunges(self) -> list[bytes]:
         """EXPUNGE, or VANISHED after ENABLE QRESYNC or UIDONLY."""
         gone, self._gone = self._gone or set(), None
+        before = self.contexts.expunged(self, gone) if self.contexts is not None else []
         if self.qresync or self.uid_only:
             lines = list(vanished(runs([one for one in self.uids if one in gone])))
         else:
@@ -318,7 +324,7 @@ class Selected:
             lines = [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places)]
         self.uids = array("I", [one for one in self.uids if one not in gone])
         self._share()
-        return lines
+        return before + lines
 
     def flags_lines(self) -> list[bytes]:
         """FLAGS and PERMANENTFLAGS, as they are now."""

@@ -186,6 +186,7 @@ class Session:
                 self.bad_commands = 0  # a client that works may ask for what is not here, again and again
             if words is not None:
                 self.flush_updates(handler.may_expunge, command)
+                await self.tell_contexts()
                 self.write(tag + b" OK " + text(words) + b"\r\n")
         finally:
             self.progress.end()
@@ -219,6 +220,27 @@ class Session:
             for line in self.selected.updates(may_expunge=may_expunge, uid=uid, rev1=self.rev1):
                 self.write(line)
 
+    @property
+    def has_more_news(self) -> bool:
+        """Whether there is something to tell that takes a while, to a client that hears things unasked."""
+        if self.watch is not None and self.watch.has_news:
+            return True
+        selected = self.selected
+        hears = self.watch is not None or self.idling is not None
+        return hears and selected is not None and selected.contexts is not None and selected.contexts.has_news
+
+    async def tell_contexts(self) -> None:
+        """What changed in the results of searches that go on (RFC 5267 4.3)."""
+        selected = self.selected
+        if selected is None or selected.contexts is None or not selected.contexts.has_news or self.closed_to():
+            return
+        try:
+            for line in await selected.contexts.settle(selected):
+                self.write(line)
+        except StoreProblem as problem:
+            # It stays to be told; the command that was run is no part of it.
+            log.warning("imap.context_failed", session=self.id, problem=problem.detail)
+
     def closed_to(self) -> bool:
         """Whether the session may not read any more what it selected: it is ended then (RFC 4314 5.1.1)."""
         if self.selected is None or Rights.READ in self.selected.rights:
@@ -235,6 +257,8 @@ class Session:
         elif self.idling is not None:
             self.flush_updates(may_expunge=True)
             self.connection.flush()
+            if self.has_more_news:
+                self.connection.work_soon()
 
     def enable_condstore(self) -> None:
         """A command that needs MODSEQs came: from now on they are in all that is told (RFC 7162 3.1)."""

@@ -13,6 +13,7 @@ _QUOTED_UTF8 = re.compile(rb'"((?:[^"\\\x00\r\n]|\\["\\])*)"')
 _LITERAL = re.compile(rb"(~?)\{([0-9]+)\}\r\n")
 _SET = re.compile(rb"[1-9][0-9]*(?::[1-9][0-9]*)?(?:,[1-9][0-9]*(?::[1-9][0-9]*)?)*")
 _PARTIAL = re.compile(rb"\(-?[1-9][0-9]*:-?[1-9][0-9]* (NIL|[0-9:,]+)\)")
+_PLACED = re.compile(rb"\(((?:[0-9]+ [0-9:,]+(?: |(?=\))))+)\)")
 _SCORES = re.compile(rb"\(((?:(?:[1-9][0-9]?|100)(?: |(?=\))))*)\)")
 _THREADS = re.compile(rb"[(][0-9 ()]+[)]")
 _DATE_TIME = re.compile(rb'"[ 0-9][0-9]-[A-Z][a-z]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}"')
@@ -485,6 +486,8 @@ def _esearch(reader: Reader) -> Response:
         reader.expect(b" ")
         if name == "RELEVANCY":
             response.items[name] = reader.take(_SCORES, "scores")[1].decode()
+        elif name in ("ADDTO", "REMOVEFROM"):
+            response.items[name] = reader.take(_PLACED, "positions with sets")[1].decode()
         elif name == "PARTIAL":
             response.items[name] = reader.take(_PARTIAL, "range and set")[1].decode()
         else:

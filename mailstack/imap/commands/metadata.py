@@ -6,6 +6,7 @@ The account's own private entries are kept with it; what is shared by all users 
 from collections.abc import Iterable, Mapping
 
 from mailstack.imap.answers import Refused, no
+from mailstack.imap.commands.filters import require_valid
 from mailstack.imap.places import Place, find, not_allowed
 from mailstack.imap.session import Session
 from mailstack.policy.rights import Rights
@@ -38,6 +39,7 @@ async def set_metadata(session: Session, command: c.SetMetadata) -> str:
     if not command.mailbox:
         if any(name.startswith("/shared/") for name in changes):
             raise no("Only the administrator changes what all users of the server share", "NOPERM")
+        require_valid(changes)
         await session.mail.annotate("", changes, origin=session)
         return "SETMETADATA done"
     place = await _place(session, command.mailbox)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from mailstack.imap.answers import Refused, bad
-from mailstack.imap.commands import results
+from mailstack.imap.commands import context, results
 from mailstack.imap.commands.criteria import evaluate
 from mailstack.imap.places import Place, find, listing
 from mailstack.imap.selected import Selected
@@ -22,38 +22,42 @@ from mailstack.wire.imap.search_sources import THE_SELECTED, Scope
 async def esearch(session: Session, command: c.SearchMailboxes) -> str:
     if THE_SELECTED in command.sources and session.selected is None:
         raise bad("No mailbox is selected")
-    if command.sources == (THE_SELECTED,):
-        await _selected(session, command)
-        return "ESEARCH done"
-    async for view in _views(session, command):
-        await _search(session, command, view)
-        await session.connection.drain()
-    return "ESEARCH done"
-
-
-async def _selected(session: Session, command: c.SearchMailboxes) -> None:
-    found = await results.found(session, command.key, command.returns)
-    results.save(session.box, found, command.returns)
-    await _tell(session, command, session.box, found)
-
-
-async def _search(session: Session, command: c.SearchMailboxes, view: Selected) -> None:
+    going = await context.begin(session, command.key, command.returns)
     if needs_modseq(command.key):
         session.enable_condstore()
-    key = resolved(command.key, session.services.clock())
-    await _tell(session, command, view, await evaluate(view, key, view.uids))
+    if command.sources == (THE_SELECTED,):
+        found = await results.found(session, going.key, command.returns)
+        results.save(session.box, found, command.returns)
+        await _tell(session, command, session.box, found)
+        going.keep(found, uid=True, more=_correlators(session, session.box))
+        return "ESEARCH done"
+    kept = False
+    async for view in _views(session, command):
+        here = view is session.selected
+        key = going.key if here else resolved(going.expanded, session.services.clock())
+        found = await evaluate(view, key, view.uids)
+        await _tell(session, command, view, found)
+        if here:
+            kept = True
+            going.keep(found, uid=True, more=_correlators(session, view))
+        await session.connection.drain()
+    if not kept:
+        going.refuse()  # RFC 7377 2.2: UPDATE is for the selected mailbox
+    return "ESEARCH done"
 
 
 async def _tell(session: Session, command: c.SearchMailboxes, view: Selected, found: results.Found) -> None:
     """RFC 7377 2.1: a mailbox in which nothing was found is not spoken of."""
     if not found:
         return
-    name = mailbox_name(view.place.shown if view.place is not None else view.mailbox.name, utf8=session.utf8)
-    correlator = b'(TAG "%b" MAILBOX %b UIDVALIDITY %d)' % (
-        session.connection.current_tag, name, view.mailbox.uid_validity,
-    )  # fmt: skip
+    correlator = b'(TAG "%b"%b)' % (session.connection.current_tag, _correlators(session, view))
     line = await results.items(session, view, found, command.returns, uid=True, key=command.key)
     session.write(b"* ESEARCH " + correlator + line + b"\r\n")
+
+
+def _correlators(session: Session, view: Selected) -> bytes:
+    name = mailbox_name(view.place.shown if view.place is not None else view.mailbox.name, utf8=session.utf8)
+    return b" MAILBOX %b UIDVALIDITY %d" % (name, view.mailbox.uid_validity)
 
 
 async def _views(session: Session, command: c.SearchMailboxes) -> AsyncIterator[Selected]:

@@ -52,7 +52,7 @@ async def plain(session: Session, name: bytes, uids: Found, *, uid: bool, key: s
 async def extended(session: Session, uids: Found, returns: Returns, *, uid: bool, key: s.Key) -> None:
     """Save what is to be saved, and tell the rest in an ESEARCH; `uids` are in their order."""
     save(session.box, uids, returns)
-    if returns.options == Return.SAVE:
+    if returns.options & ~(Return.UPDATE | Return.CONTEXT) == Return.SAVE:
         return
     line = await items(session, session.box, uids, returns, uid=uid, key=key)
     session.write(b'* ESEARCH (TAG "%b")' % session.connection.current_tag + line + b"\r\n")

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Sequence
 
 from mailstack.imap.commands import results
+from mailstack.imap.commands.filters import expanded
 from mailstack.imap.session import Session
 from mailstack.message import forest as threads
 from mailstack.store.mailbox.orders import References, in_pieces
@@ -16,7 +17,7 @@ from mailstack.wire.imap.sort import Algorithm
 
 async def thread(session: Session, command: c.Thread) -> str:
     selected = session.box
-    found = array("I", await results.found(session, command.key))
+    found = array("I", await results.found(session, await expanded(session, command.key)))
     orders = selected.mailbox.orders
     # The threads of the same messages are the same; their numbers are, as long as the client's view is.
     key, seen = (command.algorithm, command.uid), None if command.uid else selected.uids

@@ -230,6 +230,13 @@ class SearchMailboxes:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelUpdate:
+    """RFC 5267 4.3.5."""
+
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sort:
     uid: bool
     criteria: tuple[Criterion, ...]
@@ -360,7 +367,7 @@ Command = (
     | Rename | Subscribe | Unsubscribe | ListMailboxes | Lsub | Xlist | Namespace | Status | Append | Replace | Idle | Notify
     | Check | SetAcl | DeleteAcl | GetAcl | ListRights | MyRights | GetMetadata | SetMetadata | GenUrlAuth
     | ResetKey | UrlFetch
-    | Close | Unselect | Expunge | Search | SearchMailboxes | Sort | Thread
+    | Close | Unselect | Expunge | Search | SearchMailboxes | CancelUpdate | Sort | Thread
     | Fetch | Store | Copy | Move | GetQuota | GetQuotaRoot | SetQuota
     | Unauthenticate | UidBatches
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""ESEARCH (RFC 7377 4)."""
+"""ESEARCH and CANCELUPDATE (RFC 7377 4, RFC 5267 5)."""
 
 from collections.abc import Callable
 from types import MappingProxyType
@@ -62,4 +62,16 @@ def _names(scanner: Scanner) -> tuple[str, ...]:
     return tuple(names)
 
 
-MULTISEARCH_COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]]({"ESEARCH": _esearch})
+def _cancel_update(scanner: Scanner) -> c.Command:
+    """RFC 5267 5."""
+    tags: list[str] = []
+    while not tags or scanner.skip(b" "):
+        if not tags:
+            scanner.space()
+        tags.append(scanner.astring_text())
+    return c.CancelUpdate(tuple(tags))
+
+
+MULTISEARCH_COMMANDS: Final = MappingProxyType[str, Callable[[Scanner], c.Command]](
+    {"ESEARCH": _esearch, "CANCELUPDATE": _cancel_update}
+)

@@ -137,14 +137,21 @@ class Fuzzy:
     key: "Key"
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A search that is kept under a name (RFC 5466 3.1)."""
+
+    name: str
+
+
 Key = (
     And | Or | Not | HasFlag | HasKeyword | Recent | Header | Body | Text | Date | Larger | Smaller | Uids | Numbers | ModSeq
-    | Within | Arrived | EmailId | ThreadId | Fuzzy
+    | Within | Arrived | EmailId | ThreadId | Fuzzy | Filter
 )  # fmt: skip
 
 
 class Return(enum.Flag):
-    """RETURN options (RFC 9051 6.4.4, RFC 4731, RFC 9394, RFC 6203)."""
+    """RETURN options (RFC 9051 6.4.4, RFC 4731, RFC 5267, RFC 9394, RFC 6203)."""
 
     MIN = enum.auto()
     MAX = enum.auto()
@@ -153,6 +160,8 @@ class Return(enum.Flag):
     SAVE = enum.auto()
     PARTIAL = enum.auto()
     RELEVANCY = enum.auto()
+    UPDATE = enum.auto()
+    CONTEXT = enum.auto()  # a hint that is not needed (RFC 5267 4.2)
 
 
 @dataclass(frozen=True, slots=True)

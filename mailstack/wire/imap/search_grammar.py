@@ -17,6 +17,7 @@ from mailstack.wire.imap.search import (
     Date,
     DateKind,
     EmailId,
+    Filter,
     Fuzzy,
     HasFlag,
     HasKeyword,
@@ -75,6 +76,7 @@ _DATES: Final = MappingProxyType(
         "SAVEDSINCE": (DateKind.SAVED, Comparison.SINCE),
     }
 )
+_FILTER = re.compile(rb'[^\x00-\x20(){%*"\\\]\x7f-\xff/]+')
 _OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}")
 _PARTIAL = re.compile(rb"(-?[1-9][0-9]{0,9}):(-?[1-9][0-9]{0,9})")
 _CHARSETS: Final = MappingProxyType({"UTF-8": "utf-8", "US-ASCII": "ascii"})
@@ -169,6 +171,8 @@ class _Reader:
                 return EmailId(scanner.take(_OBJECT_ID, "object id")[0])
             case "THREADID":
                 return ThreadId(scanner.take(_OBJECT_ID, "object id")[0])
+            case "FILTER":
+                return Filter(scanner.take(_FILTER, "filter name")[0].decode("ascii"))
             case "FUZZY":
                 return Fuzzy(self.key(depth + 1))
             case "UIDAFTER":  # RFC 9738 3.2
@@ -225,6 +229,11 @@ def keys(scanner: Scanner, charset: str, returns: Returns | None = None) -> Key:
         raise BadCharset(returns is not None and Return.SAVE in returns.options)
     scanner.space()
     return _Reader(scanner, codec).all(0, b"")
+
+
+def criteria(scanner: Scanner) -> Key:
+    """Search keys and nothing else, in UTF-8: what a filter is made of (RFC 5466 4)."""
+    return _Reader(scanner, "utf-8").all(0, b"")
 
 
 def return_options(scanner: Scanner) -> Returns | None:

@@ -23,6 +23,7 @@ ATOMS = [
     "BODY[TEXT]<1>", "BINARY.SIZE[1]", "BINARY[1]<0.1>", "RFC822.SIZE", "ENVELOPE", "ALL", "FULL", "[", "]", "<", ">",
     "(CHANGEDSINCE 0)", "(UNCHANGEDSINCE 5)", "RETURN", "(MIN MAX SAVE)", "CHARSET", "UTF-8", "X", "OR", "NOT", "SEEN",
     "KEYWORD", "SINCE", "1-Jan-2024", "31-Feb-2024", '"01-Feb-2024 03:04:05 +0000"', '"99-Feb-2024 03:04:05 +9999"',
+    "(SUBJECT REVERSE DATE)", "REFERENCES", "FUZZY", "FILTER", "YOUNGER", "IN (personal subtree (a b))", "(PARTIAL 1:9 UPDATE)",
     "HEADER", "MODSEQ", '"/flags/\\\\Seen"', "all", "LARGER", "UID", "(USE (\\Sent))", "(CONDSTORE)", "(STATUS (MESSAGES))",
     "(SUBSCRIBED RECURSIVEMATCH)", "%", "a*%", "PLAIN", "=", "DEFLATE", "UTF8 (", "CONDSTORE", "SET", "(personal",
     "(MessageNew", "CATENATE (TEXT", "CATENATE (URL \";UID=1\")", "(DEPTH 1)", "/private/x", "\xe9", "\x7f", "\x01", "\t",

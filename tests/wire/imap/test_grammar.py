@@ -15,7 +15,21 @@ from mailstack.wire.imap.fetch import Attribute, BinarySize, Kind, Section
 from mailstack.wire.imap.framing import CommandLine, Literal
 from mailstack.wire.imap.grammar import parse
 from mailstack.wire.imap.scanner import CommandProblem
-from mailstack.wire.imap.search import And, Fuzzy, HasFlag, Header, Not, Or, Partial, Return, Returns, Text, Uids, Within
+from mailstack.wire.imap.search import (
+    And,
+    Filter,
+    Fuzzy,
+    HasFlag,
+    Header,
+    Not,
+    Or,
+    Partial,
+    Return,
+    Returns,
+    Text,
+    Uids,
+    Within,
+)
 from mailstack.wire.imap.search_sources import Scope, Source
 from mailstack.wire.imap.sort import Algorithm, Criterion, SortKey
 
@@ -60,6 +74,9 @@ GOOD = [
     (b"a SEARCH YOUNGER 60 FUZZY TEXT x", c.Search(False, And((Within(60, False), Fuzzy(Text("x")))))),
     (b"a ESEARCH IN (selected subtree (a b)) RETURN (MIN) ALL",
      c.SearchMailboxes((Source(Scope.SELECTED), Source(Scope.SUBTREE, ("a", "b"))), And(()), Returns(Return.MIN))),
+    (b'a CANCELUPDATE "b1" "b2"', c.CancelUpdate(("b1", "b2"))),
+    (b"a SEARCH RETURN (UPDATE CONTEXT) FILTER on-the-road",
+     c.Search(False, Filter("on-the-road"), Returns(Return.UPDATE | Return.CONTEXT))),
     (b"a ESEARCH ALL", c.SearchMailboxes((Source(Scope.SELECTED),), And(()), Returns(Return.ALL))),
     (b"a UID FETCH 1 UID (PARTIAL -1:-5)",
      c.Fetch(True, sequence.parse(b"1"), (Attribute.UID,), partial=Partial(-1, -5))),
@@ -89,7 +106,8 @@ BAD = [
     b"", b"a", b"a ", b"a FOO", b"* NOOP", b"a NOOP x", b"a FETCH 0 FLAGS", b"a FETCH 1:0 FLAGS", b"a FETCH 1 ()",
     b"a FETCH 1 BODY[0]", b"a FETCH 1 BODY[MIME]", b"a FETCH 1 BODY[]<0.0>", b"a LOGIN x", b"a SELECT x&y",
     b"a SELECT (x)", b"a STORE 1 FLAGS", b"a SEARCH", b"a SEARCH " + b"(" * 100 + b"ALL" + b")" * 100,
-    b"a SEARCH SINCE 31-Feb-2024", b"a SORT () UTF-8 ALL", b"a ESEARCH IN () ALL", b"a ESEARCH IN (mailboxes) ALL",
+    b"a SEARCH SINCE 31-Feb-2024", b"a SORT () UTF-8 ALL", b"a ESEARCH IN () ALL", b"a CANCELUPDATE", b"a SEARCH FILTER a/b",
+    b"a ESEARCH IN (mailboxes) ALL",
     b"a ESEARCH IN (personal) RETURN (SAVE) ALL", b"a ESEARCH IN (personal (x)) ALL", b"a SEARCH RETURN (RELEVANCY) ALL",
     b"a SORT (DATE) UTF-8", b"a SORT (REVERSE) UTF-8 ALL",
     b"a SORT (X) UTF-8 ALL", b"a THREAD X UTF-8 ALL", b"a THREAD REFS UTF-8", b"a SEARCH RETURN (PARTIAL 0:1) ALL",
