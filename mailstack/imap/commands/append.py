@@ -145,6 +145,8 @@ async def replace(session: Session, command: c.Replace) -> str:
             if selected.mailbox.position(uids[0]) is None:
                 raise MessageGone
             done = await _append(session, place, [new])
+            if REMOVING not in selected.rights:
+                raise not_allowed()  # taken back meanwhile
             await selected.mailbox.expunge(uids, force=True)
     except NoSuchMailbox:
         raise missing(place) from None

@@ -50,6 +50,8 @@ async def move(session: Session, command: c.Move) -> str:
             copied = await selected.mailbox.move(uids, place.name, changeable(place.rights))
         else:
             copied = await _across(session, uids, place)
+            if REMOVING not in selected.rights:
+                raise not_allowed()  # taken back meanwhile: it was a COPY
             # They are durable there: only now they go here. What comes between leaves both, never none.
             await selected.mailbox.expunge(copied.sources, force=True)
     except NoSuchMailbox:
