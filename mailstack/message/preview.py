@@ -1,21 +1,15 @@
 """The first words of a message, as a list of mails shows them (RFC 8970)."""
 
-import binascii
-import html
-import quopri
 import re
-from collections.abc import Iterator
 
 from mailstack.message.charset import decode
+from mailstack.message.html import to_text
 from mailstack.message.mime import Part
+from mailstack.message.transfer import UnknownEncoding, decode_body
 
 PREVIEW_LENGTH = 200  # characters; RFC 8970 3.1 allows 256
 _READ = 16384  # octets of a text that are looked at
 _READ_HTML = 131072  # a style sheet may come first
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
-_TAG = re.compile(r"<!--|<(/?)([A-Za-z][A-Za-z0-9]*)[^<>]*>|<[!?][^<>]*>")
-_UNSEEN = frozenset({"style", "script", "title"})
-_WORD_TAGS = frozenset({"a", "b", "em", "font", "i", "small", "span", "strong", "u"})  # they part no words
 _NOT_SHOWN = re.compile(r"[\s\x00-\x1f\x7f\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060\ufeff]+")
 
 
@@ -32,7 +26,7 @@ def preview(part: Part, data: bytes) -> str:
     charset = found.parameter(b"charset")
     text = decode(_without_encoding(body, found.encoding), charset.decode("ascii", "replace") if charset else None)
     if is_html:
-        words = _NOT_SHOWN.sub(" ", html.unescape("".join(_visible(text))))
+        words = _NOT_SHOWN.sub(" ", to_text(_without_title(text)).partition("\n")[0])
     else:
         words = _NOT_SHOWN.sub(" ", _own_words(text)).strip() or _NOT_SHOWN.sub(" ", text)
     return words.strip()[:PREVIEW_LENGTH].rstrip()
@@ -59,17 +53,17 @@ def _text_part(part: Part) -> Part | None:
 
 
 def _without_encoding(body: bytes, encoding: bytes) -> bytes:
-    if encoding == b"quoted-printable":
-        return quopri.decodestring(body)
-    if encoding == b"base64":
-        digits = _NOT_BASE64.sub(b"", body)
-        return binascii.a2b_base64(digits[: len(digits) // 4 * 4]) + _last_octets(digits)
-    return body
+    try:
+        return decode_body(body, encoding)
+    except (UnknownEncoding, ValueError):
+        return body
 
 
-def _last_octets(digits: bytes) -> bytes:
-    left = digits[len(digits) // 4 * 4 :]
-    return binascii.a2b_base64(left + b"=" * (4 - len(left))) if len(left) > 1 else b""
+def _without_title(source: str) -> str:
+    """It says what the subject says."""
+    lower = source[:_READ].lower()
+    start, end = lower.find("<title"), lower.find("</title")
+    return source[:start] + source[end:] if 0 <= start < end else source
 
 
 def _own_words(text: str) -> str:
@@ -81,27 +75,3 @@ def _own_words(text: str) -> str:
         if not line.startswith(">"):
             lines.append(line)
     return "\n".join(lines)
-
-
-def _visible(text: str) -> Iterator[str]:
-    """Text between tags, without style sheets, scripts and comments; one pass, whatever the input."""
-    position = 0
-    hidden = ""
-    while (found := _TAG.search(text, position)) is not None:
-        if not hidden:
-            yield text[position : found.start()]
-        position = found.end()
-        if found[0] == "<!--":
-            end = text.find("-->", position)
-            if end < 0:
-                return
-            position = end + 3
-        elif found[2]:
-            name = found[2].lower()
-            if name == hidden:
-                hidden = "" if found[1] else hidden
-            elif not hidden:
-                hidden = name if name in _UNSEEN and not found[1] else ""
-                yield "" if name in _WORD_TAGS else " "
-    if not hidden:
-        yield text[position:]
