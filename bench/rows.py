@@ -541,7 +541,10 @@ def everything(server: Server) -> None:
 
 
 def settled_pss(server: Server) -> int:
-    """PSS once it stays the same for a second."""
+    """PSS once it stays the same for a second, and helpers that filled an index meanwhile have ended."""
+    end = time.monotonic() + 120
+    while server.name == "mailstack" and len(server.pids()) > 1 and time.monotonic() < end:
+        time.sleep(1.0)
     last = server.pss()
     while True:
         time.sleep(1.0)

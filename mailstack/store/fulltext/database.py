@@ -12,6 +12,7 @@ import sqlite3
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mailstack.message.text import PIECE, Searchable
@@ -22,6 +23,7 @@ FIELDS = (
     "FROM", "TO", "CC", "BCC", "SUBJECT", "SENDER", "REPLY-TO", "MESSAGE-ID", "IN-REPLY-TO", "REFERENCES", "LIST-ID",
 )  # fmt: skip
 SENT = "sent"
+SIZE, DATE = "size", "date"
 NEVER = -(1 << 31)  # the day of a message without one
 MESSAGE = "\x01"  # ends a message in a pack of fields
 SCHEMA = f"""
@@ -56,6 +58,15 @@ def squeeze(text: str) -> bytes:
 def head_of(text: Searchable) -> str:
     """The message's own fields, and after an empty piece those of its parts."""
     return text.head + PIECE + PIECE + text.mime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message: its text, and what tells it from others."""
+
+    text: Searchable
+    size: int = 0
+    date: int = 0
 
 
 class Database:
@@ -124,6 +135,20 @@ class Database:
             found.extend(uids)
         return found
 
+    def compare(self, name: str, uids: array[int], sizes: array[int], dates: array[int]) -> tuple[Iterable[int], Iterable[int]]:
+        """Which messages are lacking, and which are there that are not these."""
+        mailbox = self.mailbox(name)
+        known = self.uids(name)
+        columns = [array("Q"), array("q")]
+        for column, kind in zip(columns, (SIZE, DATE), strict=True):
+            for _, numbers in self.fields(mailbox, kind) if mailbox is not None else ():
+                column.frombytes(numbers)
+        if known == uids and columns == [sizes, dates]:
+            return (), ()
+        have = set(zip(known, *columns, strict=True))
+        wanted = set(zip(uids, sizes, dates, strict=True))
+        return [uid for uid, _, _ in wanted - have], [uid for uid, _, _ in have - wanted]
+
     def fields(self, mailbox: int, name: str) -> Iterator[tuple[int, bytes]]:
         """(number of the pack, its texts)."""
         return self.connection.execute(
@@ -144,7 +169,7 @@ class Database:
                 self.connection.execute("ROLLBACK")
             raise
 
-    def add(self, name: str, texts: dict[int, Searchable]) -> None:
+    def add(self, name: str, texts: dict[int, Kept]) -> None:
         """Take messages in, given by UID."""
         with self.change():
             self.connection.execute("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", (name,))
@@ -153,14 +178,14 @@ class Database:
             for number in sorted({uid // PACK for uid in texts}):
                 self._extend(mailbox, number, {uid: text for uid, text in texts.items() if uid // PACK == number})
 
-    def _extend(self, mailbox: int, number: int, texts: dict[int, Searchable]) -> None:
+    def _extend(self, mailbox: int, number: int, texts: dict[int, Kept]) -> None:
         pack = Pack.load(self.connection, mailbox, number)
         for uid in sorted(texts):
             if uid in pack.messages:
                 continue
-            text = texts[uid]
+            text = texts[uid].text
             head = head_of(text)
-            pack.put(uid, text)
+            pack.put(uid, texts[uid])
             message = row_of(mailbox, uid)
             row = (message, squeeze(head), squeeze(text.body))
             self.connection.execute("INSERT OR REPLACE INTO text VALUES (?,?,?)", row)
@@ -206,7 +231,8 @@ class Pack:
     def __init__(self, mailbox: int, number: int) -> None:
         self.mailbox = mailbox
         self.number = number
-        self.messages: dict[int, tuple[int, list[str]]] = {}  # UID -> day, a text for each of FIELDS
+        # UID -> day, size, date, a text for each of FIELDS
+        self.messages: dict[int, tuple[int, int, int, list[str]]] = {}
 
     @classmethod
     def load(cls, connection: sqlite3.Connection, mailbox: int, number: int) -> Pack:
@@ -215,21 +241,22 @@ class Pack:
         if row is None:
             return pack
         columns: dict[str, bytes] = {}
-        for name in (SENT, *FIELDS):
+        for name in (SENT, SIZE, DATE, *FIELDS):
             found = connection.execute(
                 "SELECT texts FROM field WHERE mailbox=? AND name=? AND number=?", (mailbox, name, number)
             ).fetchone()
             columns[name] = found[0]
-        days = array("i", columns.pop(SENT))
+        days, sizes, dates = (array(kind, columns[name]) for kind, name in (("i", SENT), ("Q", SIZE), ("q", DATE)))
         texts = [columns[name].decode("utf-8").split(MESSAGE) for name in FIELDS]
         for place, uid in enumerate(unpack(row[0])):
-            pack.messages[uid] = (days[place], [column[place] for column in texts])
+            pack.messages[uid] = (days[place], sizes[place], dates[place], [column[place] for column in texts])
         return pack
 
-    def put(self, uid: int, text: Searchable) -> None:
+    def put(self, uid: int, kept: Kept) -> None:
+        text = kept.text
         texts = ["".join(PIECE + value for value in text.values(name)) for name in FIELDS]
         day = NEVER if text.sent is None or not NEVER < text.sent < -NEVER else text.sent
-        self.messages[uid] = (day, texts)
+        self.messages[uid] = (day, kept.size, kept.date, texts)
 
     def save(self, connection: sqlite3.Connection) -> None:
         uids = sorted(self.messages)
@@ -239,9 +266,14 @@ class Pack:
             connection.execute("DELETE FROM field WHERE mailbox=? AND number=?", where)
             return
         connection.execute("INSERT OR REPLACE INTO pack VALUES (?,?,?)", (*where, array("I", uids).tobytes()))
-        rows = [(self.mailbox, SENT, self.number, array("i", [self.messages[uid][0] for uid in uids]).tobytes())]
+        kept = [self.messages[uid] for uid in uids]
+        days, sizes, dates = array("i", [one[0] for one in kept]), array("Q", [one[1] for one in kept]), array("q")
+        dates.extend(one[2] for one in kept)
+        rows = [
+            (self.mailbox, name, self.number, column.tobytes()) for name, column in ((SENT, days), (SIZE, sizes), (DATE, dates))
+        ]
         for place, name in enumerate(FIELDS):
-            texts = MESSAGE.join(self.messages[uid][1][place] for uid in uids).encode("utf-8")
+            texts = MESSAGE.join(one[3][place] for one in kept).encode("utf-8")
             rows.append((self.mailbox, name, self.number, texts))
         connection.executemany("INSERT OR REPLACE INTO field VALUES (?,?,?,?)", rows)
 

@@ -17,10 +17,9 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
-from mailstack.message.text import Searchable
 from mailstack.store.errors import MessageGone
 from mailstack.store.fulltext import attachments, matching, questions
-from mailstack.store.fulltext.database import Database, Unusable, put_aside, unpack
+from mailstack.store.fulltext.database import Database, Kept, Unusable, put_aside, unpack
 from mailstack.store.fulltext.finding import Found, find
 from mailstack.store.fulltext.framing import framed, frames
 from mailstack.store.fulltext.questions import Add, Answer, Compare, Drop, Find, Question, Remove, Scan
@@ -102,10 +101,10 @@ class Helper:
 
     def _work(self, number: int, question: Question) -> Work:
         match question:
-            case Compare(database, mailbox, uids):
-                known = set(self._databases.get(database, writes=False).uids(mailbox))
-                there = set(unpack(uids))
-                return Answer(number, _packed(there - known), _packed(known - there))
+            case Compare(database, mailbox, uids, sizes, dates):
+                columns = unpack(uids), array("Q", sizes), array("q", dates)
+                lacking, others = self._databases.get(database, writes=False).compare(mailbox, *columns)
+                return Answer(number, _packed(lacking), _packed(others))
             case Remove(database, mailbox, gone):
                 Path(database).stat()  # nothing is made to remove something from it
                 some = None if gone is None else unpack(gone)
@@ -128,12 +127,12 @@ class Helper:
         known = set(database.uids(question.mailbox))
         maildir = MailFiles(Path(question.root))
         ask = attachments.reader(question.attachments) if question.attachments else None
-        texts: dict[int, Searchable] = {}
-        for file in question.files:
+        texts: dict[int, Kept] = {}
+        for file, size, date in question.messages:
             if file.uid in known:
                 continue
             try:
-                texts[file.uid] = matching.read(maildir, file, ask)
+                texts[file.uid] = Kept(matching.read(maildir, file, ask), size, date)
             except (MessageGone, FileNotFoundError):
                 continue
         if texts:

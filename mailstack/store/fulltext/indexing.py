@@ -95,11 +95,13 @@ class Indexer:
             return
         if mailbox.state is None:
             return
-        answer = await self._ask(Compare(place.database, place.mailbox, mailbox.uids.tobytes()))
+        answer = await self._ask(mailbox.comparison)
         missing, gone = array("I", answer.found), array("I", answer.unknown)
         for first in range(0, len(gone), MESSAGES_AT_ONCE):
             some = gone[first : first + MESSAGES_AT_ONCE]
-            await self._ask(Remove(place.database, place.mailbox, some.tobytes()))
+            if (await self._ask(Remove(place.database, place.mailbox, some.tobytes()))).problem:
+                return
+        mailbox.text_others = frozenset()
         for piece in _newest_first(mailbox, missing):
             if mailbox.deleted or not await self._add(mailbox, piece):
                 return
@@ -107,20 +109,20 @@ class Indexer:
     async def _add(self, mailbox: Mailbox, uids: list[int]) -> bool:
         """Whether it makes sense to go on."""
         place = mailbox.text_place
-        files = [file for file in mailbox.files(uids) if (place.mailbox, file.uid) not in self._refused]
-        if not files:
+        messages = [one for one in mailbox.incoming(uids) if (place.mailbox, one.file.uid) not in self._refused]
+        if not messages:
             return True
-        question = Add(place.database, place.mailbox, place.root, files, self.settings.attachments)
+        question = Add(place.database, place.mailbox, place.root, messages, self.settings.attachments)
         try:
             return not (await self._ask(question)).problem
         except HelperDied:
-            if len(files) > 1:
-                for file in files:
-                    await self._add(mailbox, [file.uid])
+            if len(messages) > 1:
+                for one in messages:
+                    await self._add(mailbox, [one.file.uid])
                 return True
             # It stays out of the index: a search looks into the message itself.
-            self._refused.add((place.mailbox, files[0].uid))
-            log.error("fulltext.message_refused", file=str(files[0].path))
+            self._refused.add((place.mailbox, messages[0].file.uid))
+            log.error("fulltext.message_refused", file=str(messages[0].file.path))
             return True
 
     async def _ask(self, question: Add | Remove | Compare | Drop) -> Answer:

@@ -61,6 +61,14 @@ class File(NamedTuple):
     convert: bool  # it has bare LF and is served with CRLF
 
 
+class Incoming(NamedTuple):
+    """A message to be taken in: where it is, and what tells it from any other that ever had its UID."""
+
+    file: File
+    size: int
+    date: int
+
+
 class Attachments(msgspec.Struct, frozen=True):
     """A program that reads an attachment on its standard input and writes its text."""
 
@@ -70,11 +78,16 @@ class Attachments(msgspec.Struct, frozen=True):
 
 
 class Compare(msgspec.Struct, frozen=True, tag="compare"):
-    """Which of the packed ascending UIDs the index lacks; and which it has besides (Answer.unknown)."""
+    """Which of the packed ascending UIDs the index lacks; and which it has that are not these (Answer.unknown).
+
+    One that has another size or date is another message: its UID was given again after a restore. It is lacking, too.
+    """
 
     database: str
     mailbox: str
     uids: bytes
+    sizes: bytes
+    dates: bytes
 
 
 class Add(msgspec.Struct, frozen=True, tag="add"):
@@ -83,7 +96,7 @@ class Add(msgspec.Struct, frozen=True, tag="add"):
     database: str
     mailbox: str
     root: str
-    files: list[File]
+    messages: list[Incoming]
     attachments: Attachments | None = None
 
 

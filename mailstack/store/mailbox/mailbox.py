@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mailstack.message import mime
 from mailstack.message.flag import KEYWORD_COUNT, KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
 from mailstack.store.errors import MessageGone
-from mailstack.store.fulltext.questions import AnyCriterion, File, Place
+from mailstack.store.fulltext.questions import AnyCriterion, Compare, File, Incoming, Place
 from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.grants import NOBODY, Grants
@@ -72,6 +72,7 @@ class Mailbox:
         self._orders: Orders | None = None
         self.text_checked = False  # whether its search index was compared since the server started
         self.text_pending = False  # whether its search index is to be
+        self.text_others: frozenset[int] | None = None  # UIDs that the index has for other messages; None: not looked yet
         self._listeners: list[Callable[[Change], None]] = []
         self._prefix = os.fsencode(folder) + b"/" if folder else b""
 
@@ -442,6 +443,20 @@ class Mailbox:
     def text_place(self) -> Place:
         index = self._account.folder.index.with_name("fulltext.sqlite3")
         return Place(str(index), f"{self.id}.{self.uid_validity}", str(self._account.maildir.root))
+
+    @property
+    def comparison(self) -> Compare:
+        """The question whether the index has just what is here."""
+        place, state = self.text_place, self.loaded
+        uids, sizes, dates = state.uids.tobytes(), state.sizes.tobytes(), state.dates.tobytes()
+        return Compare(place.database, place.mailbox, uids, sizes, dates)
+
+    def incoming(self, uids: Sequence[int]) -> list[Incoming]:
+        """What the index is to take in; messages that are gone are left out."""
+        state = self.loaded
+        places = (state.position(uid) for uid in uids)
+        sizes = {state.uids[place]: (state.sizes[place], state.dates[place]) for place in places if place is not None}
+        return [Incoming(file, *sizes[file.uid]) for file in self.files(uids)]
 
     @property
     def siblings(self) -> Iterable[Mailbox]:

@@ -70,27 +70,37 @@ class Searching:
         told: Callable[[int, int], None] = lambda done, goal: None,
     ) -> Sequence[int]:
         """Those of `uids` that meet the criterion; both ascend. Messages that are gone are left out."""
-        found = array("I")
-        unknown = array("I", uids)
+        found, unknown = array("I"), array("I", uids)
         if self.indexer is not None and self._helper is not None and len(unknown) > FEW:
-            place = mailbox.text_place
             try:
-                answer = await self._helper.ask(Find(place.database, place.mailbox, criterion, unknown.tobytes()))
+                found, unknown = await self._ask_index(self._helper, mailbox, criterion, unknown)
             except HelperGone as problem:
                 log.warning("search.helper_gone", problem=str(problem))
-            else:
-                if answer.damaged:
-                    log.error("search.index_damaged", database=place.database)
-                    await self.renew(mailbox.text_place, mailbox.siblings)
-                if answer.problem:
-                    log.warning("search.failed", problem=answer.problem)
-                else:
-                    found, unknown = array("I", answer.found), array("I", answer.unknown)
         more: set[int] = set()
         for first in range(0, len(unknown), SCANNED_AT_ONCE):
             told(first, len(unknown))
             more |= await self._scan(mailbox, criterion, unknown[first : first + SCANNED_AT_ONCE])
         return sorted(more.union(found)) if more else found
+
+    async def _ask_index(
+        self, helper: HelperProcess, mailbox: Mailbox, criterion: AnyCriterion, uids: array[int]
+    ) -> tuple[array[int], array[int]]:
+        """Which are found, and of which the index does not know."""
+        place = mailbox.text_place
+        if mailbox.text_others is None:
+            others = frozenset(array("I", (await helper.ask(mailbox.comparison)).unknown))
+            mailbox.text_others = others if mailbox.text_others is None else mailbox.text_others
+        unsure = array("I", [uid for uid in uids if uid in mailbox.text_others]) if mailbox.text_others else array("I")
+        if unsure:
+            uids = array("I", [uid for uid in uids if uid not in mailbox.text_others])
+        answer = await helper.ask(Find(place.database, place.mailbox, criterion, uids.tobytes()))
+        if answer.damaged:
+            log.error("search.index_damaged", database=place.database)
+            await self.renew(place, mailbox.siblings)
+        if answer.problem:
+            log.warning("search.failed", problem=answer.problem)
+            return array("I"), unsure + uids
+        return array("I", answer.found), unsure + array("I", answer.unknown)
 
     async def _scan(self, mailbox: Mailbox, criterion: AnyCriterion, uids: array[int], *, spare: bool = False) -> set[int]:
         """`spare` the server: it looks into none itself."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailstack.message.collation import casemap
 from mailstack.message.text import Searchable, read_message
-from mailstack.store.fulltext.database import Database
+from mailstack.store.fulltext.database import Database, Kept
 from mailstack.store.fulltext.finding import FEW, Found, find
 from mailstack.store.fulltext.indexing import Indexer, IndexSettings
 from mailstack.store.fulltext.matching import meets
@@ -267,6 +268,40 @@ async def test_an_index_that_lags_since_a_crash_catches_up_when_the_mailbox_is_o
     assert known(mailbox) == list(mailbox.uids)
 
 
+async def test_uids_that_are_given_again_after_a_restore_are_not_found_as_what_they_were(start: Start, tmp_path: Path) -> None:
+    """The Maildir of yesterday, the index of today."""
+    place = await start()
+    mailbox = await place.filled(FEW + 5)
+    await place.boxes.close()
+    account = tmp_path / "account"
+    shutil.copytree(account / "Maildir", tmp_path / "yesterday")
+    again = await start()
+    mailbox = await (await again.account()).open("INBOX")
+    for number in range(1100):  # more UIDs than are set aside at once
+        await append(await again.account(), mail(number, "today"))
+    await again.indexer.settled()
+    used = set(mailbox.uids)
+    await again.boxes.close()
+    shutil.rmtree(account / "Maildir")
+    shutil.copytree(tmp_path / "yesterday", account / "Maildir")
+    for index in account.glob("index.sqlite3*"):
+        index.unlink()
+    last = await start(IndexSettings(delay=3600.0))
+    mailbox = await (await last.account()).open("INBOX")
+    for number in range(50):
+        await append(await last.account(), mail(number, "restored"))
+    assert used & set(mailbox.uids[-50:])
+    await check(mailbox)
+    assert len(await mailbox.find(InBody("RESTORED"), mailbox.uids)) == 50
+    assert not await mailbox.find(InBody("TODAY"), mailbox.uids)
+    await last.boxes.close()
+    final = await start()
+    mailbox = await (await final.account()).open("INBOX")
+    await final.indexer.settled()
+    assert known(mailbox) == list(mailbox.uids)
+    await check(mailbox)
+
+
 async def test_no_helper_where_nothing_is_to_be_done(start: Start) -> None:
     place = await start()
     account = await place.account()
@@ -340,7 +375,7 @@ async def test_a_message_that_ends_the_helper_is_left_out_of_the_index(start: St
     ask = place.indexer._helper.ask
 
     async def deadly(question: Question) -> Answer:
-        if isinstance(question, Add) and any(file.uid == 7 for file in question.files):
+        if isinstance(question, Add) and any(one.file.uid == 7 for one in question.messages):
             raise HelperDied("it ended")
         return await ask(question)
 
@@ -392,7 +427,7 @@ def test_what_an_index_finds_is_what_texts_hold(
     # Many of a kind, so that the trigrams are asked.
     messages = {number * 3 + 1: made(*texts[number % len(texts)]) for number in range(FEW * 2)}
     database = Database(paths(), writes=True)
-    database.add("m", messages)
+    database.add("m", {uid: Kept(text) for uid, text in messages.items()})
     gone = [uid for uid in messages if uid % 7 in removed]
     database.remove("m", gone)
     left = {uid: text for uid, text in messages.items() if uid not in gone}
