@@ -381,22 +381,22 @@ def _check_oauth(oauth: Oauth, refuse: Callable[[str, str], NoReturn]) -> None:
 
 
 def _is_safe_url(text: str) -> bool:
+    """https, or http to this machine itself."""
     try:
         parts = urlsplit(text)
-        here = parts.hostname == "localhost" or (parts.hostname and ipaddress.ip_address(parts.hostname).is_loopback)
-    except ValueError:
-        here = False
-    try:
         known = bool(parts.hostname) and parts.port != 0 and parts.username is None
     except ValueError:
         return False
-    return (
-        known
-        and text.isascii()
-        and text.isprintable()
-        and " " not in text
-        and (parts.scheme == "https" or (parts.scheme == "http" and bool(here)))
-    )
+    if not known or not re.fullmatch(r"[!-~]+", text):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or ""))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_smarthost(relay: Relay, refuse: Callable[[str, str], NoReturn]) -> None:

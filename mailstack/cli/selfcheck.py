@@ -1,6 +1,7 @@
 """The self-test: the whole way through the running server, by the protocols that clients speak."""
 
 import asyncio
+import poplib
 import secrets
 import shutil
 import smtplib
@@ -109,9 +110,32 @@ async def _round_trip(config: Config, address: str, password: str, token: str, p
             raise StepFailed("the message is not the one that was sent")
         steps.done()
         await client.logout()
+        if place(config, "pop3s", "pop3") is not None:
+            steps.begin("POP3 RETR: the same message")
+            await asyncio.to_thread(_retrieve, config, address, password, token, patience)
+            steps.done()
     except (StepFailed, OSError, TimeoutError, smtplib.SMTPException, aioimaplib.Error, aioimaplib.Abort) as problem:
         words = str(problem) or f"no answer within {patience:.0f} s"
         raise StepFailed(f"{steps.name}: {words}") from problem
+
+
+def _retrieve(config: Config, address: str, password: str, token: str, patience: float) -> None:
+    name, host, port = _place(config, "pop3s", "pop3")
+    client: poplib.POP3
+    try:
+        if name == "pop3s":
+            client = poplib.POP3_SSL(host, port, timeout=patience, context=trusting())
+        else:
+            client = poplib.POP3(host, port, timeout=patience)
+            if config.tls.mode != "off":
+                client.stls(trusting())
+        client.user(address)
+        client.pass_(password)
+        if token.encode() not in b"".join(client.retr(1)[1]):
+            raise StepFailed("the message is not the one that was sent")
+        client.quit()
+    except poplib.error_proto as problem:
+        raise StepFailed(str(problem)) from problem
 
 
 def _ok(answer: Any) -> Any:

@@ -299,6 +299,7 @@ def test_the_selftest_times_each_step_and_leaves_nothing(server: Server) -> None
         "submission: 250",
         "IMAP IDLE told of it",
         "IMAP FETCH: the same message",
+        "POP3 RETR: the same message",
     ]
     assert "selftest" not in console.run("user", "list").stdout
     assert not list(server.data.glob("mail/*/mailstack-selftest*"))

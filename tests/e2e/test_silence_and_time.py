@@ -63,7 +63,7 @@ class Talk:
     @classmethod
     async def to(cls, appliance: Appliance, name: str) -> "Talk":
         context = None
-        if name in ("imaps", "submissions"):
+        if name in ("imaps", "submissions", "pop3s"):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -113,6 +113,33 @@ async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appli
         silent = await Talk.to(appliance, "imap")
         assert b"* BYE Autologout" in await silent.rest()
     assert "imap.timed_out" in [event["event"] for event in logged]
+
+
+async def test_silent_pop3_clients_are_closed_and_nothing_is_removed(
+    appliance: Appliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mailstack.pop3 import connection, server
+
+    await deliver(appliance, "kept")
+    talk = await Talk.to(appliance, "pop3s")
+    await talk.say("USER alice@a.test\r\nPASS sesame\r\nDELE 1\r\n", "QUIT")
+    before = await Talk.to(appliance, "pop3")
+    await before.say("", "+OK")
+    monkeypatch.setattr(connection, "LOGIN_SECONDS", 0.0)
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
+    appliance.pop3._looker.cancel()  # type: ignore[union-attr]
+    appliance.pop3._looker = asyncio.create_task(appliance.pop3._look())
+    with structlog.testing.capture_logs() as logged:
+        assert await before.rest() == await talk.rest() == b""
+    assert [event["event"] for event in logged].count("pop3.timed_out") == 2
+    monkeypatch.undo()
+    async with asyncio.timeout(20):
+        while b"+OK 1 messages" not in await (again := await Talk.to(appliance, "pop3s")).say(
+            "USER alice@a.test\r\nPASS sesame\r\nNOOP\r\nQUIT\r\n", "\r\n+OK Bye"
+        ):
+            again.writer.close()
+    again.writer.close()
 
 
 async def test_no_more_connections_than_the_limit(tmp_path: Path) -> None:
