@@ -5,10 +5,10 @@ Each algorithm is a generator that yields now and then, so that its caller can l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-STEPS = 2000  # messages between two yields
+STEPS = 1000  # messages between two yields
 NOBODY = -1
 
 
@@ -44,13 +44,14 @@ def ordered_subject(messages: Messages) -> Steps:
         threads.setdefault(messages.subjects[number], []).append(number)
         if number % STEPS == 0:
             yield
-    for members in threads.values():
+    for done, members in enumerate(threads.values()):
         members.sort(key=messages.dates.__getitem__)
         forest.roots.append(members[0])
         if len(members) > 1:
             forest.children[members[0]] = members[1:]
-    yield
-    forest.roots.sort(key=messages.dates.__getitem__)
+        if done % STEPS == 0:
+            yield
+    yield from _sort_roots(forest, messages.dates)
     return forest
 
 
@@ -58,10 +59,9 @@ def references(messages: Messages) -> Steps:
     """THREAD=REFERENCES: by references, then threads of one subject are made one."""
     forest = yield from _linked(messages)
     keys = yield from _sorted_children(messages, forest)
-    forest.roots.sort(key=keys.__getitem__)
-    yield
+    yield from _sort_roots(forest, keys)
     yield from _merge_subjects(messages, forest, keys)
-    forest.roots.sort(key=keys.__getitem__)
+    yield from _sort_roots(forest, keys)
     return forest
 
 
@@ -80,7 +80,7 @@ def refs(messages: Messages) -> Steps:
         newest[root] = latest
         if done % STEPS == 0:
             yield
-    forest.roots.sort(key=newest.__getitem__)
+    yield from _sort_roots(forest, newest)
     return forest
 
 
@@ -94,23 +94,34 @@ def write(forest: Forest, shown: Callable[[int], int]) -> Iterator[bytes]:
             if node == NOBODY:
                 pieces.append(b")")
                 continue
-            chain = []
+            before = b"("
             while True:
                 if node < forest.count:
-                    chain.append(b"%d" % shown(node))
+                    pieces.append(before + b"%d" % shown(node))
+                    before = b" "
                 children = forest.children.get(node, ())
+                if len(pieces) > STEPS:
+                    yield b"".join(pieces)
+                    pieces = []
                 if len(children) != 1:
                     break
                 node = children[0]
-            pieces.append(b"(" + b" ".join(chain))
-            if children and chain:
-                pieces.append(b" ")
+            if children or before == b"(":
+                pieces.append(before)
             todo.append(NOBODY)
             todo += reversed(children)
-            if len(pieces) > STEPS:
-                yield b"".join(pieces)
-                pieces = []
     yield b"".join(pieces)
+
+
+def _sort_roots(forest: Forest, keys: Mapping[int, int] | Sequence[int]) -> Generator[None, None, None]:
+    """By keys of which each is there once, and which are below the number of messages: each root has its slot."""
+    slots = [NOBODY] * forest.count
+    for done, root in enumerate(forest.roots):
+        slots[keys[root]] = root
+        if done % STEPS == 0:
+            yield
+    forest.roots = [root for root in slots if root != NOBODY]
+    yield
 
 
 class _Links:
@@ -155,7 +166,8 @@ def _linked(messages: Messages) -> Steps:
     for number, id in enumerate(messages.ids):
         if id:
             nodes.setdefault(id, number)
-    yield
+        if number % STEPS == 0:
+            yield
     for number in range(count):
         previous = NOBODY
         for reference in messages.references(number):
@@ -193,12 +205,14 @@ def _pruned(count: int, parents: list[int]) -> Steps:
             (forest.children if node < count else held).setdefault(node, []).append(number)
         if number % STEPS == 0:
             yield
-    for dummy, children in held.items():
+    for done, (dummy, children) in enumerate(held.items()):
         if len(children) == 1:
             forest.roots.append(children[0])
         else:
             forest.roots.append(dummy)
             forest.children[dummy] = children
+        if done % STEPS == 0:
+            yield
     return forest
 
 
@@ -210,7 +224,12 @@ def _sorted_children(messages: Messages, forest: Forest) -> Generator[None, None
             children.sort(key=date)
         if done % STEPS == 0:
             yield
-    return {root: date(root if root < forest.count else forest.children[root][0]) for root in forest.roots}
+    keys: dict[int, int] = {}
+    for done, root in enumerate(forest.roots):
+        keys[root] = date(root if root < forest.count else forest.children[root][0])
+        if done % STEPS == 0:
+            yield
+    return keys
 
 
 def _merge_subjects(messages: Messages, forest: Forest, keys: dict[int, int]) -> Generator[None, None, None]:
@@ -218,19 +237,22 @@ def _merge_subjects(messages: Messages, forest: Forest, keys: dict[int, int]) ->
     count, children = forest.count, forest.children
     table: dict[int, int] = {}
     subjects: dict[int, int] = {}
-    for root in forest.roots:
+    for done, root in enumerate(forest.roots):
+        if done % STEPS == 0:
+            yield
         first = root if root < count else children[root][0]
         subject = subjects[root] = messages.subjects[first]
         if subject:
             held = table.setdefault(subject, root)
             if held < count and (root >= count or (messages.replies[held] and not messages.replies[root])):
                 table[subject] = root
-    yield
     gone: set[int] = set()
     grown: set[int] = set()
     new: list[int] = []
     dummy = max(count, max(children, default=0) + 1)
-    for root in forest.roots:
+    for done, root in enumerate(forest.roots):
+        if done % STEPS == 0:
+            yield
         subject = subjects[root]
         held = table.get(subject, root) if subject else root
         if held == root:
@@ -247,6 +269,7 @@ def _merge_subjects(messages: Messages, forest: Forest, keys: dict[int, int]) ->
             dummy += 1
         gone.add(root)
         grown.add(held)
+    yield
     for node in grown:
         children[node].sort(key=messages.dates.__getitem__)
     forest.roots = [root for root in forest.roots + new if root not in gone]

@@ -10,7 +10,7 @@ from mailstack.imap.commands import results
 from mailstack.imap.commands.filters import expanded
 from mailstack.imap.session import Session
 from mailstack.message import forest as threads
-from mailstack.store.mailbox.orders import References, in_pieces
+from mailstack.store.mailbox.orders import AT_ONCE, References, in_pieces
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.sort import Algorithm
 
@@ -48,9 +48,9 @@ async def _forest(
     references, dates, subjects = known
     messages = threads.Messages(
         dates=await _unique(dates, positions),
-        subjects=[subjects[position] for position in positions],
-        replies=[references.replies[position] for position in positions],
-        ids=[references.ids[position] for position in positions],
+        subjects=await _chosen(subjects, positions),
+        replies=await _chosen(references.replies, positions),
+        ids=await _chosen(references.ids, positions),
         references=lambda number: references.of(positions[number]),
     )
     steps = _algorithm(algorithm)(messages)
@@ -73,12 +73,21 @@ def _algorithm(algorithm: Algorithm) -> Callable[[threads.Messages], threads.Ste
             return threads.refs
 
 
+async def _chosen(column: Sequence[int], positions: Sequence[int]) -> Sequence[int]:
+    if len(positions) == len(column):
+        return column
+    await asyncio.sleep(0)
+    return [column[position] for position in positions]
+
+
 async def _unique(dates: Sequence[int], positions: Sequence[int]) -> list[int]:
     """Each message's place by date; of equal dates the one that is earlier in the mailbox is earlier (RFC 5256 2.2)."""
     count = len(positions)
     found = [0] * count
     # One number holds date and position: it sorts quicker than a pair.
-    packed = [dates[position] * count + number for number, position in enumerate(positions)]
+    packed = [date * count + number for number, date in enumerate(await _chosen(dates, positions))]
     for place, one in enumerate(await in_pieces(packed)):
         found[one % count] = place
+        if place % AT_ONCE == 0:
+            await asyncio.sleep(0)
     return found

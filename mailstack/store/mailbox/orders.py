@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import heapq
+import itertools
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
@@ -87,12 +88,17 @@ class Orders:
             if uids is self.uids:
                 self.remember(key, everything)
         chosen = self.positions(found, uids)
-        if len(chosen) == len(uids):
-            return [uids[position] for position in everything]
-        marks = bytearray(len(uids))
-        for position in chosen:
-            marks[position] = 1
-        return [uids[position] for position in everything if marks[position]]
+        marks = bytearray(b"\1") * len(uids)
+        if len(chosen) < len(uids):
+            await asyncio.sleep(0)
+            marks = bytearray(len(uids))
+            for position in chosen:
+                marks[position] = 1
+        ordered: list[int] = []
+        for first in range(0, len(everything), AT_ONCE * 4):
+            await asyncio.sleep(0)
+            ordered += [uids[position] for position in everything[first : first + AT_ONCE * 4] if marks[position]]
+        return ordered
 
     def recall(self, key: Hashable) -> Any:
         """What was remembered, if no message has come since."""
@@ -183,9 +189,15 @@ class Orders:
 
 async def places(values: list[Any], more: set[Any]) -> array[int]:
     """By position the place of each value among the different ones (and some more), in rising order."""
-    different = await in_pieces(list(more.union(values)))
-    place = {value: number for number, value in enumerate(different)}
-    await asyncio.sleep(0)
+    distinct = set(more)
+    for first in range(0, len(values), AT_ONCE):
+        distinct.update(values[first : first + AT_ONCE])
+        await asyncio.sleep(0)
+    different = await in_pieces(list(distinct))
+    place: dict[Any, int] = {}
+    for first in range(0, len(different), AT_ONCE):
+        place.update(zip(different[first : first + AT_ONCE], range(first, first + AT_ONCE), strict=False))
+        await asyncio.sleep(0)
     found = array("I")
     for first in range(0, len(values), AT_ONCE):
         found.extend([place[value] for value in values[first : first + AT_ONCE]])
@@ -202,10 +214,10 @@ async def in_pieces(values: list[Any]) -> list[Any]:
         pieces.append(sorted(values[first : first + AT_ONCE]))
         await asyncio.sleep(0)
     merged: list[Any] = []
-    for number, value in enumerate(heapq.merge(*pieces)):
-        merged.append(value)
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
+    together = heapq.merge(*pieces)
+    while some := list(itertools.islice(together, AT_ONCE // 2)):
+        merged += some
+        await asyncio.sleep(0)
     return merged
 
 
