@@ -133,6 +133,9 @@ class Orders:
         """Of ascending UIDs among the known ones; others are left out."""
         if uids is known or (len(uids) == len(known) and array("I", uids) == known):
             return range(len(known))
+        if len(uids) * 8 > len(known):
+            wanted = set(uids)
+            return [place for place, uid in enumerate(known) if uid in wanted]
         found = []
         for uid in uids:
             place = bisect_left(known, uid)
