@@ -4,7 +4,7 @@ import re
 
 from mailstack.message.charset import decode
 from mailstack.message.html import to_text
-from mailstack.message.mime import Part
+from mailstack.message.mime import Octets, Part
 from mailstack.message.transfer import UnknownEncoding, decode_body
 
 PREVIEW_LENGTH = 200  # characters; RFC 8970 3.1 allows 256
@@ -13,7 +13,7 @@ _READ_HTML = 131072  # a style sheet may come first
 _NOT_SHOWN = re.compile(r"[\s\x00-\x1f\x7f\u00ad\u034f\u200b-\u200f\u2028-\u202e\u2060\ufeff]+")
 
 
-def preview(part: Part, data: bytes) -> str:
+def preview(part: Part, data: Octets) -> str:
     """Up to PREVIEW_LENGTH characters of decoded text, in one line; empty where the message has none. Never raises.
 
     `data` may be the message's beginning alone, and `part` the tree of that.
@@ -30,10 +30,6 @@ def preview(part: Part, data: bytes) -> str:
     else:
         words = _NOT_SHOWN.sub(" ", _own_words(text)).strip() or _NOT_SHOWN.sub(" ", text)
     return words.strip()[:PREVIEW_LENGTH].rstrip()
-
-
-def has_text(part: Part) -> bool:
-    return _text_part(part) is not None
 
 
 def _text_part(part: Part) -> Part | None:

@@ -10,7 +10,7 @@ import msgspec
 from mailstack.message import mime, sortkeys, structure
 from mailstack.message.conversation import thread_id
 from mailstack.message.header import KEPT_FIELDS, choose_fields
-from mailstack.message.preview import has_text, preview
+from mailstack.message.preview import preview
 from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox.maildir import Maildir
 from mailstack.wire.imap.responses import string
@@ -18,7 +18,7 @@ from mailstack.wire.imap.responses import string
 PACK = 256
 ENVELOPE, STRUCTURE, BODY, PARTS = "envelope", "structure", "body", "tree"
 PREVIEW, SORT, THREAD, FIELDS = "preview", "sort", "thread", "fields"
-PREVIEW_FROM = 1 << 18  # octets of a message that are enough for most previews
+PREVIEW_FROM = (1 << 15, 1 << 18)  # octets of a message that are enough for most previews, and for nearly all
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(dict[int, bytes])
@@ -52,7 +52,7 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
                 found[kind][uid] = sortkeys.dump(sortkeys.keys(maildir.header(path, convert=convert)))
                 continue
             if kind == THREAD:
-                found[kind][uid] = thread_id(maildir.header(path, convert=convert)) or b""
+                found[kind][uid] = thread_id(maildir.header(path, convert=convert, limit=mime.HEADER_LIMIT)) or b""
                 continue
             if kind == PREVIEW:
                 found[kind][uid] = string(_preview(maildir, path, convert).encode())
@@ -67,13 +67,14 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
 
 
 def _preview(maildir: Maildir, path: bytes, convert: bool) -> str:
-    """From the beginning of the file, if that will do."""
-    data = maildir.read(path, 0, PREVIEW_FROM, convert=convert)
-    part = mime.walk(data)
-    if len(data) == PREVIEW_FROM and not has_text(part):
-        data = maildir.read(path, convert=convert)
-        part = mime.walk(data)
-    return preview(part, data)
+    """From the beginning of the file, if that will do: the text mostly comes before what is attached."""
+    for length in PREVIEW_FROM:
+        data = maildir.read(path, 0, length, convert=convert)
+        words = preview(mime.walk(data), data)
+        if words or len(data) < length:
+            return words
+    with maildir.looking_at(path, convert=convert) as whole:
+        return preview(mime.walk(whole), whole)
 
 
 class AccountAnswers:

@@ -104,3 +104,19 @@ async def test_an_object_id_has_no_dots(tmp_path: Path, unique: str) -> None:
     await append(account, unique=unique, once=True, fresh=True)
     assert await ids(account, "INBOX") == [unique.replace(".", "_").encode()]
     await boxes.close()
+
+
+async def test_the_first_words_are_found_however_far_they_are(tmp_path: Path) -> None:
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(place(tmp_path))
+    mails = []
+    for size in (0, 1 << 14, 1 << 16, 1 << 19, 12 << 20):
+        attachment = b"--b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b"A" * size + b"\r\n"
+        mails.append(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + attachment + b"--b\r\n\r\nwords\r\n--b--\r\n")
+    uids = [await append(account, mail) for mail in mails]
+    inbox = await account.open("INBOX")
+    assert await inbox.previews(uids, lazy=True) == {}
+    assert await inbox.previews(uids) == dict.fromkeys(uids, b'"words"')
+    assert await inbox.previews(uids, lazy=True) == dict.fromkeys(uids, b'"words"')
+    inbox.release()
+    await boxes.close()
