@@ -23,7 +23,7 @@ def _has_numbers(key: s.Key) -> bool:
             return any(_has_numbers(child) for child in keys)
         case s.Or(left, right):
             return _has_numbers(left) or _has_numbers(right)
-        case s.Not(child):
+        case s.Not(child) | s.Fuzzy(child):
             return _has_numbers(child)
         case s.Numbers(numbers):
             return not numbers.saved

@@ -15,9 +15,10 @@ from tests.support.server import PASSWORD, Server
 DIALOGS = Path(__file__).parents[1] / "dialogs"
 
 
-@pytest.mark.parametrize("path", sorted(DIALOGS.glob("*/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", sorted(DIALOGS.glob("**/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
+    door = path.relative_to(DIALOGS).parts[0]
     settings = re.findall(r"^# Settings: (.+)$", text, re.MULTILINE)
     if settings:
         # A server of its own.
@@ -25,7 +26,7 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
         own.provision()
         own.start()
         try:
-            Dialog(path, own.ports[path.parent.name], {"account": "alice@a.test", "password": PASSWORD}).run()
+            Dialog(path, own.ports[door], {"account": "alice@a.test", "password": PASSWORD}).run()
         finally:
             own.stop()
         return
@@ -50,4 +51,4 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
     }
     if "{friend}" in path.read_text(encoding="utf-8"):
         values["friend"] = f"{unused(server)}@{server.domain}"
-    Dialog(path, server.ports[path.parent.name], values, ports=server.ports).run()
+    Dialog(path, server.ports[door], values, ports=server.ports).run()
