@@ -174,6 +174,16 @@ def index_huge(server: Server) -> None:
     connection.close()
 
 
+def search_huge(server: Server) -> None:
+    """Searches of 100,000 messages: some of them are in the index, the others are being taken in."""
+    connection = Imap(server.imap)
+    connection.login(HUGE)
+    connection.command(b"SELECT INBOX")
+    for key in ("SINCE 1-Jan-2020", "NOT FROM garden7@", "SUBJECT e", "OR FROM garden SEEN", f"TEXT {RARE}"):
+        connection.command(b"UID SEARCH " + key.encode())
+    connection.close()
+
+
 def send_50_mb(server: Server) -> None:
     data = (b"y" * 76 + b"\r\n") * 640_000
     with smtplib.SMTP("127.0.0.1", server.smtp, timeout=120) as client:
@@ -683,6 +693,7 @@ ROWS = [
     Row("one message told to 100 idlers of a mailbox", "ms", False, None, told_to_all(100, "user1"), limit=20.0),
     Row("one message told to 100 idlers of 10,000 messages", "ms", False, None, told_to_all(100, BIG), limit=20.0),
     Row("longest stall while 100,000 messages are indexed", "ms", False, None, stall_while(index_huge), "stall", 50.0, True),
+    Row("longest stall while 100,000 messages are searched", "ms", False, None, stall_while(search_huge), "stall", 20.0, True),
     Row("longest stall while a 50 MB message arrives", "ms", False, None, stall_while(send_50_mb), "stall", 20.0, True),
     Row("memory that a 50 MB message costs", "MB", False, None, grown(send_50_mb), "stall", 2.0, True),
     Row("memory that APPEND of 25 MB costs", "MB", False, None, grown(append_25_mb), "stall", 2.0, True),

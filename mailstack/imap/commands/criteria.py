@@ -55,12 +55,11 @@ async def evaluate(selected: Selected, key: s.Key, uids: Sequence[int]) -> Seque
             return uids
         case s.Or(left, right):
             first, second = sorted((left, right), key=_cost)
-            found = set(await evaluate(selected, first, uids))
-            more = await evaluate(selected, second, [uid for uid in uids if uid not in found])
-            return sorted(found.union(more))
+            found = await evaluate(selected, first, uids)
+            more = await evaluate(selected, second, await _without(uids, found))
+            return sorted([*found, *more])
         case s.Not(child):
-            found = set(await evaluate(selected, child, uids))
-            return [uid for uid in uids if uid not in found]
+            return await _without(uids, await evaluate(selected, child, uids))
         case s.Fuzzy(child):
             return sorted(await scores(evaluate, selected, child, uids))
         case s.ThreadId(id):
@@ -69,12 +68,12 @@ async def evaluate(selected: Selected, key: s.Key, uids: Sequence[int]) -> Seque
         case s.EmailId(id):
             return _by_object_id(selected, id, uids)
         case s.Uids(numbers):
-            return _both(uids, selected.choose(numbers, uid=True))
+            return await _both(uids, selected.choose(numbers, uid=True))
         case s.Numbers(numbers):
             if numbers.saved:
-                return _both(uids, selected.choose(numbers, uid=False))
+                return await _both(uids, selected.choose(numbers, uid=False))
             # A number that no message has is no mistake here: a client may look for what it thinks is there.
-            return _both(uids, [selected.uids[number - 1] for number in numbers.existing(len(selected.uids))])
+            return await _both(uids, [selected.uids[number - 1] for number in numbers.existing(len(selected.uids))])
         case _:
             criterion = _criterion(key)
             if criterion is not None:
@@ -82,9 +81,20 @@ async def evaluate(selected: Selected, key: s.Key, uids: Sequence[int]) -> Seque
             return await _by_column(selected, key, uids)
 
 
-def _both(uids: Sequence[int], chosen: Iterable[int]) -> list[int]:
-    wanted = set(chosen)
-    return [uid for uid in uids if uid in wanted]
+async def _both(uids: Sequence[int], chosen: Iterable[int]) -> list[int]:
+    wanted, both = set(chosen), []
+    for first in range(0, len(uids), AT_ONCE):
+        both += [uid for uid in uids[first : first + AT_ONCE] if uid in wanted]
+        await asyncio.sleep(0)
+    return both
+
+
+async def _without(uids: Sequence[int], found: Iterable[int]) -> list[int]:
+    unwanted, left = set(found), []
+    for first in range(0, len(uids), AT_ONCE):
+        left += [uid for uid in uids[first : first + AT_ONCE] if uid not in unwanted]
+        await asyncio.sleep(0)
+    return left
 
 
 def _criterion(key: s.Key) -> AnyCriterion | None:
