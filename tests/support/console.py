@@ -4,10 +4,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 from typer.testing import CliRunner
 
 from mailstack.cli.main import app
-from mailstack.log import configure
 from tests.support.server import Server
 
 
@@ -32,7 +32,10 @@ class Console:
 @contextmanager
 def _logging_as_before() -> Iterator[None]:
     """Commands set the log's form, with a standard error that is gone afterwards."""
+    before = structlog.get_config() if structlog.is_configured() else None
     try:
         yield
     finally:
-        configure("json", "info")
+        structlog.reset_defaults()
+        if before is not None:
+            structlog.configure(**before)
