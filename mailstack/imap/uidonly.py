@@ -10,22 +10,15 @@ def names_numbers(command: c.Command) -> bool:
         case c.Select(known=known):
             return known is not None and known.numbers is not None
         case c.Search(key=key) | c.Sort(key=key) | c.Thread(key=key):
-            return not command.uid or _has_numbers(key)
+            return not command.uid or has_numbers(key)
+        case c.SearchMailboxes(key=key):
+            return has_numbers(key)
         case c.Fetch() | c.Store() | c.Copy() | c.Move() | c.Replace():
             return not command.uid
         case _:
             return False
 
 
-def _has_numbers(key: s.Key) -> bool:
-    match key:
-        case s.And(keys):
-            return any(_has_numbers(child) for child in keys)
-        case s.Or(left, right):
-            return _has_numbers(left) or _has_numbers(right)
-        case s.Not(child) | s.Fuzzy(child):
-            return _has_numbers(child)
-        case s.Numbers(numbers):
-            return not numbers.saved
-        case _:
-            return False
+def has_numbers(key: s.Key) -> bool:
+    """Whether a search names messages by their numbers."""
+    return any(isinstance(one, s.Numbers) and not one.set.saved for one in s.every(key))

@@ -224,3 +224,20 @@ def test_what_is_below_is_told_only_to_who_may_see_it(server: Server, account: s
         one.ok("UNSELECT")
         assert attributes(f"RENAME {box} Shared/{pair.owner}/Top/Box") == [["\\HasChildren"]]
     pair.close()
+
+
+def test_a_search_of_many_mailboxes_passes_over_what_may_not_be_read(server: Server, account: str) -> None:
+    """RFC 7377 2.2: what is named must be readable, what is not must be seen too."""
+    pair = Pair(server, account)
+    readable, hidden, closed = pair.mailbox("lr"), pair.mailbox("r"), pair.mailbox("l")
+    with Client(server.ports["imap"]) as one:
+        one.login(pair.me, PASSWORD)
+
+        def told(command: str) -> set[object]:
+            return {line.value for line in one.ok(command) if line.kind == "ESEARCH"}
+
+        named = {name.encode() for name in (readable, hidden)}
+        assert told(f"ESEARCH IN (mailboxes ({readable} {hidden} {closed})) ALL") == named
+        assert told(f"ESEARCH IN (subtree Shared/{pair.owner}) ALL") == {readable.encode()}
+        assert told("ESEARCH IN (personal) ALL") == set()
+    pair.close()

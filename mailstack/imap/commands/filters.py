@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mailstack.imap.answers import no
+from mailstack.imap.answers import bad, no
 from mailstack.imap.session import Session
+from mailstack.imap.uidonly import has_numbers
 from mailstack.message.errors import SyntaxProblem
 from mailstack.wire.imap import search as s
 from mailstack.wire.imap.framing import CommandLine
@@ -24,6 +25,8 @@ async def expanded(session: Session, key: s.Key) -> s.Key:
     key = _expanded(key, {name.lower(): value for name, value in annotations.items()}, ())
     if sum(1 for _ in s.every(key)) > KEY_LIMIT:
         raise no("The filters together are too long", "LIMIT")
+    if "UIDONLY" in session.enabled and has_numbers(key):
+        raise bad("Only UIDs are possible after ENABLE UIDONLY", "UIDREQUIRED")
     return key
 
 
