@@ -130,14 +130,11 @@ def not_allowed() -> Refused:
     return no("You have no right to do that", "NOPERM")
 
 
-def split(name: str) -> tuple[str, str] | None:
-    """The part that names an owner, and the name in his account; None for one's own. What has no address behind `Shared/` is
-    one's own mailbox: some have a folder of that name.
+def of_another(name: str) -> bool:
+    """Whether a name means another account's mailbox. What has no address behind `Shared/` is one's own: some have a folder of
+    that name.
     """
-    if not name.startswith(PREFIX):
-        return None
-    owner, _, inner = unicodedata.normalize("NFC", name)[len(PREFIX) :].partition(SEPARATOR)
-    return (owner, inner) if "@" in owner else None
+    return name.startswith(PREFIX) and "@" in name[len(PREFIX) :].partition(SEPARATOR)[0]
 
 
 def owner_part(address: str) -> str:
@@ -147,16 +144,18 @@ def owner_part(address: str) -> str:
 
 async def find(session: Session, name: str) -> Place:
     """Raises NoSuchMailbox for an owner who shares nothing with this account, as for one who is not there."""
-    found = split(name)
-    if found is None:
+    if not of_another(name):
         return Place(session.mail, name)
-    part, inner = found
     me = session.known
     sharing = session.services.sharing
-    for owner in await sharing.owners(me):
-        if owner_part(owner.record.address) == part and inner:
-            account = await sharing.open(owner)
-            return Place(account, normalise(inner), f"{PREFIX}{part}{SEPARATOR}", Access(sharing, owner, me))
+    owners = {owner_part(owner.record.address): owner for owner in await sharing.owners(me)}
+    rest = unicodedata.normalize("NFC", name)[len(PREFIX) :]
+    for part, written in [*((part, part) for part in owners), *((part, part.replace(".", SEPARATOR)) for part in owners)]:
+        # mutt takes a dot for a separator whatever the server says, and writes alice@a/test.
+        inner = rest.removeprefix(written + SEPARATOR)
+        if inner and inner != rest:
+            account = await sharing.open(owners[part])
+            return Place(account, normalise(inner), f"{PREFIX}{part}{SEPARATOR}", Access(sharing, owners[part], me))
     raise NoSuchMailbox(name)
 
 
@@ -171,7 +170,7 @@ class Listed:
 async def listing(session: Session, patterns: Iterable[str] = ("*",)) -> dict[str, Listed]:
     """All that may be looked up, by name: one's own mailboxes, and those of others that patterns of LIST can mean."""
     await session.mail.refresh()
-    found = {info.name: Listed(info, ALL) for info in await session.mail.listing() if split(info.name) is None}
+    found = {info.name: Listed(info, ALL) for info in await session.mail.listing() if not of_another(info.name)}
     subscribed = session.mail.subscriptions()
     starts = [re.split(r"[*%]", pattern, maxsplit=1)[0] for pattern in patterns]
     async for one in _shared(session, starts):

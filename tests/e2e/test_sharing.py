@@ -194,6 +194,9 @@ def test_answers_to_searches_are_in_the_shared_mailbox(server: Server, account: 
         assert [line.items.get("ALL") for line in other.ok("SEARCH SUBJECT needle") if line.kind == "ESEARCH"] == ["1"]
         assert re.match(rb"Subject: needle", bytes(other.fetch("1 BODY[]")[1].items["BODY[]"]))  # type: ignore[arg-type]
         assert other.run("STORE 1 +FLAGS (\\Seen)").kind == "NO"
+        # As mutt writes it.
+        other.ok(f"SELECT Shared/{owner.replace('.', '/')}/INBOX")
+        assert other.run(f"SELECT Shared/{owner.replace('.', '/')}/Nothing").code == "NONEXISTENT"
 
 
 def test_a_long_answer_ends_when_the_rights_do(server: Server, account: str) -> None:
