@@ -39,8 +39,7 @@ async def select(session: Session, command: c.Select) -> str:
     session.write(b"* %d EXISTS\r\n" % len(selected.uids))
     if session.rev1:
         session.write(b"* %d RECENT\r\n" % selected.recent_count)
-        seen = int(Flags.SEEN)
-        unseen = next((place for place, flags in enumerate(mailbox.flags) if not flags & seen), None)
+        unseen = mailbox.loaded.first_without(Flags.SEEN)
         if unseen is not None and not selected.uid_only:  # it is a number
             session.write(b"* OK [UNSEEN %d] The first unseen message\r\n" % (unseen + 1))
     session.write(b"* OK [UIDVALIDITY %d] UIDs are valid\r\n" % mailbox.uid_validity)

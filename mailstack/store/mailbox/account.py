@@ -24,6 +24,7 @@ from mailstack.store.mailbox.grants import Grant, Grants
 from mailstack.store.mailbox.index import Index
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.keeping import AnswerKeeper
+from mailstack.store.mailbox.looks import Looks
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir
 from mailstack.store.mailbox.opening import Opening
@@ -50,6 +51,7 @@ from mailstack.store.mailbox.values import (
 )
 from mailstack.store.mailbox.watching import Watchers
 
+MANY = 5000  # messages, from which on a folder's listing takes longer than a client should wait
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -76,6 +78,7 @@ class Account:
         self._annotator = Annotator(folder.path, surroundings, maildir, folders, journal, self.watchers)
         self.url_keys = UrlKeys(surroundings, maildir, folders, journal)
         self._others = Others(surroundings, maildir, journal, promises, committer, self._tree.refresh)
+        self._looks = Looks(self._others)
         self._overview = Overview(surroundings, maildir, journal, snapshots, self._others)
         space = self._space = Space(folder.quota, journal, snapshots, self._others, mailboxes)
         self._appender = Appender(surroundings, maildir, folders, journal, snapshots, committer, space)
@@ -131,6 +134,7 @@ class Account:
             or self._journal.turn.locked()
             or self._appender.busy
             or self._promises.busy
+            or self._looks.busy
             or self.keeper.busy
         )
 
@@ -153,6 +157,7 @@ class Account:
     async def close(self) -> None:
         """Finish what is promised, write snapshots."""
         await self._journal.rest()
+        await self._looks.settled()
         async with self._journal.turn:
             await self.settled()
             await self.keeper.settled()
@@ -261,11 +266,16 @@ class Account:
         mailbox = self._folders.find(name)
         mailbox.users += 1
         try:
-            async with self._journal.turn:
-                if mailbox.deleted:
-                    raise NoSuchMailbox(name)
-                await self._snapshots.load(mailbox)
-            await self.check(mailbox)
+            if mailbox.state is None:
+                async with self._journal.turn:
+                    await self._snapshots.load(mailbox)
+            if mailbox.complete and len(mailbox.uids) > MANY:
+                # What the index says is answered at once; what others did meanwhile is told when it is found.
+                self._looks.soon(mailbox)
+            else:
+                await self.check(mailbox)
+            if mailbox.deleted:
+                raise NoSuchMailbox(name)
             self.searching.opened(mailbox)
         except BaseException:
             mailbox.users -= 1

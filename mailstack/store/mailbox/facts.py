@@ -146,6 +146,7 @@ class Head(msgspec.Struct, frozen=True):
     folder_times: tuple[int, int] = (0, 0)  # mtime of cur and new, ns, when nothing else had changed them
     octets: int = 0
     messages: int = 0
+    unsure: bool = False  # whether a change of others may be hidden by our own of the same moment: look once more
 
 
 _head_decoder = msgspec.msgpack.Decoder(Head)

@@ -26,13 +26,14 @@ def load_state(index: Index, marks: Marks, head: Head | None, pending: list[Fact
         state.buried = set(state.tombstones.uids)
         for segment in index.segments(marks.id):
             state.load_segment(segment)
+        state.octets = head.octets
     state.keywords = keywords.read(folder)
     for fact in pending:
         state.apply(fact)
     return state
 
 
-def snapshot_of(state: MailboxState, folder_times: tuple[int, int]) -> Snapshot:
+def snapshot_of(state: MailboxState, folder_times: tuple[int, int], *, unsure: bool) -> Snapshot:
     """What the index must take over; the state's dirty segments."""
     buried = state.tombstones
     if len(buried.uids) > TOMBSTONES_KEPT:
@@ -51,5 +52,6 @@ def snapshot_of(state: MailboxState, folder_times: tuple[int, int]) -> Snapshot:
         folder_times=folder_times,
         octets=state.octets,
         messages=len(state.uids),
+        unsure=unsure,
     )
     return Snapshot(state.id, head, {number: state.segment(number) for number in state.dirty})

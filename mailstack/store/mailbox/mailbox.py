@@ -193,11 +193,11 @@ class Mailbox:
 
     def status(self) -> MailboxStatus:
         state = self.loaded
-        seen, deleted = int(Flags.SEEN), int(Flags.DELETED)
+        deleted = int(Flags.DELETED)
         gone = [place for place, flags in enumerate(state.flags) if flags & deleted]
         return MailboxStatus(
             messages=len(state.uids),
-            unseen=sum(1 for flags in state.flags if not flags & seen),
+            unseen=state.count_without(Flags.SEEN),
             deleted=len(gone),
             recent=sum(1 for uid in state.uids[-1000:] if uid >= self.recent_from) if self.recent_from else 0,
             uid_next=state.uid_next,
@@ -212,8 +212,7 @@ class Mailbox:
         """Counted once a change, whoever asks."""
         state = self.loaded
         if self._brief is None or self._brief.highest_modseq != state.highest_modseq:
-            seen = int(Flags.SEEN)
-            unseen = sum(1 for flags in state.flags if not flags & seen)
+            unseen = state.count_without(Flags.SEEN)
             self._brief = Brief(len(state.uids), state.uid_next, self.uid_validity, state.highest_modseq, unseen)
         return self._brief
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Mapping
 
 from mailstack.store.errors import from_os_error, from_sqlite_error
@@ -56,6 +57,8 @@ class Snapshots:
         journal.pending.pop(mailbox.id, None)
         mailbox.folder_times = head.folder_times if head is not None and not pending else NEVER_SEEN
         self._maildir.saw(mailbox.folder, mailbox.folder_times)
+        if mailbox.folder_times != NEVER_SEEN and head is not None and head.unsure:
+            mailbox.own_changes, mailbox.scanned_at = True, time.monotonic()
         mailbox.recent_from = mailbox.state.uid_next
 
     async def write(self, final: bool = False) -> None:
@@ -76,7 +79,10 @@ class Snapshots:
         snapshots = []
         for mailbox in self._mailboxes.values():
             if mailbox.state is not None:
-                snapshot = snapshot_of(mailbox.state, mailbox.folder_times)
+                # With our own work, as far as it was all that was done: then a start needs no look at the folder.
+                times = self._maildir.seen(mailbox.folder) if mailbox.complete else None
+                times = times or NEVER_SEEN
+                snapshot = snapshot_of(mailbox.state, times, unsure=mailbox.own_changes)
                 if snapshot.segments or snapshot.head != journal.heads.get(mailbox.id):
                     snapshots.append((mailbox.state, snapshot))
         forget = int(self._with.clock()) - DELIVERIES_KEPT

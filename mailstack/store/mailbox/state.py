@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from mailstack.message.flag import KEYWORD_COUNT, Flags
 from mailstack.store.mailbox import facts
@@ -15,6 +18,9 @@ from mailstack.store.mailbox.facts import Added, Fact, Flagged, Rebased, unpack
 from mailstack.store.mailbox.values import Change, FlagsChanged, MessagesAdded, MessagesExpunged
 
 SEGMENT = 4096
+_LACKS: Final = MappingProxyType(
+    {1 << bit: bytes([not octet >> bit & 1 for octet in range(256)]) for bit in range(8)}
+)  # a table for bytes.translate: 1 where the flag is not
 
 
 @dataclass(slots=True)
@@ -40,13 +46,22 @@ class MailboxState:
     sizes: array[int] = field(default_factory=lambda: array("Q"))
     dates: array[int] = field(default_factory=lambda: array("q"))
     saved: array[int] = field(default_factory=lambda: array("q"))  # when they came into this mailbox; 0 where nobody knows
-    bases: list[bytes] = field(default_factory=list)
+    split_bases: list[bytes] = field(default_factory=list)
+    packed_bases: list[bytes] = field(default_factory=list)  # as they were read: to be split when they are needed first
     fresh: set[int] = field(default_factory=set)  # UIDs whose files are in new/
     tombstones: Tombstones = field(default_factory=Tombstones)
     keywords: list[str | None] = field(default_factory=lambda: [None] * KEYWORD_COUNT)
     octets: int = 0
     dirty: set[int] = field(default_factory=set)  # segments that differ from what the index holds
     buried: set[int] = field(default_factory=set)  # the tombstones' UIDs, for adoption
+
+    @property
+    def bases(self) -> list[bytes]:
+        """Names of files without their flags, by position."""
+        if self.packed_bases:
+            packed, self.packed_bases = self.packed_bases, []
+            self.split_bases += b"\n".join(packed).split(b"\n")
+        return self.split_bases
 
     def position(self, uid: int) -> int | None:
         """Where a UID stands, None if it is not there."""
@@ -64,6 +79,18 @@ class MailboxState:
             if place is not None:
                 found.append(place)
         return found
+
+    def first_without(self, flag: Flags) -> int | None:
+        """Where the first message without a flag of the system is."""
+        place = self._low().translate(_LACKS[int(flag)]).find(1)
+        return None if place < 0 else place
+
+    def count_without(self, flag: Flags) -> int:
+        return self._low().translate(_LACKS[int(flag)]).count(1)
+
+    def _low(self) -> bytes:
+        """The lowest octet of each message's flags, in which those of the system are."""
+        return self.flags.tobytes()[0 if sys.byteorder == "little" else 7 :: 8]
 
     def letters_in_use(self) -> int:
         """Bit n is set when a message carries the keyword of letter n."""
@@ -207,18 +234,20 @@ class MailboxState:
         )
 
     def load_segment(self, data: bytes) -> None:
-        """Append a segment; they come in ascending order. Those of version 1 of the index do not say when messages came."""
+        """Append a segment before anybody sees the state; they come in ascending order. The head says `octets`.
+
+        Those of version 1 of the index do not say when messages came.
+        """
         uids, flags, modseqs, sizes, dates, bases, fresh, *more_columns = facts.unpack_segment(data)
-        self.uids = self.uids + unpack("I", uids)
+        self.uids.frombytes(uids)
         self.saved.frombytes(more_columns[0] if more_columns else bytes(2 * len(uids)))
         self.flags.frombytes(flags)
         self.modseqs.frombytes(modseqs)
-        more = unpack("Q", sizes)
-        self.sizes.extend(more)
-        self.octets += sum(more)
+        self.sizes.frombytes(sizes)
         self.dates.frombytes(dates)
-        self.bases.extend(bases.split(b"\n"))
-        self.fresh.update(unpack("I", fresh))
+        self.packed_bases.append(bases)
+        if fresh:
+            self.fresh.update(unpack("I", fresh))
 
     def visible_flags(self, place: int) -> Flags:
         return Flags(self.flags[place])

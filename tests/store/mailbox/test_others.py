@@ -13,6 +13,7 @@ import pytest
 
 from mailstack.message.flag import Flags, from_letters
 from mailstack.store.errors import StoreProblem
+from mailstack.store.mailbox import account as accounts
 from mailstack.store.mailbox import others
 from mailstack.store.mailbox import scan as scans
 from mailstack.store.mailbox.account import Account
@@ -560,4 +561,72 @@ async def test_a_name_from_before_brings_no_uid_between(tmp_path: Path) -> None:
     await account.check(inbox, always=True)
     added = [change for change in heard if isinstance(change, MessagesAdded)]
     assert [min(change.uids) > 3 for change in added] == [True]
+    await boxes.close()
+
+
+async def test_a_start_costs_no_scan(tmp_path: Path, counted: list[str]) -> None:
+    """The index says up to which times of the folder it knows all, our own work included."""
+    boxes, account, inbox, root = await started(tmp_path, 3)
+    await inbox.store(inbox.uids[:2], How.ADD, Flags.SEEN)
+    await inbox.expunge(inbox.uids[:1], force=True)
+    uids = list(inbox.uids)
+    await boxes.close()
+    counted.clear()
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(place(tmp_path))
+    inbox = await account.open("INBOX")
+    assert list(inbox.uids) == uids
+    assert (await account.usage()).messages == 2
+    assert counted == []
+    await boxes.close()
+    (root / "new" / "1700000000.x.y").write_bytes(BODY)
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(place(tmp_path))
+    assert len((await account.open("INBOX")).uids) == 3
+    await boxes.close()
+
+
+async def test_what_our_own_work_hid_is_seen_after_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes, account, inbox, root = await started(tmp_path, 1)
+    await inbox.check()
+    await append(account)
+    times = account.maildir.times("")
+    (root / "new" / "1700000000.x.y").write_bytes(BODY)
+    for part, time in zip(("cur", "new"), times, strict=True):
+        os.utime(root / part, ns=(time, time))
+    await boxes.close()
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(place(tmp_path))
+    inbox = await account.open("INBOX")
+    monkeypatch.setattr(others, "RESCAN_SECONDS", -1.0)
+    await inbox.check()
+    assert len(inbox.uids) == 3
+    await boxes.close()
+
+
+async def test_a_large_mailbox_is_answered_before_its_folder_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes, account, inbox, root = await started(tmp_path, 4)
+    await inbox.check()
+    await boxes.close()
+    (root / "new" / "1700000000.x.y").write_bytes(BODY)
+    monkeypatch.setattr(accounts, "MANY", 3)
+    go_on = threading.Event()
+    real = scans.scan
+
+    def waiting(*arguments: object) -> scans.Found:
+        go_on.wait(20)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(others, "scan", waiting)
+    boxes = Mailboxes("mail.a.test")
+    account = await boxes.account(place(tmp_path))
+    inbox = await account.open("INBOX")
+    again = await account.open("INBOX")
+    assert len(again.uids) == 4, "nobody waits for the scan, nor for the turn that it holds"
+    heard: asyncio.Queue[Change] = asyncio.Queue()
+    inbox.listen(heard.put_nowait)
+    go_on.set()
+    assert await asyncio.wait_for(heard.get(), 20) == MessagesAdded((5,))
     await boxes.close()
