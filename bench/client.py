@@ -54,7 +54,7 @@ class Imap:
             octets += len(piece)
             if keep:
                 kept.append(piece)
-            tail = (tail + piece)[-600:] if len(piece) < 600 else tail[-40:] + piece[-600:]
+            tail = (tail + piece)[-4096:] if len(piece) < 4096 else tail[-40:] + piece[-4096:]
             found = tail.rfind(mark)
             if found >= 0 and tail.endswith(b"\r\n"):
                 last = tail[found + 2 :]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import zlib
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from mailstack.imap.session import Session, State
 from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
 from mailstack.net.tls import TlsEnd
+from mailstack.net.tls_layer import TlsLayer
 from mailstack.policy.login import Channel, is_loopback
 from mailstack.store.content import Content
 from mailstack.wire.imap import commands as c
@@ -39,6 +39,7 @@ EVENTS_AT_ONCE = 32  # commands, or pieces of input, between two looks at the ot
 BAD_LIMIT = 20
 LOGIN_SECONDS = 180.0
 IDLE_SECONDS = 1860.0  # RFC 9051 5.4: at least 30 minutes
+DEAF_SECONDS = 600.0  # for a client that reads nothing of what it asked for
 
 
 class Connection(asyncio.Protocol):
@@ -179,6 +180,8 @@ class Connection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
+        if self._task is None and self.session is not None:
+            self.session.on_change()  # what happened while nothing was read
 
     # Writing --------------------------------------------------------------------------------------------------------
 
@@ -474,10 +477,13 @@ class Connection(asyncio.Protocol):
         session.tagged(tag, b"OK", "Begin TLS now")
         self.flush()
         self._upgrading = True
-        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[TlsLayer] = asyncio.get_running_loop().create_future()
+        layer = TlsLayer(self, context, ready)
+        self.transport.set_protocol(layer)
+        layer.connection_made(self.transport)
         try:
-            transport = await loop.start_tls(self.transport, self, context, server_side=True, ssl_handshake_timeout=30)
-        except (OSError, ssl.SSLError, ConnectionError, TimeoutError):
+            transport = await ready
+        except ConnectionError:
             self._upgrading = False
             self.closing = True
             self.transport.abort()
@@ -486,8 +492,6 @@ class Connection(asyncio.Protocol):
                 self.server.left(self)
             raise ConnectionResetError from None
         self._upgrading = False
-        if transport is None:
-            raise ConnectionResetError
         self.transport = transport
         self.secure = True
         self._tls = TlsEnd.of(transport)
@@ -503,5 +507,11 @@ class Connection(asyncio.Protocol):
 
     def overdue(self, now: float) -> bool:
         """Whether the client is silent for too long, be it that it reads nothing of a long answer."""
-        limit = LOGIN_SECONDS if self.account is None else IDLE_SECONDS
-        return (self._task is None or self._write_paused) and self.idle_for(now) > limit
+        if self._write_paused and self.idle_for(now) > DEAF_SECONDS:
+            return True
+        return self._task is None and self.idle_for(now) > (LOGIN_SECONDS if self.account is None else IDLE_SECONDS)
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the client does not read what was sent; nothing more is made for it then."""
+        return self._write_paused

@@ -9,6 +9,7 @@ import ssl
 from mailstack.imap.connection import Connection
 from mailstack.imap.session import ImapServices
 from mailstack.log import get_logger
+from mailstack.net.tls_layer import TlsLayer
 
 log = get_logger()
 LOOK_SECONDS = 15.0  # how often folders of idling sessions are looked at for other programs' work
@@ -28,17 +29,14 @@ class ImapServer:
         """Serve on sockets; with `tls` from the first byte on."""
         loop = asyncio.get_running_loop()
         for one in sockets:
-            handshake = 30.0 if tls is not None else None
-            server = await loop.create_server(
-                lambda: Connection(self, secure=tls is not None),
-                sock=one,
-                backlog=512,
-                ssl=tls,
-                ssl_handshake_timeout=handshake,
-            )
+            server = await loop.create_server(lambda: self._protocol(tls), sock=one, backlog=512)
             self._servers.append(server)
         if self._looker is None:
             self._looker = asyncio.create_task(self._look())
+
+    def _protocol(self, tls: ssl.SSLContext | None) -> asyncio.Protocol:
+        connection = Connection(self, secure=tls is not None)
+        return connection if tls is None else TlsLayer(connection, tls)
 
     def admit(self, connection: Connection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""
@@ -95,6 +93,8 @@ class ImapServer:
                 if connection.overdue(now):
                     log.info("imap.timed_out", peer=connection.peer, account=connection.account)
                     connection.bye("Autologout: idle for too long")
+                    if connection.deaf:
+                        connection.abort()  # what it does not read would keep the connection open
                 session = connection.session
                 if session is None or (session.idling is None and session.watch is None):
                     continue

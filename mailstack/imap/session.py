@@ -254,7 +254,7 @@ class Session:
         """The selected mailbox changed: a client that waits in IDLE hears of it at once."""
         if self.watch is not None:
             self.connection.work_soon()
-        elif self.idling is not None:
+        elif self.idling is not None and not self.connection.deaf:
             self.flush_updates(may_expunge=True)
             self.connection.flush()
             if self.has_more_news:

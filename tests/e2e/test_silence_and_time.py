@@ -1,6 +1,7 @@
 """Silent clients are closed with a line in the log; a wall clock that jumps harms nothing. The server runs in this process."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ import structlog
 from cryptography import x509
 
 from mailstack.app import Appliance, Surroundings
-from mailstack.config import Config, Listen
+from mailstack.config import Auth, Config, Listen
 from mailstack.config import Limits as LimitSettings
 from mailstack.store.disk import Disk
 
@@ -41,7 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def appliance(tmp_path: Path, clock: Clock) -> AsyncIterator[Appliance]:
-    one = Appliance(configuration(tmp_path), Surroundings(Disk(), clock))
+    one = Appliance(configuration(tmp_path, auth=Auth(allow_plaintext=True)), Surroundings(Disk(), clock))
     await one.start()
     await do(one, "domain.add", domain="a.test")
     await do(one, "user.add", address="alice@a.test", password="sesame")
@@ -140,6 +141,62 @@ async def test_silent_pop3_clients_are_closed_and_nothing_is_removed(
         ):
             again.writer.close()
     again.writer.close()
+
+
+async def test_a_client_that_reads_nothing_is_let_go(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of an answer, and in IDLE; what it costs until then is bounded."""
+    from mailstack.imap import connection, server
+
+    talk = await Talk.to(appliance, "imap")
+    await talk.say('a LOGIN alice@a.test "sesame"\r\n', "a OK")
+    size = 1_500_000
+    for _ in range(6):
+        talk.writer.write(b"b APPEND INBOX {%d+}\r\n" % size + b"x" * size)
+        await talk.say("\r\n", "b OK")
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(deaf, ("127.0.0.1", appliance.ports["imap"][0]))
+    await loop.sock_sendall(deaf, b'a LOGIN alice@a.test "sesame"\r\nb SELECT INBOX\r\nc FETCH 1:6 BODY.PEEK[]\r\n')
+    async with asyncio.timeout(20):
+        while not any(one.deaf for one in appliance.imap.connections):
+            await asyncio.sleep(0.01)
+    stuck = next(one for one in appliance.imap.connections if one.deaf)
+    assert stuck.transport.get_write_buffer_size() < 4_000_000
+    monkeypatch.setattr(connection, "DEAF_SECONDS", -1.0)
+    monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
+    appliance.imap._looker.cancel()  # type: ignore[union-attr]
+    appliance.imap._looker = asyncio.create_task(appliance.imap._look())
+    with structlog.testing.capture_logs() as logged:
+        async with asyncio.timeout(20):
+            while stuck in appliance.imap.connections:
+                await asyncio.sleep(0.01)
+    assert "imap.timed_out" in [event["event"] for event in logged]
+    assert stuck.session is not None
+    assert stuck.session.selected is None
+    deaf.close()
+    await talk.say("d NOOP\r\n", "d OK")
+
+
+async def test_what_happens_while_a_client_reads_nothing_is_told_at_once_when_it_reads(appliance: Appliance) -> None:
+    """Nothing is gathered for it meanwhile: it is told how things are then."""
+    idler, other = await Talk.to(appliance, "imap"), await Talk.to(appliance, "imap")
+    for one in (idler, other):
+        await one.say('a LOGIN alice@a.test "sesame"\r\nb SELECT INBOX\r\n', "b OK")
+    await idler.say("c IDLE\r\n", "+ ")
+    connection = next(one for one in appliance.imap.connections if one.session is not None and one.session.idling is not None)
+    connection.pause_writing()
+    for number in range(30):
+        await other.say(f"d{number} APPEND INBOX {{3+}}\r\nabc\r\n", f"d{number} OK")
+        await other.say(f"e{number} STORE 1 +FLAGS.SILENT (k{number % 5})\r\n", f"e{number} OK")
+    assert connection._out == []
+    assert connection.transport.get_write_buffer_size() == 0
+    connection.resume_writing()
+    told = await idler.say("DONE\r\n", "c OK")
+    assert told.count(b" EXISTS") == 1
+    assert b"* 30 EXISTS" in told
+    assert told.count(b"* 1 FETCH") == 1
 
 
 async def test_no_more_connections_than_the_limit(tmp_path: Path) -> None:
