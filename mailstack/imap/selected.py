@@ -57,7 +57,6 @@ class Selected:
         "_held_back",
         "_held_from",
         "_own",
-        "_stop",
         "_told_keywords",
         "_told_rights",
         "condstore",
@@ -100,15 +99,15 @@ class Selected:
         self.contexts: Contexts | None = None  # searches that go on (RFC 5267)
         self.on_change = on_change
         self.progress: Callable[[int, int], None] = lambda done, goal: None  # of a search in texts, where a session listens
-        self._flag_names = FlagNames(mailbox.keywords)
+        self._flag_names: FlagNames | None = None
         self._told_keywords = mailbox.keywords
         self.recent_from = mailbox.recent_from
         if not self.read_only:
             mailbox.recent_from = mailbox.uid_next
-        self._stop = mailbox.listen(self._hear)
+        mailbox.listen(self._hear)
 
     def close(self) -> None:
-        self._stop()
+        self.mailbox.stop_telling(self._hear)
         self.mailbox.release()
 
     @property
@@ -232,11 +231,15 @@ class Selected:
         if callable(self.on_change):
             self.on_change()
 
+    def rest(self) -> None:
+        """The client waits now: what can be made again is not kept."""
+        self._flag_names = None
+
     @property
     def flag_names(self) -> FlagNames:
         """As the keywords are now: another session may have brought one in while this one waited."""
         keywords = self.mailbox.keywords
-        if keywords != self._flag_names.keywords:
+        if self._flag_names is None or keywords != self._flag_names.keywords:
             self._flag_names = FlagNames(keywords)
         return self._flag_names
 

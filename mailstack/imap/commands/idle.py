@@ -10,5 +10,7 @@ async def idle(session: Session, _: c.Idle) -> None:
         await session.selected.mailbox.check()
     session.write(b"+ idling\r\n")
     session.flush_updates(may_expunge=True)
+    if session.selected is not None:
+        session.selected.rest()
     session.idling = session.connection.current_tag
     session.connection.flush()

@@ -69,6 +69,7 @@ class Mailbox:
         self.own_changes = False  # since the last scan
         self.scanned_at = 0.0
         self._brief: Brief | None = None
+        self._keywords: tuple[str | None, ...] = ()
         self._orders: Orders | None = None
         self.text_checked = False  # whether its search index was compared since the server started
         self.text_pending = False  # whether its search index is to be
@@ -111,7 +112,10 @@ class Mailbox:
     @property
     def keywords(self) -> tuple[str | None, ...]:
         """By number of their letter; None where a letter is free."""
-        return tuple(self.loaded.keywords)
+        names = self.loaded.keywords
+        if list(self._keywords) != names:
+            self._keywords = tuple(names)  # one for all sessions
+        return self._keywords
 
     @property
     def orders(self) -> Orders:
@@ -219,7 +223,11 @@ class Mailbox:
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Be told of each change once it is durable. Returns the way to stop."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return lambda: self.stop_telling(listener)
+
+    def stop_telling(self, listener: Callable[[Change], None]) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
 
     def publish(self, change: Change | None) -> None:
         if change is not None:
