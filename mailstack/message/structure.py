@@ -8,8 +8,8 @@ from mailstack.message.mime import HEADER_LIMIT, Octets, Part
 from mailstack.message.parameters import Parameters
 
 _WANTED = re.compile(
-    rb"^(date|subject|from|sender|reply-to|to|cc|bcc|in-reply-to|message-id)[ \t]*:(.*(?:\r?\n[ \t].*)*)",
-    re.IGNORECASE | re.MULTILINE,
+    rb"\n(date|subject|from|sender|reply-to|to|cc|bcc|in-reply-to|message-id)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)",
+    re.IGNORECASE,
 )
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x5b\x5d-\x7f]*")
 # One address of the kind that nearly all mails carry: Name <local@domain> or local@domain.
@@ -68,7 +68,7 @@ def envelope(header: bytes) -> bytes:
     """ENVELOPE from a header."""
     values: dict[bytes, bytes] = {}
     more: dict[bytes, list[bytes]] = {}
-    for name, value in _WANTED.findall(header[:HEADER_LIMIT]):
+    for name, value in _WANTED.findall(b"\n" + header[:HEADER_LIMIT]):
         key = name.lower()
         if key not in values:
             values[key] = unfold(value)

@@ -3,10 +3,15 @@
 import asyncio
 import contextlib
 import sqlite3
+from itertools import islice
 
 from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.surroundings import Surroundings
+
+LATER = 0.25  # seconds
+MANY = 64  # packs that wait for no longer
+TOGETHER = 8  # packs in one commit
 
 
 class AnswerKeeper:
@@ -16,27 +21,50 @@ class AnswerKeeper:
         self._with = surroundings
         self._journal = journal
         self._packs = packs
+        self._writing: frozenset[tuple[str, str, int]] = frozenset()
+        self._now = asyncio.Event()
         self._waiting: set[tuple[str, str, int]] = set()
         self._worker: asyncio.Task[None] | None = None
 
     @property
     def busy(self) -> bool:
-        return bool(self._waiting)
+        return self._worker is not None and not self._worker.done()
 
     def keep(self, mailbox: str, kind: str, number: int) -> None:
         """Write a pack of answers to the index."""
         self._waiting.add((mailbox, kind, number))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._keep())
+        if len(self._waiting) >= MANY:
+            self._now.set()
+
+    def waits(self, mailbox: str, kind: str, number: int) -> bool:
+        """Whether a pack is not in the index yet."""
+        return (mailbox, kind, number) in self._waiting or (mailbox, kind, number) in self._writing
 
     async def _keep(self) -> None:
+        # A client waits for its answers, not for this.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._now.wait(), LATER)
+        self._now.clear()
         while self._waiting:
-            mailbox, kind, number = self._waiting.pop()
-            pack = self._packs.get(mailbox, kind, number)
-            if pack:
-                with contextlib.suppress(sqlite3.Error, OSError):
-                    await self._with.hop(self._journal.index.cache, mailbox, kind, {number: answers.dump(pack)})
+            self._writing = frozenset(islice(self._waiting, TOGETHER))
+            self._waiting -= self._writing
+            groups: dict[tuple[str, str], dict[int, dict[int, bytes]]] = {}
+            for mailbox, kind, number in self._writing:
+                pack = self._packs.get(mailbox, kind, number)
+                if pack:
+                    groups.setdefault((mailbox, kind), {})[number] = pack
+            with contextlib.suppress(sqlite3.Error, OSError):
+                await self._with.hop(self._write, groups)
+            self._writing = frozenset()
+
+    def _write(self, groups: dict[tuple[str, str], dict[int, dict[int, bytes]]]) -> None:
+        """In a thread; packs are replaced, never changed."""
+        for (mailbox, kind), packs in groups.items():
+            self._journal.index.cache(mailbox, kind, {number: answers.dump(pack) for number, pack in packs.items()})
 
     async def settled(self) -> None:
         if self._worker is not None:
+            self._now.set()
             await self._worker

@@ -523,7 +523,8 @@ class Mailbox:
         """Keep a group's answers. What they were made of, and the index has, goes first when room is needed."""
         self._account.answers.put(self.id, kind, number, pack)
         for one in instead_of:
-            self._account.answers.yield_room(self.id, one, number)
+            if not self._account.keeper.waits(self.id, one, number):
+                self._account.answers.yield_room(self.id, one, number)
 
     async def previews(self, uids: Sequence[int], *, lazy: bool = False) -> dict[int, bytes]:
         """PREVIEW by UID, ready to send; `lazy`: only those that are kept already."""

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 
 from mailstack.wire.imap import mutf7
@@ -60,11 +61,18 @@ def vanished(ranges: Iterable[tuple[int, int]], *, earlier: bool = False) -> Ite
 
 def date_time(moment: int) -> bytes:
     """INTERNALDATE in UTC."""
+    days, seconds = divmod(moment, 86400)
+    minutes, second = divmod(seconds, 60)
+    return b'"%b %02d:%02d:%02d +0000"' % (_date(days), minutes // 60, minutes % 60, second)
+
+
+@lru_cache(512)  # messages that are asked for together are of few days
+def _date(days: int) -> bytes:
     try:
-        year, month, day, hour, minute, second, *_ = time.gmtime(moment)
+        year, month, day, *_ = time.gmtime(days * 86400)
     except (ValueError, OverflowError, OSError):
-        year, month, day, hour, minute, second = 1970, 1, 1, 0, 0, 0
-    return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (day, _MONTHS[month - 1].encode(), year, hour, minute, second)
+        year, month, day = 1970, 1, 1
+    return b"%2d-%b-%04d" % (day, _MONTHS[month - 1].encode(), year)
 
 
 def text(message: str) -> bytes:
