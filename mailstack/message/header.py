@@ -2,7 +2,7 @@
 
 import binascii
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,6 +31,7 @@ KEPT_FIELDS = frozenset(
         b"x-draft-info x-spam-status x-spam-flag auto-submitted resent-from resent-to resent-date",
     )
 )
+AT_ONCE = 65536  # octets
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
@@ -95,6 +96,13 @@ def first(header: bytes, name: bytes) -> bytes | None:
 def every(header: bytes, name: bytes) -> list[bytes]:
     """The unfolded, stripped values of all fields `name` of a header alone, in order."""
     return [unfold(value) for value in _field(name).findall(header)]
+
+
+def each(pattern: re.Pattern[bytes], text: bytes) -> Iterable[tuple[bytes, ...]]:
+    """The groups of all matches; of a long text one at a time, so that no other thread waits for all of them."""
+    if len(text) <= AT_ONCE:
+        return pattern.findall(text)
+    return (found.groups(b"") for found in pattern.finditer(text))
 
 
 def unfold(value: bytes) -> bytes:

@@ -1,17 +1,18 @@
 """One walk over a message: which octets are which part (RFC 2045, 2046). Any bytes have a tree; sizes always add up."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Protocol
 
 import msgspec
 
-from mailstack.message.header import unfold
+from mailstack.message.header import each, unfold
 from mailstack.message.parameters import Parameters, parse_parameters
 
 DEPTH_LIMIT = 100
 PART_LIMIT = 10_000
+PASSED_LIMIT = 1_000_000  # lines that look like boundaries and are none
 HEADER_LIMIT = 1 << 20  # octets of a part's header that are looked at
 
 LINE_LIMIT = 1024  # octets of a boundary's line
@@ -118,24 +119,29 @@ class _Walk:
         self.parts = 0
         self.open: list[_Entity] = []
         self.boundaries: dict[bytes, int] = {}  # to the place in `open`; of two with the same boundary the outer one's
+        self.needle = b"\n--"  # with what all boundaries begin with
+        self.passed = 0  # lines that look like boundaries and are none
         self.counted: list[tuple[int, int, int]] = []  # stretches whose line ends are counted, in order
 
     def run(self) -> Part:
         data = self.data
         position = self._begin(0, (b"text", b"plain"))
         while self.boundaries:
-            found = data.find(b"\n--", position)
+            found = data.find(self.needle, position)
             if found < 0:
                 break
             position, line = self._line(found)
             level, final = self._boundary(line)
             if level is None:
+                self.passed += 1
+                if self.passed > PASSED_LIMIT:
+                    break
                 continue
             stop = self._stop(found, level)
             while len(self.open) > level + 1:
                 self._end(stop)
             if final or position >= self.size:
-                del self.boundaries[self.open[level].boundary or b""]
+                self._forget(self.open[level].boundary or b"")
             elif self.parts < PART_LIMIT:
                 digest = self.open[level].fields.subtype == b"digest"
                 position = self._begin(position + 1, (b"message", b"rfc822") if digest else (b"text", b"plain"))
@@ -203,6 +209,11 @@ class _Walk:
         if value and len(value) < LINE_LIMIT and value not in self.boundaries:
             entity.boundary = value
             self.boundaries[value] = len(self.open) - 1
+            self.needle = b"\n--" + _common(self.boundaries)
+
+    def _forget(self, boundary: bytes) -> None:
+        del self.boundaries[boundary]
+        self.needle = b"\n--" + _common(self.boundaries)
 
     def _header_end(self, start: int) -> tuple[int, bool]:
         """The offset of the body; False when the header ends at a boundary, behind which none goes on."""
@@ -234,7 +245,7 @@ class _Walk:
         entity = self.open.pop()
         parent = self.open[-1]
         if entity.boundary is not None and self.boundaries.get(entity.boundary) == len(self.open):
-            del self.boundaries[entity.boundary]
+            self._forget(entity.boundary)
         if entity.start > stop:
             if parent.fields.type == b"multipart":
                 return
@@ -288,9 +299,20 @@ def walk(data: Octets) -> Part:
     return _Walk(data).run()
 
 
+def _common(boundaries: Collection[bytes]) -> bytes:
+    """With what all of them begin."""
+    if not boundaries:
+        return b""
+    first, last = min(boundaries), max(boundaries)
+    for place, octet in enumerate(first):
+        if last[place] != octet:
+            return first[:place]
+    return first
+
+
 def _fields(header: bytes, default: tuple[bytes, bytes]) -> _Fields:
     values: dict[bytes, bytes] = {}
-    for name, value in _WANTED.findall(b"\n" + header):
+    for name, value in each(_WANTED, b"\n" + header):
         values.setdefault(name.lower()[8:], unfold(value))
     get = values.get
     language = get(b"language")

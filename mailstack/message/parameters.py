@@ -4,6 +4,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from mailstack.message.charset import decode
+from mailstack.message.header import each
 
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;\s]*))')
 _EXTENDED = re.compile(rb"(.+?)\*([0-9]+)?(\*)?$")
@@ -19,7 +20,7 @@ def parse_parameters(text: bytes) -> Parameters:
     plain: dict[bytes, bytes] = {}
     pieces: dict[bytes, dict[int, tuple[bool, bytes]]] = {}
     order: list[bytes] = []
-    for name, quoted, token in _PARAMETER.findall(text):
+    for name, quoted, token in each(_PARAMETER, text):
         name = name.lower()
         value = _ESCAPED.sub(rb"\1", quoted) if b"\\" in quoted else quoted or token
         extended = _EXTENDED.match(name) if b"*" in name else None

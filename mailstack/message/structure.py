@@ -3,7 +3,7 @@
 import re
 
 from mailstack.message.addresslist import Entry, Group, mailboxes
-from mailstack.message.header import unfold
+from mailstack.message.header import each, unfold
 from mailstack.message.mime import HEADER_LIMIT, Octets, Part
 from mailstack.message.parameters import Parameters
 
@@ -68,7 +68,7 @@ def envelope(header: bytes) -> bytes:
     """ENVELOPE from a header."""
     values: dict[bytes, bytes] = {}
     more: dict[bytes, list[bytes]] = {}
-    for name, value in _WANTED.findall(b"\n" + header[:HEADER_LIMIT]):
+    for name, value in each(_WANTED, b"\n" + header[:HEADER_LIMIT]):
         key = name.lower()
         if key not in values:
             values[key] = unfold(value)

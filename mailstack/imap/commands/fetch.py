@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from mailstack.imap.answers import bad, no
-from mailstack.imap.commands.rows import RowItems, row_items, row_lines
+from mailstack.imap.commands.rows import RowItems, prepared, row_items, row_lines
 from mailstack.imap.commands.sections import Span, from_header, of_header, shown, stretch
 from mailstack.imap.limiting import last_of
 from mailstack.imap.resync import changed_since, tell_vanished
@@ -78,9 +78,10 @@ async def tell(session: Session, selected: Selected, uids: Sequence[int], items:
     """FETCH responses, also for what nobody asked for just now (RFC 5465 5.2)."""
     rows = row_items(items) if not selected.uid_only else None
     if rows is not None:
-        for first in range(0, len(uids), ROWS_AT_ONCE):
-            session.progress.count(first, len(uids))
-            await _rows(session, selected, uids[first : first + ROWS_AT_ONCE], rows)
+        async with prepared(selected.mailbox, uids, rows):
+            for first in range(0, len(uids), ROWS_AT_ONCE):
+                session.progress.count(first, len(uids))
+                await _rows(session, selected, uids[first : first + ROWS_AT_ONCE], rows)
         return
     simple = [item for item in items if isinstance(item, Attribute)]
     heavy: list[Item] = [item for item in items if not isinstance(item, Attribute)]

@@ -5,8 +5,9 @@ Only its number, its flags and its MODSEQ are put to it when it is sent.
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -31,6 +32,16 @@ class RowItems:
     lasting: tuple[Attribute | Section, ...]
     varying: tuple[Attribute, ...]
     varying_first: bool  # as the client asked
+
+    @property
+    def source(self) -> str | None:
+        """The kind of kept answers that takes longest to make; None where whole headers are read."""
+        if Attribute.BODYSTRUCTURE in self.lasting:
+            return answers.STRUCTURE
+        if Attribute.ENVELOPE in self.lasting:
+            return answers.ENVELOPE
+        kept = any(isinstance(one, Section) and KEPT_FIELDS.issuperset(one.names) for one in self.lasting)
+        return answers.FIELDS if kept else None
 
     @property
     def key(self) -> str:
@@ -64,6 +75,17 @@ def _lasts(item: Item) -> TypeGuard[Attribute | Section]:
     if isinstance(item, Section):
         return of_header(item) and item.kind is Kind.HEADER_FIELDS and item.start is None
     return isinstance(item, Attribute) and item in _LASTING
+
+
+@contextlib.asynccontextmanager
+async def prepared(mailbox: Mailbox, uids: Sequence[int], items: RowItems) -> AsyncIterator[None]:
+    """While the rows of all these messages are asked for in turn: those that were never made are made by more than one."""
+    numbers = [number for number, _ in mailbox.by_pack(uids) if not mailbox.made(items.key, number)]
+    if items.source is None or len(numbers) < 2:
+        yield
+        return
+    async with mailbox.ahead(items.source, numbers, uids):
+        yield
 
 
 async def row_lines(selected: Selected, uids: Sequence[int], items: RowItems) -> bytes:

@@ -22,7 +22,8 @@ from mailstack.store.fulltext import attachments, matching, questions
 from mailstack.store.fulltext.database import Database, Kept, Unusable, put_aside, unpack
 from mailstack.store.fulltext.finding import Found, find
 from mailstack.store.fulltext.framing import framed, frames
-from mailstack.store.fulltext.questions import Add, Answer, Compare, Drop, Find, Question, Remove, Scan
+from mailstack.store.fulltext.questions import Add, Answer, Compare, Drop, Find, Make, Question, Remove, Scan
+from mailstack.store.mailbox.answers import compute
 from mailstack.store.mailbox.files import MailFiles
 
 OPEN_DATABASES = 8
@@ -74,7 +75,7 @@ class Helper:
         except (FileNotFoundError, NotADirectoryError):
             return self._nothing_known(number, question, damaged=False)
         except Exception as problem:  # noqa: BLE001 - whatever a broken file leads to
-            if isinstance(question, Scan) or not broken(problem):
+            if isinstance(question, Scan | Make) or not broken(problem):
                 return Answer(number, problem=f"{type(problem).__name__}: {problem}")
         self._make_anew(question)
         if isinstance(question, Add) and not again:
@@ -93,7 +94,7 @@ class Helper:
 
     def _make_anew(self, question: Question) -> None:
         """Only the one that writes removes what is broken."""
-        if isinstance(question, Scan):
+        if isinstance(question, Scan | Make):
             return
         self._databases.drop(question.database)
         if not isinstance(question, Find | Compare):
@@ -119,6 +120,8 @@ class Helper:
                 found = Found()
                 yield from find(self._databases.get(database, writes=False), mailbox, criterion, unpack(among), found)
                 return Answer(number, _packed(found.uids), _packed(found.unknown))
+            case Make(root, files, kind):
+                return Answer(number, made=compute(MailFiles(Path(root)), kind, files))
             case Scan():
                 return (yield from self._scan(number, question))
 

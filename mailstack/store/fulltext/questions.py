@@ -131,7 +131,15 @@ class Scan(msgspec.Struct, frozen=True, tag="scan"):
     criterion: AnyCriterion
 
 
-Question = Compare | Add | Remove | Drop | Find | Scan
+class Make(msgspec.Struct, frozen=True, tag="make"):
+    """Answers of a kind of store.mailbox.answers, and what comes with them (Answer.made)."""
+
+    root: str
+    files: list[File]
+    kind: str
+
+
+Question = Compare | Add | Remove | Drop | Find | Scan | Make
 
 
 class Numbered(msgspec.Struct, frozen=True, array_like=True):
@@ -145,6 +153,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     unknown: bytes = b""  # UIDs that could not be told of
     problem: str = ""
     damaged: bool = False  # the index is, and nothing was told of it
+    made: dict[str, dict[int, bytes]] = msgspec.field(default_factory=dict)  # kind of answer to UID to answer
 
 
 encoder = msgspec.msgpack.Encoder()

@@ -12,7 +12,7 @@ from mailstack.message.conversation import thread_id
 from mailstack.message.header import KEPT_FIELDS, choose_fields
 from mailstack.message.preview import preview
 from mailstack.store.errors import MessageGone
-from mailstack.store.mailbox.maildir import Maildir
+from mailstack.store.mailbox.files import MailFiles
 from mailstack.wire.imap.responses import string
 
 PACK = 256
@@ -32,7 +32,7 @@ def load(data: bytes) -> dict[int, bytes]:
     return _decoder.decode(data)
 
 
-def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]]) -> dict[str, dict[int, bytes]]:
+def compute(maildir: MailFiles, kind: str, files: Iterable[tuple[int, bytes, bool]]) -> dict[str, dict[int, bytes]]:
     """Kind -> UID -> answer, for files given as (UID, path, convert to CRLF). Messages that are gone are left out.
 
     A client that asks for the structure of a mail asks for one of its parts next: one walk gives both.
@@ -66,7 +66,7 @@ def compute(maildir: Maildir, kind: str, files: Iterable[tuple[int, bytes, bool]
     return found
 
 
-def _preview(maildir: Maildir, path: bytes, convert: bool) -> str:
+def _preview(maildir: MailFiles, path: bytes, convert: bool) -> str:
     """From the beginning of the file, if that will do: the text mostly comes before what is attached."""
     for length in PREVIEW_FROM:
         data = maildir.read(path, 0, length, convert=convert)

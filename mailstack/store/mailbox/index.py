@@ -263,6 +263,14 @@ class Index:
         self._disk.commit(self._connection)
 
     @_locked
+    def cached_numbers(self, mailbox: str, kind: str) -> frozenset[int]:
+        """Which packs there are."""
+        with contextlib.suppress(sqlite3.Error):
+            rows = self._connection.execute("SELECT number FROM cache WHERE mailbox=? AND kind=?", (mailbox, kind))
+            return frozenset(number for (number,) in rows)
+        return frozenset()
+
+    @_locked
     def cached(self, mailbox: str, kind: str, numbers: list[int]) -> dict[int, bytes]:
         """What is damaged is as good as not there."""
         found: dict[int, bytes] = {}

@@ -7,7 +7,7 @@ import contextlib
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.message import mime
@@ -15,6 +15,7 @@ from mailstack.message.flag import KEYWORD_COUNT, KEYWORDS, SYSTEM, Flags, keywo
 from mailstack.store.errors import MessageGone
 from mailstack.store.fulltext.questions import AnyCriterion, Compare, File, Incoming, Place
 from mailstack.store.mailbox import answers
+from mailstack.store.mailbox.ahead import MANY, Ahead, Made
 from mailstack.store.mailbox.filename import email_id
 from mailstack.store.mailbox.grants import NOBODY, Grants
 from mailstack.store.mailbox.marks import Marks
@@ -74,6 +75,7 @@ class Mailbox:
         self.text_checked = False  # whether its search index was compared since the server started
         self.text_pending = False  # whether its search index is to be
         self.text_others: frozenset[int] | None = None  # UIDs that the index has for other messages; None: not looked yet
+        self._ahead: dict[str, Ahead] = {}  # by kind of answer
         self._listeners: list[Callable[[Change], None]] = []
         self._prefix = os.fsencode(folder) + b"/" if folder else b""
 
@@ -526,6 +528,26 @@ class Mailbox:
             if not self._account.keeper.waits(self.id, one, number):
                 self._account.answers.yield_room(self.id, one, number)
 
+    @contextlib.asynccontextmanager
+    async def ahead(self, kind: str, numbers: Sequence[int], uids: Sequence[int]) -> AsyncIterator[None]:
+        """While answers of a kind are asked for pack after pack: `numbers` in order, of `uids`."""
+        searching = self._account.searching
+        packs = dict(self.by_pack(uids))
+        absent = [number for number in numbers if self._account.answers.get(self.id, kind, number) is None]
+        if searching.helps and sum(len(packs[number]) for number in absent) >= MANY:
+            kept = await self._account.hop(self._account.index.cached_numbers, self.id, kind)
+            absent = [number for number in absent if number not in kept]
+        if not searching.helps or sum(len(packs[number]) for number in absent) < MANY or kind in self._ahead:
+            yield
+            return
+        root = self.text_place.root
+        ahead = self._ahead[kind] = Ahead(absent, lambda number: searching.make(root, self.files(packs[number]), kind))
+        try:
+            yield
+        finally:
+            del self._ahead[kind]
+            ahead.close()
+
     async def previews(self, uids: Sequence[int], *, lazy: bool = False) -> dict[int, bytes]:
         """PREVIEW by UID, ready to send; `lazy`: only those that are kept already."""
         return await (self._ready(answers.PREVIEW, uids) if lazy else self._answers(answers.PREVIEW, uids))
@@ -583,7 +605,11 @@ class Mailbox:
                 elif state.position(uid) is not None:
                     missing.setdefault(number, []).append(uid)
         for number, some in missing.items():
-            computed: dict[str, dict[int, bytes]] = {}
+            computed: Made = {}
+            if kind in self._ahead:
+                computed = await self._ahead[kind].take(number) or {}
+                found |= computed.get(kind, {})
+                some = [uid for uid in some if uid not in found]
 
             def blocking(
                 files: list[tuple[int, bytes, bool]], computed: dict[str, dict[int, bytes]] = computed
@@ -592,7 +618,8 @@ class Mailbox:
                     computed.setdefault(one, {}).update(fresh)
                 return computed[kind]
 
-            found |= await self._account.reader.read_many(self._files(some), blocking, self._files)
+            if some:
+                found |= await self._account.reader.read_many(self._files(some), blocking, self._files)
             for one, fresh in computed.items():
                 old = packs[number] if one == kind else await self._kept(one, number)
                 pack = {uid: answer for uid, answer in old.items() if state.position(uid) is not None} | fresh

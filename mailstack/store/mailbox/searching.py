@@ -13,7 +13,7 @@ from mailstack.store.fulltext.database import put_aside
 from mailstack.store.fulltext.indexing import Indexer, IndexSettings
 from mailstack.store.fulltext.matching import look
 from mailstack.store.fulltext.process import HelperDied, HelperGone, HelperProcess
-from mailstack.store.fulltext.questions import AnyCriterion, File, Find, InField, Place, Scan, Sent
+from mailstack.store.fulltext.questions import AnyCriterion, File, Find, InField, Make, Place, Scan, Sent
 
 if TYPE_CHECKING:
     from mailstack.store.mailbox.mailbox import Mailbox
@@ -81,6 +81,22 @@ class Searching:
             told(first, len(unknown))
             more |= await self._scan(mailbox, criterion, unknown[first : first + SCANNED_AT_ONCE])
         return sorted(more.union(found)) if more else found
+
+    @property
+    def helps(self) -> bool:
+        """Whether there is a helper process."""
+        return self._helper is not None
+
+    async def make(self, root: str, files: list[File], kind: str) -> dict[str, dict[int, bytes]] | None:
+        """Answers of a kind of `store.mailbox.answers`, made by the helper; None where it could not."""
+        if self._helper is None:
+            return None
+        try:
+            answer = await self._helper.ask(Make(root, files, kind))
+        except HelperGone as problem:
+            log.warning("search.helper_gone", problem=str(problem))
+            return None
+        return None if answer.problem else answer.made
 
     async def _ask_index(
         self, helper: HelperProcess, mailbox: Mailbox, criterion: AnyCriterion, uids: array[int]
