@@ -51,7 +51,7 @@ async def test_a_change_while_the_account_is_being_opened_counts(tmp_path: Path)
     (record,) = await directory.add_accounts([(parse_address("alice@a.test"), "{PLAIN}x", None)], 0.0)
     boxes = Mailboxes("mail.a.test")
     told: list[str] = []
-    services = SimpleNamespace(directory=directory, mailboxes=boxes, randomness=random.Random(1))
+    services = SimpleNamespace(directory=directory, mailboxes=boxes, randomness=random.Random(1), progress_seconds=9.0)
     connection = SimpleNamespace(logged_in=told.append, peer="127.0.0.1", secure=True)
     session = Session(cast(ImapServices, services), cast(Connection, connection))
     task = asyncio.create_task(session.log_in(record))
