@@ -97,6 +97,7 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL")
         # A power cut may take the last messages back: they are looked for in their files then, and taken in again.
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA journal_size_limit=4194304")
         version = self._version()
         if version not in (0, VERSION):
             connection.close()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = get_logger()
 MESSAGES_AT_ONCE = 32
 OCTETS_AT_ONCE = 4 << 20
+PIECES_A_TURN = 64  # then other mailboxes have theirs
 MAILBOXES_WAITING = 256  # more are found when they are opened again
 NICENESS = 19
 IDLE = 20.0  # seconds after which the helper ends
@@ -42,6 +43,7 @@ class Indexer:
         self._waiting: OrderedDict[int, Mailbox] = OrderedDict()
         self._worker: asyncio.Task[None] | None = None
         self._refused: set[tuple[str, int]] = set()  # messages that ended a helper
+        self._added = 0  # grows as messages are taken in
         self._closed = False
 
     def changed(self, mailbox: Mailbox) -> None:
@@ -74,37 +76,53 @@ class Indexer:
         await self._helper.close()
 
     async def _work(self) -> None:
+        unfinished = False
         while self._waiting:
-            await asyncio.sleep(self.settings.delay)
+            if not unfinished:
+                await asyncio.sleep(self.settings.delay)
+            unfinished = False
             for key in list(self._waiting):
                 mailbox = self._waiting.pop(key, None)
-                if mailbox is None:
-                    continue
-                mailbox.text_pending = False
-                try:
-                    await self._update(mailbox)
-                except HelperGone as problem:
-                    mailbox.text_checked = False  # it is looked at again when it is opened or changes
-                    log.warning("fulltext.helper_gone", problem=str(problem))
+                if mailbox is not None:
+                    mailbox.text_pending = False
+                    if await self._turn_of(mailbox):
+                        unfinished = True
+                        self.changed(mailbox)
 
-    async def _update(self, mailbox: Mailbox) -> None:
-        """Make the index say what the mailbox has."""
+    async def _turn_of(self, mailbox: Mailbox) -> bool:
+        """Whether it needs another turn, after those of others."""
+        try:
+            return await self._update(mailbox)
+        except HelperGone as problem:
+            log.warning("fulltext.helper_gone", problem=str(problem))
+        except Exception:
+            log.exception("fulltext.update_failed", mailbox=mailbox.name)
+        mailbox.text_checked = False  # it is looked at again when it is opened or changes
+        return False
+
+    async def _update(self, mailbox: Mailbox) -> bool:
+        """Make the index say what the mailbox has, some thousand messages at a time; whether there are more."""
         place = mailbox.text_place
         if mailbox.deleted:
             await self._ask(Remove(place.database, place.mailbox, None))
-            return
+            return False
         if mailbox.state is None:
-            return
+            return False
         answer = await self._ask(mailbox.comparison)
         missing, gone = array("I", answer.found), array("I", answer.unknown)
         for first in range(0, len(gone), MESSAGES_AT_ONCE):
             some = gone[first : first + MESSAGES_AT_ONCE]
             if (await self._ask(Remove(place.database, place.mailbox, some.tobytes()))).problem:
-                return
+                return False
         mailbox.text_others = frozenset()
-        for piece in _newest_first(mailbox, missing):
+        before = self._added
+        for number, piece in enumerate(_newest_first(mailbox, missing)):
+            # Files that can't be read are missing each time: they alone are no reason for another turn.
+            if number >= PIECES_A_TURN and self._added > before:
+                return True
             if mailbox.deleted or not await self._add(mailbox, piece):
-                return
+                break
+        return False
 
     async def _add(self, mailbox: Mailbox, uids: list[int]) -> bool:
         """Whether it makes sense to go on."""
@@ -114,7 +132,9 @@ class Indexer:
             return True
         question = Add(place.database, place.mailbox, place.root, messages, self.settings.attachments)
         try:
-            return not (await self._ask(question)).problem
+            answer = await self._ask(question)
+            self._added += len(answer.found)
+            return not answer.problem
         except HelperDied:
             if len(messages) > 1:
                 for one in messages:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mailstack.message.collation import casemap
 from mailstack.message.text import Searchable, read_message
+from mailstack.store.fulltext import indexing
 from mailstack.store.fulltext.database import Database, Kept
 from mailstack.store.fulltext.finding import FEW, Found, find
 from mailstack.store.fulltext.indexing import Indexer, IndexSettings
@@ -302,6 +303,30 @@ async def test_uids_that_are_given_again_after_a_restore_are_not_found_as_what_t
     await check(mailbox)
 
 
+async def test_a_large_mailbox_keeps_no_other_waiting(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "MESSAGES_AT_ONCE", 8)
+    monkeypatch.setattr(indexing, "PIECES_A_TURN", 2)
+    place = await start()
+    order: list[str] = []
+    ask = place.indexer._helper.ask
+
+    async def noted(question: Question) -> Answer:
+        if isinstance(question, Add):
+            order.append(question.mailbox)
+        return await ask(question)
+
+    monkeypatch.setattr(place.indexer._helper, "ask", noted)
+    account = await place.account()
+    await account.create("Work")
+    work = await account.open("Work")
+    mailbox = await place.filled(80)
+    await append(account, mail(1), "Work")
+    await place.indexer.settled()
+    assert known(mailbox) == list(mailbox.uids)
+    assert known(work) == list(work.uids)
+    assert order.index(work.text_place.mailbox) < len(order) - 1
+
+
 async def test_no_helper_where_nothing_is_to_be_done(start: Start) -> None:
     place = await start()
     account = await place.account()
@@ -341,8 +366,10 @@ async def test_a_program_that_misbehaves_costs_the_text_of_its_attachment(start:
     assert known(mailbox) == list(mailbox.uids)
 
 
-async def test_what_is_written_by_others_in_a_helper_is_no_answer(start: Start) -> None:
-    """A link in place of a mail: it is skipped, wherever that is said."""
+async def test_what_is_written_by_others_in_a_helper_is_no_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link in place of a mail: it is skipped, wherever that is said, and asked for no end of times."""
+    monkeypatch.setattr(indexing, "MESSAGES_AT_ONCE", 1)
+    monkeypatch.setattr(indexing, "PIECES_A_TURN", 1)
     place = await start()
     mailbox = await place.filled(3)
     uid = mailbox.uids[1]
