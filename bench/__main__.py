@@ -27,6 +27,10 @@ PEERS_BY_GROUP = {
     "big memory": ("stock", "hibernated"),
     "big tls memory": ("stock", "hibernated"),
     "huge": ("stock", "tuned"),
+    "many": ("stock", "hibernated"),
+    "tls many": ("stock", "hibernated"),
+    "restart": (),
+    "starts": (),
     "stall": (),
     "stall imap": (),
 }
@@ -38,7 +42,7 @@ def start(kind: str, group: str, folder: Path, messages: int, relay_port: int) -
     def prepare(server: Server) -> None:
         if group in ("imap", "sort", "big memory", "big tls memory", "stall imap"):
             fill_maildir(server.maildir(rows.BIG), messages)
-        if group in ("stall", "huge"):
+        if group in ("stall", "restart", "huge"):
             fill_maildir(server.maildir(rows.HUGE), rows.HUGE_MESSAGES, 1500)
 
     users = rows.all_users()

@@ -82,7 +82,12 @@ class Server:
         return total
 
 
+@dataclass
 class Mailstack(Server):
+    command: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)  # the last one runs
+
     def maildir(self, user: str) -> Path:
         return self.folder / "data" / "mail" / DOMAIN / user / "Maildir"
 
@@ -131,12 +136,13 @@ def mailstack(
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen([*command, "serve"], env=environment, stdout=log, stderr=log)
     server.root_pids = [process.pid]
+    server.command, server.environment, server.processes = [*command, "serve"], environment, [process]
     try:
         for port in ports.values():
             wait_for(port)
         yield server
     finally:
-        stop(process)
+        stop(server.processes[-1])
 
 
 DOVECOT = """

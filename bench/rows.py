@@ -22,6 +22,7 @@ import uvloop
 from bench.client import Imap, send_all
 from bench.corpus import CJK, COMMON, RARE, TWO_LETTERS, message
 from bench.peers import DOMAIN, PASSWORD, Server, Sink
+from bench.starts import select_after_restart, start_of_many
 
 USERS = [f"user{number}" for number in range(20)]
 BIG = "big"
@@ -603,7 +604,7 @@ def idle_memory(count: int, *, tls: bool = False, one_big_mailbox: bool = False)
     """KB of the server's memory (PSS of all processes) for each of `count` connections that wait in IDLE."""
 
     def measure(server: Server) -> float:
-        users = [BIG] if one_big_mailbox else [f"idle{number}" for number in range(count)]
+        users = [BIG] if one_big_mailbox else [f"idle{number}" for number in range(min(count, 1000))]
         warm = Imap(server.imap)
         warm.login(users[0])
         warm.command(b"SELECT INBOX")
@@ -692,6 +693,28 @@ ROWS = [
     ),
     Row("one message told to 100 idlers of a mailbox", "ms", False, None, told_to_all(100, "user1"), limit=20.0),
     Row("one message told to 100 idlers of 10,000 messages", "ms", False, None, told_to_all(100, BIG), limit=20.0),
+    Row("SELECT of 100,000 after a restart", "ms", False, None, select_after_restart(HUGE), "restart", 10.0, True),
+    Row(
+        "SELECT of 100,000 after a restart, another program writes",
+        "ms",
+        False,
+        None,
+        select_after_restart(HUGE, writer=True),
+        "restart",
+        10.0,
+        True,
+    ),
+    Row("start with 5,000 accounts, to the first INBOX", "s", False, None, start_of_many, "starts", 5.0, True),
+    Row("memory of an idle connection, 5,000 on 1,000 accounts", "KB", False, None, idle_memory(5000), "many", 8.0),
+    Row(
+        "memory of an idle TLS connection, 5,000 on 1,000 accounts",
+        "KB",
+        False,
+        None,
+        idle_memory(5000, tls=True),
+        "tls many",
+        36.0,
+    ),
     Row("longest stall while 100,000 messages are indexed", "ms", False, None, stall_while(index_huge), "stall", 50.0, True),
     Row("longest stall while 100,000 messages are searched", "ms", False, None, stall_while(search_huge), "stall", 20.0, True),
     Row("longest stall while a 50 MB message arrives", "ms", False, None, stall_while(send_50_mb), "stall", 20.0, True),

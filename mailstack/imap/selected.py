@@ -90,7 +90,7 @@ class Selected:
         self.deleted = False
         self.told_flags = True  # whether others' changes of flags are of interest (RFC 5465)
         self.fetches_new = False  # whether new messages are told of by FETCH responses too (RFC 5465)
-        self.unfetched: list[int] = []  # those that still are to be
+        self.unfetched: tuple[int, ...] = ()  # those that still are to be
         self._own: set[int] | None = None
         self.condstore = self.qresync = self.rev2 = self.uid_only = False
         self._held_back = False  # whether the client was told of a HIGHESTMODSEQ below that
@@ -271,7 +271,7 @@ class Selected:
         added, self._added = self._added, None
         if self.fetches_new:
             own, self._own = self._own or set(), None
-            self.unfetched += [uid for uid in added if uid not in own]
+            self.unfetched += tuple(uid for uid in added if uid not in own)
         if not self._gone and len(self.uids) + len(added) == len(self.mailbox.uids):
             self.uids = self.mailbox.uids  # the view and what came are all that is there
         else:

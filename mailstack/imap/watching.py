@@ -165,7 +165,7 @@ class Watch:
 
         selected = self._session.selected
         if selected is not None and selected.unfetched and not self._session.closed_to():
-            uids, selected.unfetched = selected.unfetched, []
+            uids, selected.unfetched = selected.unfetched, ()
             if self.items:
                 await tell(self._session, selected, uids, self.items)
 
