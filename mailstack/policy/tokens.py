@@ -20,6 +20,7 @@ from mailstack.net.http import HttpProblem, fetch
 log = get_logger()
 KEYS_SECONDS = 3600.0  # how long a set of keys is believed in
 AGAIN_SECONDS = 60.0  # between two looks for a newer set, and how long an answer of the provider holds
+PATIENCE_SECONDS = 5.0  # before a provider that failed is asked again
 QUESTIONS = 10  # at once
 REMEMBERED = 5000
 
@@ -64,6 +65,7 @@ class Tokens:
         self._clock = clock
         self._keys: tuple[jwt.Key, ...] | None = None
         self._looked = 0.0
+        self._failed: str | None = None  # why there are no keys
         self._turn = asyncio.Lock()
         self._questions = asyncio.Semaphore(QUESTIONS)
         self._answers: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
@@ -110,16 +112,19 @@ class Tokens:
     async def _some_keys(self, *, newer: bool = False) -> tuple[jwt.Key, ...]:
         async with self._turn:
             age = self._clock() - self._looked
+            if self._keys is None and self._failed is not None and age < PATIENCE_SECONDS:
+                raise Unavailable(self._failed)
             if self._keys is None or age > KEYS_SECONDS or (newer and age > AGAIN_SECONDS):
                 try:
                     keys = jwt.parse_keys(await self._key_set())
                 except (Unavailable, SyntaxProblem) as problem:
                     log.warning("oauth.no_keys", problem=str(problem))
-                    if self._keys is None:
-                        raise Unavailable(str(problem)) from problem
+                    self._failed = str(problem)
                 else:
                     self._keys = keys
                 self._looked = self._clock()
+            if self._keys is None:
+                raise Unavailable(self._failed)
             return self._keys
 
     async def _key_set(self) -> bytes:

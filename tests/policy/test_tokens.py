@@ -14,7 +14,7 @@ from mailstack.mailauth import jwt
 from mailstack.message.errors import SyntaxProblem
 from mailstack.net.tls import client_context
 from mailstack.policy.login import Denial, Outcome
-from mailstack.policy.tokens import AGAIN_SECONDS, KEYS_SECONDS, OAuthSettings, Refused, Tokens, Unavailable
+from mailstack.policy.tokens import AGAIN_SECONDS, KEYS_SECONDS, PATIENCE_SECONDS, OAuthSettings, Refused, Tokens, Unavailable
 from tests.policy.test_login import CHANNEL, World, name, world
 from tests.support.provider import Provider, SigningKey, packed
 
@@ -146,6 +146,19 @@ async def test_a_provider_that_is_not_there(provider: Provider, tmp_path: Path) 
         await tokens(provider, jwks=str(tmp_path / "none")).account(token)
     (tmp_path / "keys").write_text(json.dumps({"keys": [provider.keys[0].public(), {"kty": "oct"}, 7]}))
     assert await tokens(provider, jwks=str(tmp_path / "keys")).account(token) == "alice@a.test"
+
+
+async def test_a_provider_that_failed_is_not_asked_by_everybody(provider: Provider) -> None:
+    clock = Clock()
+    one, token = tokens(provider, clock), provider.keys[0].token(claims(provider))
+    provider.status = 503
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="503"):
+            await one.account(token)
+    assert len(provider.asked) == 1
+    provider.status = 200
+    clock.now += PATIENCE_SECONDS
+    assert await one.account(token) == "alice@a.test"
 
 
 async def test_introspection(provider: Provider) -> None:
