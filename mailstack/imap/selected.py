@@ -258,7 +258,7 @@ class Selected:
 
     @property
     def _flags_differ(self) -> bool:
-        return self.mailbox.keywords != self._told_keywords or self.rights != self._told_rights
+        return self.mailbox.keywords != self._told_keywords or (not self.own and self.rights != self._told_rights)
 
     def flag_news(self) -> list[bytes]:
         """FLAGS, when there are other keywords, or other rights, than the client was told of."""

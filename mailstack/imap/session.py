@@ -243,7 +243,7 @@ class Session:
 
     def closed_to(self) -> bool:
         """Whether the session may not read any more what it selected: it is ended then (RFC 4314 5.1.1)."""
-        if self.selected is None or Rights.READ in self.selected.rights:
+        if self.selected is None or self.selected.own or Rights.READ in self.selected.rights:
             return False
         if not self.connection.closing:
             self.write(b"* BYE The mailbox is no longer open to you\r\n")
