@@ -48,8 +48,8 @@ def whole(client: Client, uid: int, data: bytes) -> None:
     wanted = " ".join(
         f"BODY.PEEK[{number}]" + (f" BODY.PEEK[{number}.MIME]" if inside else "") for number, _, inside in parts[:60]
     )
-    found = client.fetch(f"{uid} ({wanted} BODY.PEEK[999])")[uid].items
-    assert found["BODY[999]"] is None
+    found = client.fetch(f"{uid} ({wanted} BODY.PEEK[99999])")[uid].items
+    assert found["BODY[99999]"] is None
     for number, size, inside in parts[:60]:
         part = found[f"BODY[{number}]"]
         assert isinstance(part, bytes)
