@@ -49,7 +49,7 @@ def compute(maildir: MailFiles, kind: str, files: Iterable[tuple[int, bytes, boo
                 found[kind][uid] = choose_fields(maildir.header(path, convert=convert), KEPT_FIELDS)
                 continue
             if kind == SORT:
-                found[kind][uid] = sortkeys.dump(sortkeys.keys(maildir.header(path, convert=convert)))
+                found[kind][uid] = sortkeys.dump(sortkeys.keys(maildir.header(path, convert=convert, limit=mime.HEADER_LIMIT)))
                 continue
             if kind == THREAD:
                 found[kind][uid] = thread_id(maildir.header(path, convert=convert, limit=mime.HEADER_LIMIT)) or b""
