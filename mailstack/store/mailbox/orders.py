@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mailstack.message import sortkeys
+from mailstack.store.mailbox import answers
 
 if TYPE_CHECKING:
     from mailstack.store.mailbox.mailbox import Mailbox
@@ -159,7 +160,20 @@ class Orders:
         missing = [order for order in orders if order not in self._columns]
         references = References() if with_references and self._references is None else None
         values: dict[Order, list[Any]] = {order: [] for order in missing}
-        kept = [order for order in missing if order.value > 0]
+        reads = references is not None or any(order.value >= 0 for order in missing)
+        # What was never made is made by more than one.
+        numbers = [number for number, _ in mailbox.by_pack(self.uids)] if reads else []
+        async with mailbox.ahead(answers.SORT, numbers, self.uids):
+            await self._read(mailbox, values, references)
+        for order, column in values.items():
+            # The empty string has a place even where no message has it: 0 is "none" for each of the kept keys.
+            self._columns[order] = await places(column, {b""} if order.value > 0 else set())
+        if references is not None:
+            self._references = references
+
+    async def _read(self, mailbox: Mailbox, values: dict[Order, list[Any]], references: References | None) -> None:
+        """Fill the columns, and the references, from the kept keys and the mailbox's arrays."""
+        kept = [order for order in values if order.value > 0]
         uids, empty = self.uids, sortkeys.keys(b"")
         for first in range(0, len(uids), AT_ONCE // 4):
             some = uids[first : first + AT_ONCE // 4]
@@ -183,11 +197,6 @@ class Orders:
                 if references is not None:
                     references.add(keys)
             await asyncio.sleep(0)
-        for order, column in values.items():
-            # The empty string has a place even where no message has it: 0 is "none" for each of the kept keys.
-            self._columns[order] = await places(column, {b""} if order.value > 0 else set())
-        if references is not None:
-            self._references = references
 
 
 async def places(values: list[Any], more: set[Any]) -> array[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 import pytest
@@ -36,6 +37,13 @@ class Box:
 
     def position(self, uid: int) -> int | None:
         return self.uids.index(uid) if uid in self.uids else None
+
+    def by_pack(self, uids: Sequence[int]) -> list[tuple[int, Sequence[int]]]:
+        return [(0, uids)]
+
+    @contextlib.asynccontextmanager
+    async def ahead(self, *_: object) -> AsyncIterator[None]:
+        yield
 
     async def sort_keys(self, uids: Sequence[int]) -> dict[int, bytes]:
         self.asked += len(uids)
