@@ -16,6 +16,7 @@ from mailstack.store.fulltext.questions import AnyCriterion, InBody, InField, In
 TRIGRAM = 3
 TRIGRAMS_ASKED = 6  # more of them rarely leave fewer candidates
 FEW = 100  # messages that are rather read than asked for in the trigrams
+_END = MESSAGE.encode()
 AT_ONCE = 64  # messages that are verified before others get their turn
 
 
@@ -77,14 +78,28 @@ def _in_field(
     needle = needle or PIECE.encode()  # any value at all: each has a PIECE before it
     for turn, (number, texts) in enumerate(database.fields(mailbox, name)):
         if needle in texts and number in packs:
-            messages = texts.split(MESSAGE.encode())
-            if len(messages) == len(packs[number]):
-                holding = [uid for uid, text in zip(packs[number], messages, strict=True) if needle in text]
+            if texts.count(_END) + 1 == len(packs[number]):
+                holding = _holding(texts, needle, packs[number])
                 found.uids += holding if wanted is _ALL else [uid for uid in holding if uid in wanted]
             else:
                 found.unknown += [uid for uid in packs[number] if uid in wanted]  # it changed since it was listed
         if turn % 32 == 31:
             yield
+
+
+def _holding(texts: bytes, needle: bytes, uids: array[int]) -> list[int]:
+    """Of the messages whose texts follow each other, those with the needle; the others are not looked at one by one."""
+    found = []
+    number = start = 0
+    at = texts.find(needle)
+    while at >= 0:
+        number += texts.count(_END, start, at)
+        found.append(uids[number])
+        start = texts.find(_END, at)
+        if start < 0:
+            break
+        at = texts.find(needle, start)
+    return found
 
 
 def _sent(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailstack.store.mailbox.mailbox import Mailbox
 
 log = get_logger()
-NICENESS = 5
+NICENESS = 2  # somebody waits for it, and others for the server
 IDLE = 60.0  # seconds after which the helper ends
 SCANNED_AT_ONCE = 64
 FEW, SMALL = 32, 256 << 10  # messages, and octets of them, that are looked into here at once

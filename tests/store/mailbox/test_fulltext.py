@@ -306,25 +306,29 @@ async def test_uids_that_are_given_again_after_a_restore_are_not_found_as_what_t
 async def test_a_large_mailbox_keeps_no_other_waiting(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "MESSAGES_AT_ONCE", 8)
     monkeypatch.setattr(indexing, "PIECES_A_TURN", 2)
-    place = await start()
+    place = await start(IndexSettings(delay=3600.0))
+    await place.filled(80)
+    account = await place.account()
+    await account.create("Work")
+    await append(account, mail(1), "Work")
+    await place.boxes.close()
+    again = await start(IndexSettings(delay=1.0))
     order: list[str] = []
-    ask = place.indexer._helper.ask
+    ask = again.indexer._helper.ask
 
     async def noted(question: Question) -> Answer:
         if isinstance(question, Add):
             order.append(question.mailbox)
         return await ask(question)
 
-    monkeypatch.setattr(place.indexer._helper, "ask", noted)
-    account = await place.account()
-    await account.create("Work")
-    work = await account.open("Work")
-    mailbox = await place.filled(80)
-    await append(account, mail(1), "Work")
-    await place.indexer.settled()
-    assert known(mailbox) == list(mailbox.uids)
-    assert known(work) == list(work.uids)
-    assert order.index(work.text_place.mailbox) < len(order) - 1
+    monkeypatch.setattr(again.indexer._helper, "ask", noted)
+    account = await again.account()
+    large, small = await account.open("INBOX"), await account.open("Work")
+    await again.indexer.settled()
+    assert known(large) == list(large.uids)
+    assert known(small) == list(small.uids)
+    assert order.index(small.text_place.mailbox) == 2
+    assert len(order) == 11
 
 
 async def test_no_helper_where_nothing_is_to_be_done(start: Start) -> None:
