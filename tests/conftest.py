@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.support.provider import SigningKey
 from tests.support.server import Server
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_comes() -> None:
+    """What a test before this one set up of the log is not this one's."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
