@@ -635,7 +635,7 @@ ROWS = [
     Row("end of DATA to EXISTS at half load, 99th", "ms", False, None, to_exists(0.99), "smtp", limit=20.0),
     Row("relay through the queue", "/s", True, 1.0, relay(2000), "relay"),
     Row("relay through the queue, signed with two keys (the peer does not sign)", "/s", True, None, relay(2000), "signed"),
-    Row("login+SELECT+logout", "/s", True, 1.0, sessions(1000)),
+    Row("login+SELECT+logout", "/s", True, 2.0, sessions(1000)),
     Row("login+SELECT+logout, TLS", "/s", True, 1.0, sessions(400, tls=True)),
     Row("FETCH 10,000 ENVELOPE, first ever", "ms", False, 1.5, fetch(LISTED, warm=False)),
     Row("FETCH 10,000 ENVELOPE, warm", "ms", False, 4.0, fetch(LISTED)),
