@@ -1,1 +1,1 @@
-"""The HTTP door: /healthz, and that is all for now."""
+"""The HTTP door: /healthz."""

@@ -1,4 +1,4 @@
-"""GET /healthz says whether the server runs; anything else says that this is all for now."""
+"""GET /healthz says whether the server runs; any other path is told what this port answers."""
 
 import asyncio
 import socket
