@@ -309,8 +309,9 @@ class Selected:
         if self._changed:
             changed, self._changed = self._changed, None
             lines += self.flag_lines(sorted(changed), uid=uid)
-        if self.qresync and held != self._held_back:
-            # A client that breaks off now must not take what it was told for all that happened (RFC 7162 3.2).
+        if self.qresync and (held or self._held_back):
+            # A client that breaks off now must not take the MODSEQs of what it was told for all that happened (RFC 7162 3.2):
+            # each answer can tell of later ones.
             self._held_back = held
             known = self._held_from - 1 if held and self._held_from is not None else self.mailbox.highest_modseq
             lines.append(b"* OK [HIGHESTMODSEQ %d] What the client knows of\r\n" % known)
