@@ -91,7 +91,7 @@ async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appli
     from mailstack.imap import connection, server
     from mailstack.web import health
 
-    for door in appliance._smtp:
+    for door in appliance.doors.smtp.values():
         door.services = replace(door.services, command_seconds=0.2, data_seconds=0.2)
     with structlog.testing.capture_logs() as logged:
         silent = await Talk.to(appliance, "smtp")
@@ -108,8 +108,8 @@ async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appli
     assert [event["event"] for event in logged] == ["http.timed_out"]
     monkeypatch.setattr(connection, "LOGIN_SECONDS", 0.0)
     monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
-    appliance.imap._looker.cancel()  # type: ignore[union-attr]
-    appliance.imap._looker = asyncio.create_task(appliance.imap._look())
+    appliance.doors.imap._looker.cancel()  # type: ignore[union-attr]
+    appliance.doors.imap._looker = asyncio.create_task(appliance.doors.imap._look())
     with structlog.testing.capture_logs() as logged:
         silent = await Talk.to(appliance, "imap")
         assert b"* BYE Autologout" in await silent.rest()
@@ -129,8 +129,8 @@ async def test_silent_pop3_clients_are_closed_and_nothing_is_removed(
     monkeypatch.setattr(connection, "LOGIN_SECONDS", 0.0)
     monkeypatch.setattr(connection, "IDLE_SECONDS", 0.0)
     monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
-    appliance.pop3._looker.cancel()  # type: ignore[union-attr]
-    appliance.pop3._looker = asyncio.create_task(appliance.pop3._look())
+    appliance.doors.pop3._looker.cancel()  # type: ignore[union-attr]
+    appliance.doors.pop3._looker = asyncio.create_task(appliance.doors.pop3._look())
     with structlog.testing.capture_logs() as logged:
         assert await before.rest() == await talk.rest() == b""
     assert [event["event"] for event in logged].count("pop3.timed_out") == 2
@@ -160,17 +160,17 @@ async def test_a_client_that_reads_nothing_is_let_go(appliance: Appliance, monke
     await loop.sock_connect(deaf, ("127.0.0.1", appliance.ports["imap"][0]))
     await loop.sock_sendall(deaf, b'a LOGIN alice@a.test "sesame"\r\nb SELECT INBOX\r\nc FETCH 1:6 BODY.PEEK[]\r\n')
     async with asyncio.timeout(20):
-        while not any(one.deaf for one in appliance.imap.connections):
+        while not any(one.deaf for one in appliance.doors.imap.connections):
             await asyncio.sleep(0.01)
-    stuck = next(one for one in appliance.imap.connections if one.deaf)
+    stuck = next(one for one in appliance.doors.imap.connections if one.deaf)
     assert stuck.transport.get_write_buffer_size() < 4_000_000
     monkeypatch.setattr(connection, "DEAF_SECONDS", -1.0)
     monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
-    appliance.imap._looker.cancel()  # type: ignore[union-attr]
-    appliance.imap._looker = asyncio.create_task(appliance.imap._look())
+    appliance.doors.imap._looker.cancel()  # type: ignore[union-attr]
+    appliance.doors.imap._looker = asyncio.create_task(appliance.doors.imap._look())
     with structlog.testing.capture_logs() as logged:
         async with asyncio.timeout(20):
-            while stuck in appliance.imap.connections:
+            while stuck in appliance.doors.imap.connections:
                 await asyncio.sleep(0.01)
     assert "imap.timed_out" in [event["event"] for event in logged]
     assert stuck.session is not None
@@ -185,7 +185,9 @@ async def test_what_happens_while_a_client_reads_nothing_is_told_at_once_when_it
     for one in (idler, other):
         await one.say('a LOGIN alice@a.test "sesame"\r\nb SELECT INBOX\r\n', "b OK")
     await idler.say("c IDLE\r\n", "+ ")
-    connection = next(one for one in appliance.imap.connections if one.session is not None and one.session.idling is not None)
+    connection = next(
+        one for one in appliance.doors.imap.connections if one.session is not None and one.session.idling is not None
+    )
     connection.pause_writing()
     for number in range(30):
         await other.say(f"d{number} APPEND INBOX {{3+}}\r\nabc\r\n", f"d{number} OK")

@@ -1,0 +1,9 @@
+"""The composition root. Only here and in the commands settings are read."""
+
+from mailstack.app.appliance import Appliance
+from mailstack.app.data import Data
+from mailstack.app.serving import serve
+from mailstack.app.settings import Settings
+from mailstack.app.surroundings import StartProblem, Surroundings
+
+__all__ = ["Appliance", "Data", "Settings", "StartProblem", "Surroundings", "serve"]

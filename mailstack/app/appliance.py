@@ -1,0 +1,169 @@
+"""The server: everything is built here, floor by floor, and nowhere else."""
+
+import asyncio
+import contextlib
+import datetime
+import socket
+import ssl
+from pathlib import Path
+
+from mailstack.app.data import Data
+from mailstack.app.doors import Behind, Doors
+from mailstack.app.settings import Settings
+from mailstack.app.sockets import open_sockets
+from mailstack.app.surroundings import StartProblem, Surroundings
+from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
+from mailstack.delivery.accept import Acceptor
+from mailstack.delivery.bounce import Bouncer
+from mailstack.delivery.local import LocalDelivery
+from mailstack.delivery.remote import RemoteDelivery
+from mailstack.delivery.runner import QueueRunner
+from mailstack.delivery.signing import Signer
+from mailstack.log import configure, get_logger
+from mailstack.net.dns import Resolver
+from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
+from mailstack.policy.inbound import InboundPolicy, Recipients
+from mailstack.policy.limits import Limits, default_gateways
+from mailstack.policy.login import Logins
+from mailstack.policy.routing import Router
+from mailstack.policy.submission import SubmissionPolicy
+from mailstack.policy.tokens import Tokens
+from mailstack.store.lock import become_owner
+from mailstack.store.users.passwords import PasswordChecker
+
+log = get_logger()
+
+
+class Appliance:
+    """The server: start(), then stop()."""
+
+    def __init__(self, config: Config, surroundings: Surroundings | None = None) -> None:
+        self.config = config
+        self.data = Data(config, surroundings, serves=True)
+        self.ports: dict[str, list[int]] = {}
+        self.certificates: Certificates | None = None
+        self._sockets: dict[str, list[socket.socket]] = {}
+
+    # Floor 1 to 4, in order -----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open everything, or raise one problem and leave nothing half-started."""
+        async with contextlib.AsyncExitStack() as undo:
+            await self._start(undo)
+            undo.pop_all()
+
+    async def _start(self, undo: contextlib.AsyncExitStack) -> None:
+        config, data = self.config, self.data
+        clock, randomness = data.surroundings.clock, data.surroundings.randomness
+        settings = Settings.of(config)
+        self._sockets = open_sockets(config, undo)
+        self.ports = {name: [one.getsockname()[1] for one in sockets] for name, sockets in self._sockets.items()}
+        # The ports are open and the files are read: root is of no more use.
+        become_owner(data.path)
+        undo.push_async_callback(data.close)
+        await data.open()
+        tls = self._certificates(settings)
+        self.passwords = PasswordChecker(data.directory, scram=data.scram)
+        undo.callback(self.passwords.close)
+        resolver = self._resolver = Resolver(list(settings.nameservers), randomness)
+        limits = self._limits = Limits(
+            settings.connections_per_address, default_gateways(_route_table()), connections=settings.connections
+        )
+        logins = self._logins = Logins(data.directory, self.passwords, data.scram, limits, self._tokens(settings))
+        secret = await data.directory.setting("srs-secret")
+        router = self._router = Router(data.directory, settings.postmaster, secret, clock)
+        data.directory.message_quota = settings.messages
+        recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
+        inbound = InboundPolicy(recipients)
+        submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
+
+        self.signer = Signer(data.path / "dkim")
+        acceptor = Acceptor(router, data.directory, data.mailboxes, data.queue, data.trace, clock, randomness)
+        bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness)
+        acceptor.bouncer = bouncer
+        remote = self._remote = RemoteDelivery(
+            settings.remote, resolver, data.queue, self.signer,
+            client_context(verify=False), client_context(verify=True), clock,
+        )  # fmt: skip
+        local = LocalDelivery(router, data.directory, data.mailboxes, data.queue)
+        self.runner = QueueRunner(
+            data.queue, remote, local.deliver, router.is_local, bouncer, data.trace, settings.schedule, randomness, clock
+        )
+
+        self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner), settings, tls)
+        undo.push_async_callback(self.runner.stop)
+        await self.runner.start()
+        await self.doors.open(self._sockets)
+
+    def _tokens(self, settings: Settings) -> Tokens | None:
+        if settings.oauth is None:
+            return None
+        return Tokens(settings.oauth, client_context(verify=True), self.data.surroundings.clock)
+
+    def _certificates(self, settings: Settings) -> ssl.SSLContext | None:
+        if self.config.tls.mode == "off":
+            return None
+        try:
+            certificate, key = settings.pair or self._self_signed()
+            self.certificates = Certificates(certificate, key)
+        except TlsProblem as problem:
+            raise StartProblem(f"tls.mode: {problem}") from problem
+        except OSError as problem:
+            raise StartProblem(f"data_dir: {problem.filename}: {problem.strerror}") from problem
+        return self.certificates.context
+
+    def _self_signed(self) -> tuple[Path, Path]:
+        now = datetime.datetime.fromtimestamp(self.data.surroundings.clock(), datetime.UTC)
+        return make_self_signed(self.data.path / "tls", self.config.hostname, now)
+
+    # While it runs --------------------------------------------------------------------------------------------------
+
+    async def reload(self, path: str | None) -> None:
+        """SIGHUP: settings, certificates and DKIM keys from their files. What is wrong changes nothing."""
+        try:
+            asked = await asyncio.to_thread(load, path)
+            config = keep_fixed(self.config, asked)
+            settings = await asyncio.to_thread(Settings.of, config)
+            if self.certificates is not None:
+                pair = settings.pair if settings.pair is not None else await asyncio.to_thread(self._self_signed)
+                self.certificates.use(*pair)
+        except (ConfigProblem, StartProblem, TlsProblem, OSError) as problem:
+            log.error("reload.refused", file=path, problem=str(problem))
+            return
+        differs, done = changed(self.config, asked), changed(self.config, config)
+        self.config = config
+        self._use(settings)
+        self.signer.forget()
+        configure(config.log.format, config.log.level)
+        log.info("reloaded", changed=done, needs_restart=[key for key in differs if key not in done])
+
+    def _use(self, settings: Settings) -> None:
+        """Put settings to use."""
+        self.doors.use(settings)
+        self.data.sharing.anyone = settings.share_with_anyone
+        self.data.scram.mode = settings.scram
+        if self._logins.tokens is None or self._logins.tokens.settings != settings.oauth:
+            self._logins.tokens = self._tokens(settings)
+        self._limits.per_address = settings.connections_per_address
+        self._limits.connections = settings.connections
+        self._recipients.limit = settings.recipients
+        self.data.directory.message_quota = settings.messages
+        self._router.postmaster = settings.postmaster
+        self._resolver.use(list(settings.nameservers))
+        self._remote.use(settings.remote)
+        self.runner.schedule = settings.schedule
+
+    async def stop(self) -> None:
+        """Answer what is under way, then close everything. At most some ten seconds."""
+        log.info("stopping")
+        await self.doors.stop()
+        await self.runner.stop(3.0)
+        self.passwords.close()
+        await self.data.close()
+
+
+def _route_table() -> str:
+    try:
+        return Path("/proc/net/route").read_text()
+    except OSError:
+        return ""

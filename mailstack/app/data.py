@@ -1,0 +1,138 @@
+"""The floors that need no network."""
+
+import asyncio
+import datetime
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mailstack.app.settings import search_settings
+from mailstack.app.surroundings import StartProblem, Surroundings
+from mailstack.config import Config
+from mailstack.control.acl import AclOperations
+from mailstack.control.capabilities import CapabilityOperations
+from mailstack.control.operations import Operation
+from mailstack.control.queue import QueueOperations
+from mailstack.control.users import UserOperations
+from mailstack.delivery.runner import QueueRunner
+from mailstack.delivery.signing import make_keys
+from mailstack.imap.capability import hideable, on_request
+from mailstack.imap.table import HANDLERS
+from mailstack.log import get_logger
+from mailstack.mailauth.dkim import dns_record
+from mailstack.policy.sharing import Sharing
+from mailstack.store.database import Database
+from mailstack.store.disk import Disk
+from mailstack.store.lock import DataLock
+from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.probe import probe
+from mailstack.store.queue.queue import Queue
+from mailstack.store.trace import Trace
+from mailstack.store.users.directory import Directory
+from mailstack.store.users.scram import Scram, ScramMode
+from mailstack.store.users.shares import Shares
+
+CONTROL_THREADS = 2
+
+log = get_logger()
+
+
+class Data:
+    """The floors that need no network: what commands work on when no server runs."""
+
+    def __init__(self, config: Config, surroundings: Surroundings | None = None, *, serves: bool = False) -> None:
+        """`serves`: a server, which keeps indexes for searches."""
+        self.config = config
+        self.surroundings = surroundings or Surroundings(Disk())
+        data = config.data
+        self.path = data
+        self.lock = DataLock(data)
+        self.database = Database(data / "mailstack.sqlite3")
+        index_dir = Path(config.store.index_dir) if config.store.index_dir else None
+        self.directory = Directory(self.database, data / "mail", index_dir)
+        self.scram = Scram(self.directory, ScramMode(config.auth.scram))
+        self.mailboxes = Mailboxes(
+            config.hostname,
+            self.surroundings.disk,
+            self.surroundings.clock,
+            self.surroundings.randomness,
+            search=search_settings(config) if serves else None,
+        )
+        self.sharing = Sharing(self.directory, Shares(self.database), self.mailboxes, anyone=config.sharing.anyone)
+        self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
+        self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock)
+        self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
+
+    async def open(self) -> None:
+        """Take the lock, bring the database up to date, read the queue."""
+        os.umask(0o077)
+        await self._hop(self._prepare)
+        await self.directory.start()
+        await self.queue.start()
+
+    def _prepare(self) -> None:
+        _make(self.path, "data_dir")
+        try:
+            self.lock.acquire()
+        except OSError as problem:
+            raise StartProblem(f"data_dir: {problem.filename}: {problem.strerror}") from problem
+        for name in ("mail", "queue", "spool", "tls", "dkim"):
+            _make(self.path / name, "data_dir")
+        self._look("data_dir", self.path)
+        if self.config.store.index_dir:
+            folder = Path(self.config.store.index_dir)
+            _make(folder, "store.index_dir")
+            self._look("store.index_dir", folder)
+        self.database.start()
+
+    def _look(self, key: str, folder: Path) -> None:
+        """Whether the mount can carry what is kept there."""
+        for finding in probe(folder):
+            if finding.fatal:
+                raise StartProblem(f"{key}: {folder}: {finding.text}")
+            log.warning("data.probe", key=key, finding=finding.text)
+
+    async def _hop(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What takes milliseconds of one processor: hashes of passwords, keys."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, functools.partial(function, *arguments))
+
+    async def close(self) -> None:
+        await self.queue.close()
+        await self.mailboxes.close()
+        await self.trace.close()
+        self.database.close()
+        self._executor.shutdown()
+        self.lock.release()
+
+    def make_keys(self, domain: str) -> list[tuple[str, str]]:
+        """DKIM keys of a domain, as the names and values of their DNS records."""
+        stamp = datetime.datetime.fromtimestamp(self.surroundings.clock(), datetime.UTC).strftime("%Ym%m")
+        keys = make_keys(self.path / "dkim", domain, stamp)
+        return [(f"{key.selector}._domainkey.{domain}", dns_record(key)) for key in keys]
+
+    def operations(self, runner: QueueRunner | None = None) -> dict[str, Operation]:
+        kick = runner.kick if runner is not None else None
+        return {
+            **UserOperations(
+                self.directory,
+                self.scram,
+                self.mailboxes,
+                self.sharing,
+                self.make_keys,
+                self._hop,
+                self.surroundings.clock,
+            ).table(),
+            **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
+            **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
+            **QueueOperations(self.queue, self.trace, kick).table(),
+        }
+
+
+def _make(folder: Path, key: str) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StartProblem(f"{key}: {problem.filename}: {problem.strerror}") from problem

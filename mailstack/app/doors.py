@@ -1,0 +1,147 @@
+"""The doors: every server that listens, with what it is given."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from socket import socket
+from typing import Any
+
+from mailstack.app.data import Data
+from mailstack.app.settings import Settings
+from mailstack.app.surroundings import StartProblem
+from mailstack.control.server import ControlServer
+from mailstack.delivery.accept import Acceptor
+from mailstack.delivery.runner import QueueRunner
+from mailstack.imap.server import ImapServer
+from mailstack.imap.session import ImapServices
+from mailstack.policy.inbound import InboundPolicy
+from mailstack.policy.limits import Limits
+from mailstack.policy.login import Logins
+from mailstack.policy.submission import SubmissionPolicy
+from mailstack.pop3.server import Pop3Server
+from mailstack.pop3.session import Pop3Services
+from mailstack.smtp.protocol import SmtpServices
+from mailstack.smtp.server import SmtpServer
+from mailstack.web.health import HealthServer
+
+STOP_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What the doors lead to, from the floors below."""
+
+    data: Data
+    logins: Logins
+    limits: Limits
+    inbound: InboundPolicy
+    submission: SubmissionPolicy
+    acceptor: Acceptor
+    runner: QueueRunner
+
+
+class Doors:
+    """open(), then stop(); use() when settings change."""
+
+    def __init__(self, behind: Behind, settings: Settings, tls: ssl.SSLContext | None) -> None:
+        data = behind.data
+        self._tls = tls
+        self._shared: dict[str, Any] = {
+            "hostname": data.config.hostname,
+            "limits": behind.limits,
+            "trace": data.trace,
+            "allow_plaintext": settings.allow_plaintext,
+            "randomness": data.surroundings.randomness,
+            "clock": data.surroundings.clock,
+        }
+        self.smtp = {
+            "smtp": self._smtp_server(behind, settings, behind.inbound, None, tls),
+            "submission": self._smtp_server(behind, settings, behind.submission, behind.logins, tls),
+            "submissions": self._smtp_server(behind, settings, behind.submission, behind.logins, None),
+        }
+        self.imap = ImapServer(
+            ImapServices(
+                **self._shared,
+                mailboxes=data.mailboxes,
+                directory=data.directory,
+                sharing=data.sharing,
+                logins=behind.logins,
+                spool=data.path / "spool",
+                message_size=settings.message_size,
+                message_limit=settings.imap_messages,
+                copy_limit=settings.imap_copies,
+                progress_seconds=settings.imap_progress,
+                tls=tls,
+                postmaster=settings.postmaster,
+                urlauth=settings.urlauth,
+            )
+        )
+        self.pop3 = Pop3Server(
+            Pop3Services(**self._shared, mailboxes=data.mailboxes, directory=data.directory, logins=behind.logins, tls=tls)
+        )
+        self.ready = False
+        self._health = HealthServer(lambda: self.ready)
+        self._control = ControlServer(data.path / "control.sock", data.operations(behind.runner))
+        for smtp in self.smtp.values():
+            data.directory.on_revoked.append(smtp.end_sessions)
+        data.directory.on_revoked += [self.imap.end_sessions, self.pop3.end_sessions]
+
+    def _smtp_server(
+        self,
+        behind: Behind,
+        settings: Settings,
+        policy: InboundPolicy | SubmissionPolicy,
+        logins: Logins | None,
+        tls: ssl.SSLContext | None,
+    ) -> SmtpServer:
+        """`tls`: for STARTTLS; None also where TLS is there from the first byte on."""
+        return SmtpServer(
+            SmtpServices(
+                **self._shared,
+                policy=policy,
+                acceptor=behind.acceptor,
+                spool=behind.data.path / "spool",
+                message_size=settings.message_size,
+                tls=tls,
+                logins=logins,
+            )
+        )
+
+    async def open(self, sockets: dict[str, list[socket]]) -> None:
+        """Listen. Raises StartProblem when the control socket can't be made."""
+        tls = self._tls
+        for name, server in self.smtp.items():
+            await server.listen(sockets[name], tls if name == "submissions" else None)
+        await self.imap.listen(sockets["imap"], None)
+        await self.pop3.listen(sockets["pop3"], None)
+        if tls is not None:
+            await self.imap.listen(sockets["imaps"], tls)
+            await self.pop3.listen(sockets["pop3s"], tls)
+        await self._health.listen(sockets["http"])
+        try:
+            await self._control.start()
+        except OSError as problem:
+            raise StartProblem(f"data_dir: control.sock: {problem.strerror or problem}") from problem
+        self.ready = True
+
+    def use(self, settings: Settings) -> None:
+        """A connection keeps the settings it was greeted with: they are what it was told."""
+        plain, size = settings.allow_plaintext, settings.message_size
+        for server in self.smtp.values():
+            server.services = replace(server.services, message_size=size, allow_plaintext=plain)
+        self.imap.services = replace(
+            self.imap.services,
+            message_size=size,
+            allow_plaintext=plain,
+            postmaster=settings.postmaster,
+            urlauth=settings.urlauth,
+        )
+        self.pop3.services = replace(self.pop3.services, allow_plaintext=plain)
+
+    async def stop(self) -> None:
+        """Answer what is under way."""
+        self.ready = False
+        stops: list[Awaitable[None]] = [self._control.stop(STOP_SECONDS), self.imap.stop(), self.pop3.stop()]
+        await asyncio.gather(*stops, *(server.stop(STOP_SECONDS) for server in self.smtp.values()))
+        self._health.stop()

@@ -1,0 +1,105 @@
+"""The settings that may change while the server runs, with the files that they name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailstack.app.surroundings import StartProblem
+from mailstack.config import Config, duration, size
+from mailstack.delivery.remote import RemoteSettings, parse_smarthost
+from mailstack.delivery.runner import Schedule
+from mailstack.net.tls import TlsProblem, try_pair
+from mailstack.policy.tokens import OAuthSettings
+from mailstack.store.fulltext.indexing import IndexSettings
+from mailstack.store.fulltext.questions import Attachments
+from mailstack.store.mailbox.searching import SearchSettings
+from mailstack.store.users.scram import ScramMode
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may change while the server runs, read whole before anything is touched: a bad file changes nothing."""
+
+    message_size: int
+    allow_plaintext: bool
+    share_with_anyone: bool
+    urlauth: bool
+    scram: ScramMode
+    oauth: OAuthSettings | None
+    recipients: int
+    messages: int | None
+    connections_per_address: int
+    connections: int
+    imap_messages: int | None
+    imap_copies: int | None
+    imap_progress: float  # seconds
+    postmaster: str
+    nameservers: tuple[str, ...]
+    remote: RemoteSettings
+    schedule: Schedule
+    pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
+
+    @classmethod
+    def of(cls, config: Config) -> "Settings":
+        """Read the files that a configuration names too. Raises StartProblem with key and reason."""
+        pair = None
+        if config.tls.mode == "files":
+            pair = Path(config.tls.certificate), Path(config.tls.key)
+            try:
+                try_pair(*pair)
+            except TlsProblem as problem:
+                raise StartProblem(f"tls.{'key' if problem.is_key else 'certificate'}: {problem}") from problem
+        return cls(
+            message_size=size(config.limits.message_size),
+            allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
+            share_with_anyone=config.sharing.anyone,
+            urlauth=config.imap.urlauth,
+            scram=ScramMode(config.auth.scram),
+            oauth=_oauth_settings(config),
+            recipients=config.limits.recipients,
+            messages=config.limits.messages or None,
+            connections_per_address=config.limits.connections_per_address,
+            connections=config.limits.connections,
+            imap_messages=config.limits.imap_messages or None,
+            imap_copies=config.limits.imap_messages or config.limits.imap_copies or None,
+            imap_progress=duration(config.limits.imap_progress),
+            postmaster=config.postmaster,
+            nameservers=tuple(config.dns.nameservers),
+            remote=_remote_settings(config),
+            schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
+            pair=pair,
+        )
+
+
+def _oauth_settings(config: Config) -> OAuthSettings | None:
+    oauth = config.oauth
+    if not oauth.on:
+        return None
+    secret = _secret("oauth.client_secret_file", oauth.client_secret_file) if oauth.client_secret_file else ""
+    return OAuthSettings(
+        oauth.issuer, oauth.jwks, oauth.introspection, oauth.client_id, secret, oauth.audience, oauth.scope, oauth.claim
+    )
+
+
+def _secret(key: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
+        raise StartProblem(f"{key}: {path}: can't be read: {reason}") from problem
+
+
+def _remote_settings(config: Config) -> RemoteSettings:
+    relay = config.relay
+    password = None
+    if relay.smarthost_password_file:
+        password = _secret("relay.smarthost_password_file", relay.smarthost_password_file)
+    smarthost = parse_smarthost(relay.smarthost, password)
+    return RemoteSettings(config.hostname, relay.mx_port, smarthost, tuple(relay.source), relay.ipv6)
+
+
+def search_settings(config: Config) -> SearchSettings:
+    search = config.search
+    attachments = None
+    if search.attachment_command:
+        attachments = Attachments(search.attachment_command, duration(search.attachment_time), size(search.attachment_size))
+    return SearchSettings(IndexSettings(duration(search.delay), attachments) if search.index else None)

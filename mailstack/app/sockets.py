@@ -1,0 +1,29 @@
+"""The sockets of all doors."""
+
+import contextlib
+import socket
+
+from mailstack.app.surroundings import StartProblem
+from mailstack.config import SERVICES, Config
+from mailstack.net.listen import ListenProblem, from_systemd, listen
+
+
+def open_sockets(config: Config, undo: contextlib.AsyncExitStack) -> dict[str, list[socket.socket]]:
+    """What systemd gave, and the configured listeners of every other service."""
+    found = from_systemd()
+    for one in (one for sockets in found.values() for one in sockets):
+        undo.callback(one.close)
+    given = set(found)
+    unknown = sorted(given.difference(SERVICES))
+    if unknown:
+        raise StartProblem(
+            f"systemd gave a socket named {unknown[0]!r}; FileDescriptorName= must be one of {', '.join(SERVICES)}"
+        )
+    for name, text in config.listeners():
+        if name not in given:
+            try:
+                found.setdefault(name, []).append(one := listen(text))
+            except ListenProblem as problem:
+                raise StartProblem(f"listen.{name}: {problem}") from problem
+            undo.callback(one.close)
+    return {name: found.get(name, []) for name in SERVICES}

@@ -1,0 +1,160 @@
+"""What types can't say. What would fail later is refused here, so that a server that starts has settings that make sense."""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from mailstack.config.quantities import duration, size
+from mailstack.config.settings import SERVICES, Config, Oauth, Relay
+from mailstack.message.address import parse_address
+from mailstack.message.errors import SyntaxProblem
+
+_LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
+SOCKET_NAME_LIMIT = 107  # octets of a path that the system takes for a socket
+Refuse = Callable[[str, str], NoReturn]
+
+
+def check(config: Config, refuse: Refuse) -> None:
+    """What types can't say. `refuse` raises with the key and the reason."""
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", config.hostname) or len(config.hostname) > 253:
+        refuse("hostname", f"{config.hostname!r} is not a host name")
+    if not config.data_dir or "\0" in config.data_dir:
+        refuse("data_dir", "a folder is needed")
+    if len(os.fsencode(config.data / "control.sock")) > SOCKET_NAME_LIMIT:
+        refuse(
+            "data_dir",
+            f"longer than {SOCKET_NAME_LIMIT - len('/control.sock')} octets: there is no room for the control socket",
+        )
+    if config.postmaster:
+        try:
+            parse_address(config.postmaster)
+        except SyntaxProblem as problem:
+            refuse("postmaster", f"{config.postmaster!r} is not an address: {problem.reason}")
+    for name in SERVICES:
+        for text in getattr(config.listen, name):
+            found = _LISTENER.fullmatch(text)
+            if found is None or int(found[2]) > 65535:
+                refuse(f"listen.{name}", f'{text!r} is not "address:port"')
+    _one_of(config.tls.mode, ("files", "self-signed", "off"), "tls.mode", refuse)
+    if config.tls.mode == "files":
+        for name in ("certificate", "key"):
+            if not getattr(config.tls, name):
+                refuse(f"tls.{name}", 'tls.mode = "files" needs it')
+    if config.oauth.on:
+        _check_oauth(config.oauth, refuse)
+    _one_of(config.auth.scram, ("auto", "on", "off"), "auth.scram", refuse)
+    if config.database.url:
+        refuse("database.url", "only SQLite in data_dir is built; leave it empty")
+    for text in config.dns.nameservers:
+        if not _nameserver(text):
+            refuse("dns.nameservers", f'{text!r} is not "address" or "address:port"')
+    _check_relay(config.relay, refuse)
+    _positive("search.delay", [config.search.delay], duration, refuse)
+    _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
+    _positive("search.attachment_size", [config.search.attachment_size], size, refuse)
+    _one_of(config.log.format, ("auto", "json", "console"), "log.format", refuse)
+    _one_of(config.log.level, ("debug", "info", "warning", "error"), "log.level", refuse)
+    _positive("limits.message_size", [config.limits.message_size], size, refuse)
+    for name in ("connections_per_address", "recipients", "connections"):
+        if getattr(config.limits, name) < 1:
+            refuse(f"limits.{name}", "must be at least 1")
+    for name in ("messages", "imap_messages", "imap_copies"):
+        if getattr(config.limits, name) < 0:
+            refuse(f"limits.{name}", "must not be negative")
+    _positive("limits.imap_progress", [config.limits.imap_progress], duration, refuse)
+
+
+def _check_relay(relay: Relay, refuse: Refuse) -> None:
+    if relay.smarthost:
+        _check_smarthost(relay, refuse)
+    if not 0 < relay.mx_port < 65536:
+        refuse("relay.mx_port", f"{relay.mx_port} is not a port")
+    if not relay.retry:
+        refuse("relay.retry", "at least one duration is needed")
+    _positive("relay.retry", relay.retry, duration, refuse)
+    _positive("relay.expire", [relay.expire], duration, refuse)
+    for text in relay.source:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            refuse("relay.source", f"{text!r} is not an address of this host, like 192.0.2.1")
+    _one_of(relay.ipv6, ("auto", "on", "off"), "relay.ipv6", refuse)
+
+
+def _check_oauth(oauth: Oauth, refuse: Refuse) -> None:
+    for name in ("issuer", "jwks", "introspection"):
+        text = getattr(oauth, name)
+        if text and not (name == "jwks" and text.startswith("/")) and not _is_safe_url(text):
+            refuse(f"oauth.{name}", f"{text!r} is not an https:// URL; http:// is good for this machine alone")
+    if not oauth.audience:
+        # Else a token that was issued for any other service would open a mailbox.
+        refuse("oauth.audience", "is needed: for whom tokens must be issued")
+    if oauth.introspection and not (oauth.client_id and oauth.client_secret_file):
+        refuse("oauth.introspection", "needs oauth.client_id and oauth.client_secret_file")
+    if not oauth.introspection and not oauth.issuer:
+        refuse("oauth.issuer", "is needed: whose signed tokens are taken")
+
+
+def _is_safe_url(text: str) -> bool:
+    """https, or http to this machine itself."""
+    try:
+        parts = urlsplit(text)
+        known = bool(parts.hostname) and parts.port != 0 and parts.username is None
+    except ValueError:
+        return False
+    if not known or not re.fullmatch(r"[!-~]+", text):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname or ""))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_smarthost(relay: Relay, refuse: Refuse) -> None:
+    """The URL holds a password: it is never shown."""
+    try:
+        parts = urlsplit(relay.smarthost)
+        good = parts.scheme in ("smtp", "smtps") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+        parts = urlsplit("")
+    if not good or parts.path.strip("/") or parts.query or parts.fragment:
+        refuse("relay.smarthost", "not smtp://[user:password@]host[:port] or smtps://...; write odd characters as %XX")
+    if parts.username and not parts.password and not relay.smarthost_password_file:
+        refuse("relay.smarthost", "a user without a password: put it in the URL or in relay.smarthost_password_file")
+
+
+def _one_of(value: str, allowed: tuple[str, ...], key: str, refuse: Refuse) -> None:
+    if value not in allowed:
+        refuse(key, f"{value!r} is not one of " + ", ".join(f'"{one}"' for one in allowed))
+
+
+def _positive(key: str, texts: list[str], reader: Callable[[str], float], refuse: Refuse) -> None:
+    for text in texts:
+        try:
+            value = reader(text)
+        except ValueError as problem:
+            refuse(key, str(problem))
+        if value <= 0:
+            refuse(key, f"{text!r}: more than nothing is needed")
+
+
+def _nameserver(text: str) -> bool:
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    try:
+        ipaddress.ip_address(host)
+        return not port or 0 < int(port) < 65536
+    except ValueError:
+        return False

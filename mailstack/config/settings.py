@@ -1,0 +1,127 @@
+"""Every setting and its default: a struct a section."""
+
+from pathlib import Path
+
+import msgspec
+
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http")
+TLS_SERVICES = ("submissions", "imaps", "pop3s")
+
+
+class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    smtp: list[str] = msgspec.field(default_factory=lambda: ["[::]:25"])
+    submission: list[str] = msgspec.field(default_factory=lambda: ["[::]:587"])
+    submissions: list[str] = msgspec.field(default_factory=lambda: ["[::]:465"])
+    imap: list[str] = msgspec.field(default_factory=lambda: ["[::]:143"])
+    imaps: list[str] = msgspec.field(default_factory=lambda: ["[::]:993"])
+    pop3: list[str] = []
+    pop3s: list[str] = []
+    http: list[str] = msgspec.field(default_factory=lambda: ["[::]:80"])
+
+
+class Tls(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    mode: str = "self-signed"
+    certificate: str = ""
+    key: str = ""
+
+
+class Auth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    allow_plaintext: bool = False
+    scram: str = "auto"
+
+
+class Oauth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    issuer: str = ""
+    jwks: str = ""
+    introspection: str = ""
+    client_id: str = ""
+    client_secret_file: str = ""
+    audience: str = ""
+    scope: str = ""
+    claim: str = "email"
+
+    @property
+    def on(self) -> bool:
+        return bool(self.issuer or self.jwks or self.introspection)
+
+
+class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    url: str = ""
+
+
+class Dns(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    nameservers: list[str] = []
+
+
+class Relay(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    smarthost: str = ""
+    smarthost_password_file: str = ""
+    mx_port: int = 25
+    retry: list[str] = msgspec.field(default_factory=lambda: ["5m", "15m", "30m", "1h", "2h", "4h"])
+    expire: str = "5d"
+    source: list[str] = []
+    ipv6: str = "auto"
+
+
+class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    index_dir: str = ""
+
+
+class Sharing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    anyone: bool = False
+
+
+class Imap(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    urlauth: bool = False
+
+
+class Search(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    index: bool = True
+    delay: str = "2s"
+    attachment_command: list[str] = []
+    attachment_time: str = "10s"
+    attachment_size: str = "20MiB"
+
+
+class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    message_size: str = "50MiB"
+    connections_per_address: int = 50
+    recipients: int = 1000
+    messages: int = 0
+    connections: int = 10000
+    imap_messages: int = 0
+    imap_copies: int = 0
+    imap_progress: str = "10s"
+
+
+class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    format: str = "auto"
+    level: str = "info"
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    hostname: str = "localhost"
+    data_dir: str = "/var/lib/mailstack"
+    postmaster: str = ""
+    listen: Listen = Listen()
+    tls: Tls = Tls()
+    auth: Auth = Auth()
+    oauth: Oauth = Oauth()
+    database: Database = Database()
+    dns: Dns = Dns()
+    relay: Relay = Relay()
+    store: Store = Store()
+    sharing: Sharing = Sharing()
+    imap: Imap = Imap()
+    search: Search = Search()
+    limits: Limits = Limits()
+    log: Log = Log()
+
+    @property
+    def data(self) -> Path:
+        return Path(self.data_dir)
+
+    def listeners(self) -> list[tuple[str, str]]:
+        """(service, "address:port") of every door that is to be opened."""
+        services = [name for name in SERVICES if self.tls.mode != "off" or name not in TLS_SERVICES]
+        return [(name, text) for name in services for text in getattr(self.listen, name)]
