@@ -26,6 +26,7 @@ from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits, default_gateways
 from mailstack.policy.login import Logins
 from mailstack.policy.routing import Router
+from mailstack.policy.spam.judge import Judge, SpamSettings
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.policy.tokens import Tokens
 from mailstack.store.lock import become_owner
@@ -74,7 +75,7 @@ class Appliance:
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages
         recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
-        inbound = InboundPolicy(recipients)
+        inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()))
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
 
         self.signer = Signer(data.path / "dkim")

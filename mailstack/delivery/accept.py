@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from mailstack.delivery.bounce import Bouncer
 from mailstack.log import get_logger
@@ -12,6 +13,7 @@ from mailstack.message.envelope import Envelope, Recipient, new_id
 from mailstack.message.header import first, split_header
 from mailstack.message.srs import forward
 from mailstack.message.trace import return_path
+from mailstack.policy.judgement import Judgement, evidence
 from mailstack.policy.routing import Local, Remote, Router
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
@@ -25,6 +27,7 @@ from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.wire.smtp import Reply
 
 log = get_logger()
+NONE: Mapping[str, Judgement] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class _Place:
     account: AccountRecord
     recipient: Recipient
     unique: str
+    judgement: Judgement | None = None
 
 
 class Acceptor:
@@ -58,8 +62,10 @@ class Acceptor:
         self._random = randomness
         self.bouncer: Bouncer | None = None
 
-    async def accept(self, transaction: Transaction, content: Content, prefix: bytes) -> Reply:
-        """Take a message over. Never raises for trouble with the disk."""
+    async def accept(
+        self, transaction: Transaction, content: Content, prefix: bytes, judgements: Mapping[str, Judgement] = NONE
+    ) -> Reply:
+        """Take a message over. `judgements` by account. Never raises for trouble with the disk."""
         parameters = transaction.parameters
         envelope = Envelope(
             id=transaction.id,
@@ -79,7 +85,8 @@ class Acceptor:
             for route in routes:
                 if isinstance(route, Local):
                     unique = f"{envelope.id}.{len(places)}"
-                    places.setdefault(route.account.address, _Place(route.account, recipient, unique))
+                    judgement = judgements.get(route.account.address)
+                    places.setdefault(route.account.address, _Place(route.account, recipient, unique, judgement))
                 elif isinstance(route, Remote):
                     target = replace(recipient, address=route.address) if route.address != recipient.address else recipient
                     (forwarded if route.forwarded else remote).append(target)
@@ -254,7 +261,8 @@ class Acceptor:
 
 
 def _message(envelope: Envelope, content: Content, prefix: bytes, place: _Place) -> NewMessage:
-    return NewMessage(content, return_path(envelope.sender) + prefix, unique=place.unique, fresh=True)
+    found = evidence(place.judgement) if place.judgement is not None else b""
+    return NewMessage(content, return_path(envelope.sender) + prefix + found, unique=place.unique, fresh=True)
 
 
 def _split(key: str) -> tuple[str, str]:

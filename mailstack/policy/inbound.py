@@ -1,9 +1,11 @@
 """Mail from other hosts: for people here, and for nobody else."""
 
 from mailstack.message.address import Address
-from mailstack.message.header import split_header
+from mailstack.message.header import first, split_header
 from mailstack.message.trace import count_received
+from mailstack.policy.judgement import FORGEABLE
 from mailstack.policy.routing import Disabled, Local, Route, Router, Unknown
+from mailstack.policy.spam.judge import Judge
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import YES, Accept, Verdict, defer, reject
 from mailstack.store.content import Content
@@ -61,8 +63,9 @@ class Recipients:
 class InboundPolicy:
     """Port 25."""
 
-    def __init__(self, recipients: Recipients) -> None:
+    def __init__(self, recipients: Recipients, judge: Judge | None = None) -> None:
         self.recipients = recipients
+        self.judge = judge
 
     async def sender(self, _: Transaction) -> Verdict:
         return YES
@@ -70,8 +73,18 @@ class InboundPolicy:
     async def recipient(self, transaction: Transaction, address: Address) -> tuple[Verdict, tuple[Route, ...]]:
         return await self.recipients.judge(transaction, address)
 
-    async def body(self, _: Transaction, content: Content) -> Verdict:
-        return loop_verdict(content)
+    async def body(self, transaction: Transaction, content: Content) -> Verdict:
+        verdict = loop_verdict(content)
+        if not isinstance(verdict, Accept):
+            return verdict
+        judgements = await self.judge.judge(transaction, content) if self.judge is not None else {}
+        return Accept(without=forged(content), judgements=judgements)
+
+
+def forged(content: Content) -> frozenset[bytes]:
+    """Fields that look like our own evidence."""
+    header, _ = split_header(content.head(HEADER_LIMIT))
+    return frozenset(name for name in FORGEABLE if first(header, name) is not None)
 
 
 def loop_verdict(content: Content) -> Verdict:

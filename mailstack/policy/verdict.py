@@ -1,16 +1,22 @@
 """Yes, later, or no: with the reply that says so, and one stable word for log and metrics."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from mailstack.policy.judgement import Judgement
 from mailstack.wire.smtp import Reply
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """`prefix`: header fields to put in front. `without`: fields of the message to leave out, lower case."""
+    """`prefix`: header fields to put in front. `without`: fields of the message to leave out, lower case.
+
+    `judgements`: what was found about a message from outside, by the address of the account that gets it.
+    """
 
     prefix: bytes = b""
     without: frozenset[bytes] = frozenset()
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ async def _judge(services: SmtpServices, transaction: Transaction, content: Cont
         log.info("smtp.refused", id=transaction.id, peer=transaction.peer, sender=sender, reason=verdict.reason)
         services.trace.record(transaction.id, "refused", sender=sender, reason=verdict.reason, reply=str(verdict.reply))
         return verdict.reply
+    for account, judgement in verdict.judgements.items():
+        services.trace.record(transaction.id, "judged", account=account, **judgement.fields())
     prefix = _received(services.hostname, transaction) + verdict.prefix
     cleaned = content
     if verdict.without:
@@ -56,7 +58,7 @@ async def _judge(services: SmtpServices, transaction: Transaction, content: Cont
             log.error("smtp.spool_failed", problem=str(problem))
             return DISK_FULL
     try:
-        reply = await services.acceptor.accept(transaction, cleaned, prefix)
+        reply = await services.acceptor.accept(transaction, cleaned, prefix, verdict.judgements)
     finally:
         if cleaned is not content:
             cleaned.close()
