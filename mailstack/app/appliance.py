@@ -64,13 +64,15 @@ class Appliance:
         undo.push_async_callback(data.close)
         await data.open()
         tls = self._certificates(settings)
-        self.passwords = PasswordChecker(data.directory, scram=data.scram)
+        self.passwords = PasswordChecker(data.directory, scram=data.scram, wall=clock)
         undo.callback(self.passwords.close)
         resolver = self._resolver = Resolver(list(settings.nameservers), randomness)
         limits = self._limits = Limits(
             settings.connections_per_address, default_gateways(_route_table()), connections=settings.connections
         )
-        logins = self._logins = Logins(data.directory, self.passwords, data.scram, limits, self._tokens(settings))
+        logins = self._logins = Logins(
+            data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, clock
+        )
         secret = await data.directory.setting("srs-secret")
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages

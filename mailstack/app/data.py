@@ -14,6 +14,7 @@ from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.config import Config
 from mailstack.control.acl import AclOperations
 from mailstack.control.capabilities import CapabilityOperations
+from mailstack.control.devices import DeviceOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
 from mailstack.control.users import UserOperations
@@ -24,6 +25,7 @@ from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import dns_record
 from mailstack.policy.sharing import Sharing
+from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
 from mailstack.store.lock import DataLock
@@ -31,6 +33,7 @@ from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
 from mailstack.store.trace import Trace
+from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.scram import Scram, ScramMode
 from mailstack.store.users.shares import Shares
@@ -51,6 +54,8 @@ class Data:
         self.path = data
         self.lock = DataLock(data)
         self.database = Database(data / "mailstack.sqlite3")
+        self.behind = WriteBehind(self.database)
+        self.devices = Devices(self.database, self.behind)
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
         self.scram = Scram(self.directory, ScramMode(config.auth.scram))
@@ -103,6 +108,7 @@ class Data:
         await self.queue.close()
         await self.mailboxes.close()
         await self.trace.close()
+        await self.behind.close()
         self.database.close()
         self._executor.shutdown()
         self.lock.release()
@@ -125,6 +131,7 @@ class Data:
                 self._hop,
                 self.surroundings.clock,
             ).table(),
+            **DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),

@@ -6,14 +6,12 @@ from typing import Any
 
 import typer
 
-from mailstack.cli.invocation import Invocation, fail, octets, read_password, show, when
+from mailstack.cli.invocation import Invocation, fail, octets, read_password, show
 from mailstack.cli.records import records
 
 domain = typer.Typer(no_args_is_help=True, help="Domains whose mail is here.")
 user = typer.Typer(no_args_is_help=True, help="Accounts.")
 alias = typer.Typer(no_args_is_help=True, help="Addresses that lead to others; @domain is the catch-all.")
-app_password = typer.Typer(no_args_is_help=True, help="Passwords for single devices.")
-user.add_typer(app_password, name="app-password")
 
 COLUMNS = {"address", "password", "hash", "quota"}
 JSON = typer.Option(False, "--json", help="for programs")
@@ -186,34 +184,6 @@ def user_import(context: typer.Context, file: Path) -> None:
         fail(f"{file}: the first line must name the columns: address,password,hash,quota", 2)
     imported = invocation(context).run("user.import", rows=rows)
     print(f"{imported['imported']} accounts added.")
-
-
-@app_password.command("add")
-def app_add(context: typer.Context, address: str, label: str) -> None:
-    """Make a password for one device, shown once.
-
-    Example: mailstack user app-password add alice@example.org phone
-    """
-    print(invocation(context).run("user.app-password.add", address=address, label=label)["password"])
-
-
-@app_password.command("list")
-def app_list(context: typer.Context, address: str, json: bool = JSON) -> None:
-    """List an account's app passwords.
-
-    Example: mailstack user app-password list alice@example.org
-    """
-    rows = invocation(context).run("user.app-password.list", address=address)
-    show(rows if json else [{**row, "created": when(row["created"])} for row in rows], json, ["label", "created"])
-
-
-@app_password.command("remove")
-def app_remove(context: typer.Context, address: str, label: str) -> None:
-    """Revoke one; live sessions end.
-
-    Example: mailstack user app-password remove alice@example.org phone
-    """
-    invocation(context).run("user.app-password.remove", address=address, label=label)
 
 
 @alias.command("add")

@@ -1,7 +1,9 @@
 """What an admin wrote, as values."""
 
+import datetime
 from typing import Any
 
+from mailstack.config import duration as parse_duration
 from mailstack.config import size as parse_size
 from mailstack.message.address import Address, normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
@@ -35,6 +37,31 @@ def read_quota(text: str | None) -> int | None:
         return parse_size(str(text))
     except ValueError as problem:
         raise OperationProblem(str(problem)) from None
+
+
+def read_duration(text: str) -> float:
+    """Seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as problem:
+        raise OperationProblem(str(problem)) from None
+
+
+def read_moment(text: str | None, now: float) -> float | None:
+    """ "90d" from now on, or "2027-01-31", whose day is the last one (UTC); "" and "never" are None."""
+    if text in (None, "", "never"):
+        return None
+    try:
+        day = datetime.datetime.strptime(str(text), "%Y-%m-%d").replace(tzinfo=datetime.UTC)
+    except ValueError:
+        try:
+            return now + parse_duration(str(text))
+        except ValueError:
+            raise OperationProblem(f"{text!r} is not a duration like 90d, and not a day like 2027-01-31") from None
+    moment = (day + datetime.timedelta(days=1)).timestamp()
+    if moment <= now:
+        raise OperationProblem(f"{text} is over")
+    return moment
 
 
 def read_password(text: str) -> str:

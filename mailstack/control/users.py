@@ -9,7 +9,7 @@ from mailstack.control.operations import Operation
 from mailstack.policy.sharing import Sharing
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import Directory
-from mailstack.store.users.passwords import hash_password, make_app_password, make_password
+from mailstack.store.users.passwords import hash_password, make_password
 from mailstack.store.users.scram import Scram
 
 
@@ -48,9 +48,6 @@ class UserOperations:
             "user.enable": self.user_enable,
             "user.remove": self.user_remove,
             "user.import": self.user_import,
-            "user.app-password.add": self.app_add,
-            "user.app-password.list": self.app_list,
-            "user.app-password.remove": self.app_remove,
             "alias.add": self.alias_add,
             "alias.list": self.alias_list,
             "alias.remove": self.alias_remove,
@@ -121,19 +118,6 @@ class UserOperations:
         await self._mailboxes.forget(self._directory.folder(record))
         folder = self._directory.folder(record)
         return {"folder": str(folder.path), "index": str(folder.index)}
-
-    async def app_add(self, arguments: Arguments) -> Any:
-        password, digest = make_app_password()
-        key = read_address(arguments["address"]).key
-        scram = await self._scram_keys(key, password)
-        await self._directory.add_app_password(key, arguments["label"], digest, self._clock(), scram)
-        return {"address": key, "label": arguments["label"], "password": password}
-
-    async def app_list(self, arguments: Arguments) -> Any:
-        return await self._directory.app_passwords(read_address(arguments["address"]).key)
-
-    async def app_remove(self, arguments: Arguments) -> Any:
-        await self._directory.remove_app_password(read_address(arguments["address"]).key, arguments["label"])
 
     def _source(self, text: str) -> str:
         return "@" + read_domain(text[1:]) if text.startswith("@") else read_address(text).key

@@ -15,6 +15,7 @@ from mailstack.net.tls import TlsEnd
 from mailstack.net.tls_layer import TlsLayer
 from mailstack.policy.login import Channel, is_loopback
 from mailstack.store.content import Content
+from mailstack.store.users.scope import Protocol
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.framing import CommandLine, Framer, LiteralData, NeedLiteral, Violation, is_message
 from mailstack.wire.imap.grammar import parse
@@ -450,7 +451,8 @@ class Connection(asyncio.Protocol):
         """What a login may know of this connection."""
         assert self.session is not None
         private = self.secure or (self.session.services.allow_plaintext and self.from_loopback)
-        return Channel(self.peer, private, self._tls.bindings() if self._tls is not None else {})
+        bindings = self._tls.bindings() if self._tls is not None else {}
+        return Channel(self.peer, private, Protocol.IMAP, bindings=bindings)
 
     def logged_in(self, account: str) -> None:
         self._tls = None

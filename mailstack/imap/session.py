@@ -19,7 +19,7 @@ from mailstack.imap.watching import Watch
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.limits import Limits
-from mailstack.policy.login import Logins
+from mailstack.policy.login import Login, Logins
 from mailstack.policy.rights import Rights
 from mailstack.policy.sharing import Sharing
 from mailstack.store.content import Content
@@ -82,6 +82,7 @@ class Handler:
     run: Callable[[Session, Any], Awaitable[str | None]]
     states: State
     may_expunge: bool = True
+    changes: bool = False  # not for a login that may only read
     capabilities: tuple[str, ...] = field(default=())
     before_login: tuple[str, ...] = field(default=())
     by_setting: tuple[str, ...] = field(default=())  # announced where the settings switch it on
@@ -92,7 +93,7 @@ class Session:
     """The commands of one connection, one after another."""
 
     __slots__ = ("account", "annotation_news", "bad_commands", "compressing", "connection", "contents", "enabled", "id",
-                 "idling", "progress", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
+                 "idling", "login", "progress", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
 
     def __init__(self, services: ImapServices, connection: Connection) -> None:
         self.services = services
@@ -100,6 +101,7 @@ class Session:
         self.id = f"{services.randomness.getrandbits(40):010x}"
         self.state = State.NOT_AUTHENTICATED
         self.record: AccountRecord | None = None
+        self.login: Login | None = None
         self.account: Account | None = None
         self.selected: Selected | None = None
         self.enabled: frozenset[str] = frozenset()
@@ -121,6 +123,11 @@ class Session:
     def asked(self) -> frozenset[str]:
         """Capabilities that the account asked for although they are not announced to everybody, in upper case."""
         return self.record.asked if self.record is not None else frozenset()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether what was proved is good for reading alone: an app password may be."""
+        return self.login is not None and self.login.read_only
 
     @property
     def mail(self) -> Account:
@@ -153,6 +160,8 @@ class Session:
                 raise bad(f"{name} is not possible now")
             if self.closed_to():
                 return
+            if handler.changes and self.read_only:
+                raise no("That app password is for reading alone", "NOPERM")
             if "UIDONLY" in self.enabled and names_numbers(command):
                 raise bad("Only UIDs are possible after ENABLE UIDONLY", "UIDREQUIRED")
             if self.selected is not None and self.hears_selected:
@@ -280,9 +289,9 @@ class Session:
         if self.state is State.SELECTED:
             self.state = State.AUTHENTICATED
 
-    async def log_in(self, record: AccountRecord) -> None:
+    async def log_in(self, login: Login) -> None:
         """After the password was proved."""
-        directory = self.services.directory
+        directory, record = self.services.directory, login.account
         revocations = directory.revocations(record.address)
         account = await self.services.mailboxes.account(directory.folder(record))
         if self.state is State.LOGOUT or directory.revocations(record.address) != revocations:
@@ -291,15 +300,19 @@ class Session:
         account.hold()
         self.account = account
         self.record = record
+        self.login = login
         self.state = State.AUTHENTICATED
         self.connection.logged_in(record.address)
-        log.info("imap.login", session=self.id, account=record.address, peer=self.connection.peer, tls=self.connection.secure)
+        log.info(
+            "imap.login", session=self.id, account=record.address, peer=self.connection.peer, tls=self.connection.secure,
+            device=login.device.label if login.device is not None else None,
+        )  # fmt: skip
 
     def log_out(self) -> None:
         """Nothing of the account stays: what was enabled, saved or asked to be told goes with it (RFC 8437 4.1)."""
         log.info("imap.logged_out", session=self.id, account=self.known.address)
         self._forget_account()
-        self.record = None
+        self.record = self.login = None
         self.enabled = frozenset()
         self.utf8 = self.compressing = False
         self.state = State.NOT_AUTHENTICATED

@@ -3,14 +3,17 @@
 import enum
 import ipaddress
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.limits import Limits
 from mailstack.policy.tokens import OAuthSettings, Refused, Tokens, Unavailable
+from mailstack.store.users.devices import Device, Devices
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.passwords import PasswordChecker, Refusal
+from mailstack.store.users.scope import ALL, Protocol, Scope
 from mailstack.store.users.scram import ITERATIONS, Scram, ScramMode
 from mailstack.wire import sasl
 from mailstack.wire.sasl import Bearer
@@ -28,6 +31,8 @@ class Denial(enum.Enum):
     UNKNOWN_MECHANISM = "unknown-mechanism"
     NO_TLS = "no-tls"
     OTHER_IDENTITY = "other-identity"
+    EXPIRED = "expired"  # an app password whose time is over
+    OUT_OF_SCOPE = "out-of-scope"  # an app password that is not for this door
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,23 @@ class Denied:
     reason: str = ""
 
 
-Outcome = AccountRecord | Denied
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who came in, and what may be done with what was proved. The door asks `scope`; that it is for this door is known."""
+
+    account: AccountRecord
+    device: Device | None = None  # of an app password; None: the account's own, or a token
+
+    @property
+    def scope(self) -> Scope:
+        return self.device.scope if self.device is not None else ALL
+
+    @property
+    def read_only(self) -> bool:
+        return self.scope.read_only
+
+
+Outcome = Login | Denied
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +69,8 @@ class Channel:
 
     peer: str
     private: bool  # TLS, or from this machine where the settings allow it
+    protocol: Protocol
+    client: str = ""  # what the client says that it is
     bindings: Mapping[str, bytes] = field(default_factory=dict)  # RFC 5929, by name
 
     @property
@@ -74,12 +97,16 @@ class Logins:
         scram: Scram,
         limits: Limits,
         tokens: Tokens | None = None,
+        devices: Devices | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
         self._passwords = passwords
         self._scram = scram
         self._limits = limits
         self.tokens = tokens  # None: no provider is configured
+        self._devices = devices
+        self._clock = clock
 
     def mechanisms(self, channel: Channel) -> list[str]:
         """What this client is told of."""
@@ -102,7 +129,11 @@ class Logins:
         found = await self._passwords.verify(user, password)
         if found is Refusal.BUSY:
             return Denied(Denial.BUSY, user)
-        return self._counted(channel, user, found if isinstance(found, AccountRecord) else Denied(Denial.WRONG, user))
+        if isinstance(found, Refusal):
+            # One that was right once is no guess: its device may ask again and again.
+            expired = found is Refusal.EXPIRED
+            return Denied(Denial.EXPIRED, user) if expired else self._failed(channel, user)
+        return self._proved(channel, user, Login(found.record, found.device))
 
     async def sasl(self, mechanism: str, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
         """A SASL exchange. `initial` is the initial response in base64, None when there is none."""
@@ -127,13 +158,27 @@ class Logins:
         except SyntaxProblem as problem:
             return Denied(Denial.MALFORMED, reason=problem.reason)
 
-    def _counted(self, channel: Channel, user: str, found: Outcome) -> Outcome:
-        """Failures slow the pair of peer and account; a success forgives them."""
-        if isinstance(found, AccountRecord):
-            self._limits.succeeded(channel.peer, user)
-        else:
-            self._limits.failed(channel.peer, user)
-        return found
+    def _failed(self, channel: Channel, user: str, reason: str = "") -> Denied:
+        """Failures slow the pair of peer and account."""
+        self._limits.failed(channel.peer, user)
+        return Denied(Denial.WRONG, user, reason)
+
+    def _proved(self, channel: Channel, user: str, login: Login) -> Outcome:
+        """The last look: whether what was proved is good for this door, and still good. A success forgives failures."""
+        device = login.device
+        if device is not None and device.expired(self._clock()):
+            return Denied(Denial.EXPIRED, user, device.label)
+        if not login.scope.admits(channel.protocol):
+            return Denied(Denial.OUT_OF_SCOPE, user, f"{device.label if device else ''}: {login.scope.name}")
+        self._limits.succeeded(channel.peer, user)
+        self.seen(login, channel, channel.client)
+        return login
+
+    def seen(self, login: Login, channel: Channel, client: str) -> None:
+        """Note when an app password was used, and by which program."""
+        if login.device is not None and self._devices is not None:
+            shown = f"{channel.protocol} {client}".strip()
+            self._devices.used(login.device, self._clock(), channel.peer, shown)
 
     async def _plain(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
         # An empty initial response says nothing: such a client is asked.
@@ -168,14 +213,14 @@ class Logins:
             await self._limits.wait_turn(channel.peer, user)
             known = await self._scram.look_up(user)
             final = sasl.decode(await ask(sasl.encode(exchange.challenge(known.salt, ITERATIONS))))
-            proof = exchange.final(final, known.candidates)
+            proof, chosen = exchange.final(final, known.candidates)
         except Unproved as problem:
-            return self._counted(channel, user, Denied(Denial.WRONG, user, str(problem)))
+            return self._failed(channel, user, str(problem))
         # None of the three protocols has room for our proof in its last answer.
         sasl.decode(await ask(sasl.encode(proof)))
         if known.record is None or self._directory.revocations(known.key) != known.revocations:
-            return self._counted(channel, user, Denied(Denial.WRONG, user, "revoked"))
-        return self._counted(channel, user, known.record)
+            return self._failed(channel, user, "revoked")
+        return self._proved(channel, user, Login(known.record, known.devices[chosen]))
 
     async def _oauthbearer(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
         said = sasl.oauthbearer(await _first(initial, ask))
@@ -198,11 +243,10 @@ class Logins:
         except Unavailable as problem:
             return Denied(Denial.BUSY, user, str(problem))
         except Refused as problem:
-            denied = self._counted(channel, user, Denied(Denial.WRONG, user, str(problem)))
+            denied = self._failed(channel, user, str(problem))
             await _refuse(ask, error(tokens.settings, problem.status))
             return denied
-        self._limits.succeeded(channel.peer, user)
-        return record
+        return self._proved(channel, user, Login(record))
 
     async def _owner(self, tokens: Tokens, said: Bearer) -> AccountRecord:
         """The account of a token, which is the one that the client named. Raises Refused, Unavailable."""

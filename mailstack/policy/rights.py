@@ -32,6 +32,7 @@ ALL: Final = ~NONE
 WRITING: Final = Rights.INSERT | Rights.EXPUNGE | Rights.SEEN | Rights.WRITE | Rights.MARK
 # RFC 4314 4: who has one of these may ask for his rights.
 KNOWING: Final = Rights.LOOKUP | Rights.READ | Rights.INSERT | Rights.CREATE | Rights.DELETE | Rights.ADMINISTER
+READING: Final = Rights.LOOKUP | Rights.READ  # all that a login has that may only read
 CREATING: Final = Rights.CREATE | Rights.DELETE  # the old right "c"
 REMOVING: Final = Rights.EXPUNGE | Rights.MARK  # the old right "d"; what MOVE and REPLACE need of where messages go from
 

@@ -22,6 +22,8 @@ ANSWERS: dict[Denial, tuple[str, str | None]] = {
     Denial.UNKNOWN_MECHANISM: ("That mechanism is not known", None),
     Denial.NO_TLS: ("Start TLS first", None),
     Denial.OTHER_IDENTITY: ("Acting for others is not possible", "AUTH"),
+    Denial.EXPIRED: ("That app password has expired; make a new one", "AUTH"),
+    Denial.OUT_OF_SCOPE: ("That app password is not for POP3", "AUTH"),
 }
 
 
@@ -89,7 +91,7 @@ async def _admit(session: Session, found: Outcome) -> None:
     if not isinstance(found, Denied):
         await session.log_in(found)
         return
-    if found.denial is Denial.WRONG:
+    if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
         session.bad_commands += 1
         log.warning(
             "pop3.login_failed",
@@ -194,6 +196,8 @@ def _note_fetched(session: Session, number: int) -> None:
 async def dele(session: Session, command: Command) -> None:
     (number,) = command.numbers(1, 1)
     session.maildrop.index(number)
+    if session.read_only:
+        raise Refused("That app password is for reading alone", "SYS/PERM")
     session.maildrop.mark(number)
     session.ok("Removed at QUIT")
 

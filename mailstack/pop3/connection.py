@@ -12,6 +12,7 @@ from mailstack.net.tls import TlsEnd
 from mailstack.policy.login import Channel, is_loopback
 from mailstack.pop3.commands import HANDLERS
 from mailstack.pop3.session import Session, State
+from mailstack.store.users.scope import Protocol
 from mailstack.wire.pop3 import LINE_LIMIT, LOGIN_LINE_LIMIT, Lines
 
 if TYPE_CHECKING:
@@ -232,7 +233,8 @@ class Connection(asyncio.Protocol):
         """What a login may know of this connection."""
         assert self.session is not None
         private = self.secure or (self.session.services.allow_plaintext and is_loopback(self.peer))
-        return Channel(self.peer, private, self._tls.bindings() if self._tls is not None else {})
+        bindings = self._tls.bindings() if self._tls is not None else {}
+        return Channel(self.peer, private, Protocol.POP3, bindings=bindings)
 
     def logged_in(self, account: str) -> None:
         self._tls = None

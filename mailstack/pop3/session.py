@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.limits import Limits
-from mailstack.policy.login import Logins
+from mailstack.policy.login import Login, Logins
 from mailstack.pop3.maildrop import Maildrop
 from mailstack.store.errors import MessageGone, StoreProblem
 from mailstack.store.mailbox.mailboxes import Mailboxes
@@ -72,7 +72,7 @@ class Handler:
 class Session:
     """The commands of one connection, one after another. Each writes its own answer."""
 
-    __slots__ = ("bad_commands", "connection", "drop", "id", "record", "services", "state", "user")
+    __slots__ = ("bad_commands", "connection", "drop", "id", "read_only", "record", "services", "state", "user")
 
     def __init__(self, services: Pop3Services, connection: Connection) -> None:
         self.services = services
@@ -81,6 +81,7 @@ class Session:
         self.state = State.AUTHORIZATION
         self.user: str | None = None  # of USER, until PASS
         self.record: AccountRecord | None = None
+        self.read_only = False
         self.drop: Maildrop | None = None
         self.bad_commands = 0
 
@@ -121,9 +122,9 @@ class Session:
             log.exception("pop3.command_failed", session=self.id, command=verb)
             self.refuse("[SYS/TEMP] Something went wrong on the server")
 
-    async def log_in(self, record: AccountRecord) -> None:
+    async def log_in(self, login: Login) -> None:
         """After the proof: take the maildrop, which is one session's alone (RFC 1939 8). Raises Refused, StoreProblem."""
-        server, directory = self.connection.server, self.services.directory
+        server, directory, record = self.connection.server, self.services.directory, login.account
         if not server.take(record.address):
             raise Refused("Another session has this maildrop", "IN-USE")
         try:
@@ -138,6 +139,7 @@ class Session:
             server.give_back(record.address)
             raise Refused("Log in again", "AUTH")
         self.drop, self.record, self.state = drop, record, State.TRANSACTION
+        self.read_only = login.read_only
         self.connection.logged_in(record.address)
         log.info("pop3.login", session=self.id, account=record.address, peer=self.connection.peer, tls=self.connection.secure)
         self.ok(f"{drop.total()[0]} messages")

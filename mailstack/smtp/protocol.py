@@ -19,12 +19,13 @@ from mailstack.log import get_logger
 from mailstack.net.tls import TlsEnd
 from mailstack.policy.inbound import InboundPolicy
 from mailstack.policy.limits import Limits
-from mailstack.policy.login import Channel, Logins, is_loopback
+from mailstack.policy.login import Channel, Login, Logins, is_loopback
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.policy.transaction import Transaction
 from mailstack.smtp.data import Receiver
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import AccountRecord
+from mailstack.store.users.scope import Protocol
 from mailstack.wire.smtp import Reply
 
 if TYPE_CHECKING:
@@ -243,7 +244,8 @@ class SmtpConnection(SMTP):
     def channel(self) -> Channel:
         """What a login may know of this connection."""
         private = self.secure or (self.services.allow_plaintext and is_loopback(self.peer))
-        return Channel(self.peer, private, self._tls.bindings() if self._tls is not None else {})
+        bindings = self._tls.bindings() if self._tls is not None else {}
+        return Channel(self.peer, private, Protocol.SMTP, self.helo or "", bindings)
 
     # The conversation -----------------------------------------------------------------------------------------------
 
@@ -296,9 +298,9 @@ class SmtpConnection(SMTP):
             self.receiver.content.close()
             self.receiver = None
 
-    def logged_in(self, account: AccountRecord) -> None:
+    def logged_in(self, login: Login) -> None:
         """Whoever logs in counts no more among those who did not."""
-        self.account = account
+        account = self.account = login.account
         self._tls = None
         if self.counted:
             self.counted = False

@@ -106,8 +106,11 @@ class Exchange:
         self._challenge = f"r={self._nonce},s={base64.b64encode(salt).decode()},i={iterations}"
         return self._challenge.encode()
 
-    def final(self, data: bytes, candidates: Sequence[Keys]) -> bytes:
-        """The client's last message, whose proof fits one of `candidates`: our own proof. Raises SyntaxProblem, Unproved."""
+    def final(self, data: bytes, candidates: Sequence[Keys]) -> tuple[bytes, int]:
+        """The client's last message: our own proof, and the place of the candidate that its proof fits.
+
+        Raises SyntaxProblem, Unproved.
+        """
         message = text(data, MESSAGE_LIMIT)
         found = _FINAL.fullmatch(message)
         if found is None:
@@ -118,11 +121,11 @@ class Exchange:
         if not hmac.compare_digest(found["nonce"], self._nonce):
             raise Unproved("other-error")
         signed = f"{self._first},{self._challenge},{found['without']}".encode()
-        for keys in candidates:
+        for place, keys in enumerate(candidates):
             signature = hmac.digest(keys.stored, signed, "sha256")
             client = bytes(one ^ other for one, other in zip(proof, signature, strict=False))
             if len(proof) == len(signature) and hmac.compare_digest(hashlib.sha256(client).digest(), keys.stored):
-                return b"v=" + base64.b64encode(hmac.digest(keys.server, signed, "sha256"))
+                return b"v=" + base64.b64encode(hmac.digest(keys.server, signed, "sha256")), place
         raise Unproved("invalid-proof")
 
 

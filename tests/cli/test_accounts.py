@@ -112,12 +112,24 @@ def test_app_passwords(server: Server, account: str) -> None:
     assert logs_in(server, account, password)
     assert logs_in(server, account, PASSWORD)
     (row,) = json.loads(console.run("user", "app-password", "list", address, "--json").stdout)
-    assert row["label"] == "phone"
+    assert (row["label"], row["scope"], row["expires"], row["expired"]) == ("phone", "all", None, False)
+    assert (row["last_peer"], row["last_client"]) == ("127.0.0.1", "imap")
     assert "phone" in console.run("user", "app-password", "list", address).stdout
     assert "has an app password" in said_no(console, "user", "app-password", "add", address, "phone")
     console.run("user", "app-password", "remove", address, "phone")
     assert not logs_in(server, account, password)
     assert "has no app password" in said_no(console, "user", "app-password", "remove", address, "phone")
+    made = json.loads(console.run("user", "app-password", "add", address, "x", "--expires", "1ms", "--json").stdout)[0]
+    assert not logs_in(server, account, made["password"])
+    assert "(over)" in console.run("user", "app-password", "list", address).stdout
+    for option, bad, words in (
+        ("--scope", "most", "is not one of all, send, read"),
+        ("--expires", "soon", "is not a duration like 90d"),
+        ("--expires", "2020-01-01", "is over"),
+    ):
+        assert words in said_no(console, "user", "app-password", "add", address, "y", option, bad)
+    assert "1 to 100 printable" in said_no(console, "user", "app-password", "add", address, "")
+    assert "there is no account" in said_no(console, "user", "app-password", "list", "nobody@a.test")
 
 
 def test_capabilities_of_one_account(server: Server, account: str) -> None:

@@ -49,6 +49,10 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
         "oauthbearer": packed(f"n,a={address},\1host=x\1auth=Bearer {token}\1\1"),
         "xoauth2": packed(f"user={address}\1auth=Bearer {token}\1\1"),
     }
+    for kind, scope in (("reading", "read"), ("sending", "send")):
+        if f"{{{kind}" in text:
+            made = server.run("user", "app-password", "add", address, kind, "--scope", scope).stdout.strip()
+            values |= {kind: made, f"{kind}64": packed(f"\0{address}\0{made}")}
     if "{friend}" in path.read_text(encoding="utf-8"):
         values["friend"] = f"{unused(server)}@{server.domain}"
     Dialog(path, server.ports[door], values, ports=server.ports).run()

@@ -56,3 +56,16 @@ def test_each_command_has_its_handler() -> None:
     """STARTTLS is the connection's own."""
     values = {value for value in vars(commands).values() if isinstance(value, type) and value.__module__ == commands.__name__}
     assert values - set(HANDLERS) == {commands.StartTls, commands.AppendMessage}
+
+
+# Commands that leave everything as it is; SELECT is made an EXAMINE, and CLOSE removes nothing then.
+READING = {
+    "Authenticate", "CancelUpdate", "Capability", "Check", "Close", "Compress", "Enable", "Fetch", "GetAcl", "GetMetadata",
+    "GetQuota", "GetQuotaRoot", "Id", "Idle", "ListMailboxes", "ListRights", "Login", "Logout", "Lsub", "MyRights", "Namespace",
+    "Noop", "Notify", "Search", "SearchMailboxes", "Select", "Sort", "Status", "Thread", "UidBatches", "Unauthenticate",
+    "Unselect", "UrlFetch", "Xlist",
+}  # fmt: skip
+
+
+def test_what_changes_something_is_not_for_a_login_that_may_only_read() -> None:
+    assert {command.__name__ for command, handler in HANDLERS.items() if not handler.changes} == READING

@@ -10,14 +10,17 @@ import scramp
 
 from mailstack.message.address import parse_address
 from mailstack.policy.limits import FREE_FAILURES, Limits
-from mailstack.policy.login import Channel, Denial, Denied, Logins, Outcome
+from mailstack.policy.login import Channel, Denial, Denied, Login, Logins, Outcome
+from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
-from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.devices import Devices
+from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import PasswordChecker, hash_password, make_app_password
+from mailstack.store.users.scope import ALL, SCOPES, Protocol
 from mailstack.store.users.scram import Scram, ScramMode
 
-CHANNEL = Channel("192.0.2.1", True)
-BOUND = Channel("192.0.2.1", True, {"tls-unique": b"x", "tls-server-end-point": b"y"})
+CHANNEL = Channel("192.0.2.1", True, Protocol.IMAP)
+BOUND = Channel("192.0.2.1", True, Protocol.IMAP, bindings={"tls-unique": b"x", "tls-server-end-point": b"y"})
 
 
 class World:
@@ -26,9 +29,14 @@ class World:
         self.database.start()
         self.directory = Directory(self.database, folder / "mail")
         self.scram = Scram(self.directory, ScramMode.AUTO)
-        self.passwords = PasswordChecker(self.directory, scram=self.scram)
+        self.passwords = PasswordChecker(self.directory, scram=self.scram, wall=lambda: self.now)
         self.limits = Limits(100)
-        self.logins = Logins(self.directory, self.passwords, self.scram, self.limits)
+        self.now = 1000.0
+        self.behind = WriteBehind(self.database)
+        self.devices = Devices(self.database, self.behind)
+        self.logins = Logins(
+            self.directory, self.passwords, self.scram, self.limits, devices=self.devices, clock=lambda: self.now
+        )
         self.challenges: list[str] = []
 
     async def keys(self, key: str, password: str) -> str | None:
@@ -38,7 +46,9 @@ class World:
         scram = {} if imported else {address: await self.keys(address, password)}
         await self.directory.add_accounts([(parse_address(address), "{PLAIN}" + password, None)], 0.0, scram)
 
-    async def by_scram(self, user: str, password: str, binding: tuple[str, bytes] | None = None) -> Outcome:
+    async def by_scram(
+        self, user: str, password: str, binding: tuple[str, bytes] | None = None, channel: Channel = CHANNEL
+    ) -> Outcome:
         mechanism = "SCRAM-SHA-256-PLUS" if binding else "SCRAM-SHA-256"
         client = scramp.ScramClient([mechanism], user, password, channel_binding=binding)
         first = base64.b64encode(client.get_client_first().encode())
@@ -55,7 +65,7 @@ class World:
             client.set_server_final(said)
             return b""
 
-        return await self.logins.sasl(mechanism, first, BOUND if binding else CHANNEL, ask)
+        return await self.logins.sasl(mechanism, first, BOUND if binding else channel, ask)
 
 
 @pytest.fixture
@@ -65,11 +75,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await one.add("alice@a.test", "sesame")
     yield one
     one.passwords.close()
+    await one.behind.close()
     one.database.close()
 
 
 def name(found: Outcome) -> object:
-    return found.address if isinstance(found, AccountRecord) else found.denial
+    return found.account.address if isinstance(found, Login) else found.denial
 
 
 def never(challenge: bytes) -> asyncio.Future[bytes]:
@@ -121,8 +132,8 @@ async def test_scram_is_announced_when_nobody_is_locked_out_by_it(world: World) 
     assert world.logins.mechanisms(CHANNEL) == strong
     assert world.logins.mechanisms(BOUND) == [*strong, "SCRAM-SHA-256-PLUS"]
     # With TLS 1.3 clients would bind to an exporter that is not there.
-    assert world.logins.mechanisms(Channel("x", True, {"tls-server-end-point": b"y"})) == strong
-    assert world.logins.mechanisms(Channel("x", False)) == []
+    assert world.logins.mechanisms(Channel("x", True, Protocol.IMAP, bindings={"tls-server-end-point": b"y"})) == strong
+    assert world.logins.mechanisms(Channel("x", False, Protocol.IMAP)) == []
     await world.add("bob@a.test", "sesame", imported=True)
     assert world.logins.mechanisms(CHANNEL) == ["PLAIN", "LOGIN"]
     assert name(await world.by_scram("alice@a.test", "sesame")) == "alice@a.test"  # all the same
@@ -147,6 +158,55 @@ async def test_app_passwords_by_scram(world: World) -> None:
     assert name(await world.by_scram("alice@a.test", "sesame")) == "alice@a.test"
     await world.directory.remove_app_password("alice@a.test", "phone")
     assert name(await world.by_scram("alice@a.test", password)) is Denial.WRONG
+
+
+async def test_what_an_app_password_is_good_for(world: World) -> None:
+    """Each scope, at each door, by both ways of proving it."""
+    for scope in SCOPES:
+        password, digest = make_app_password()
+        keys = await world.keys("alice@a.test", password)
+        await world.directory.add_app_password("alice@a.test", scope.name, digest, 0.0, keys, scope)
+        for protocol in Protocol:
+            channel = Channel("192.0.2.1", True, protocol)
+            found = await world.logins.password(channel, "alice@a.test", password)
+            by_scram = await world.by_scram("alice@a.test", password, channel=channel)
+            for one in (found, by_scram):
+                if protocol in scope.protocols:
+                    assert isinstance(one, Login)
+                    assert (one.scope, one.read_only) == (scope, scope.name == "read")
+                else:
+                    assert one == Denied(Denial.OUT_OF_SCOPE, "alice@a.test", f"{scope.name}: {scope.name}")
+    # The account's own is good for everything, and what was remembered of one password says nothing of another.
+    found = await world.logins.password(CHANNEL, "alice@a.test", "sesame")
+    assert isinstance(found, Login)
+    assert (found.scope, found.device) == (ALL, None)
+
+
+async def test_an_app_password_expires(world: World) -> None:
+    password, digest = make_app_password()
+    keys = await world.keys("alice@a.test", password)
+    await world.directory.add_app_password("alice@a.test", "phone", digest, 0.0, keys, expires=world.now + 60)
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", password)) == "alice@a.test"
+    assert name(await world.by_scram("alice@a.test", password)) == "alice@a.test"
+    world.now += 60
+    for _ in range(FREE_FAILURES + 3):
+        assert name(await world.logins.password(CHANNEL, "alice@a.test", password)) is Denial.EXPIRED
+        assert name(await world.by_scram("alice@a.test", password)) is Denial.EXPIRED
+    assert world.limits.delay(CHANNEL.peer, "alice@a.test") == 0  # a phone that nobody told is no attacker
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", "sesame")) == "alice@a.test"
+
+
+async def test_the_last_use_is_kept(world: World) -> None:
+    password, digest = make_app_password()
+    await world.directory.add_app_password("alice@a.test", "phone", digest, 0.0)
+    found = await world.logins.password(CHANNEL, "alice@a.test", password)
+    assert isinstance(found, Login)
+    (row,) = await world.devices.listing("alice@a.test")
+    assert (row["last_used"], row["last_peer"], row["last_client"]) == (world.now, "192.0.2.1", "imap")
+    world.now += 5
+    world.logins.seen(found, CHANNEL, "Mail 7")
+    (row,) = await world.devices.listing("alice@a.test")
+    assert (row["last_used"], row["last_peer"], row["last_client"]) == (world.now, "192.0.2.1", "imap Mail 7")
 
 
 async def test_a_new_password_ends_the_old_one(world: World) -> None:
@@ -188,8 +248,8 @@ async def test_what_is_denied_before_anything_is_asked(world: World) -> None:
     for mechanism in ("CRAM-MD5", "SCRAM-SHA-1", "EXTERNAL", ""):
         assert name(await world.logins.sasl(mechanism, None, CHANNEL, never)) is Denial.UNKNOWN_MECHANISM
     for mechanism in ("PLAIN", "LOGIN", "SCRAM-SHA-256"):
-        assert name(await world.logins.sasl(mechanism, None, Channel("x", False), never)) is Denial.NO_TLS
-    assert name(await world.logins.password(Channel("x", False), "alice@a.test", "sesame")) is Denial.NO_TLS
+        assert name(await world.logins.sasl(mechanism, None, Channel("x", False, Protocol.IMAP), never)) is Denial.NO_TLS
+    assert name(await world.logins.password(Channel("x", False, Protocol.IMAP), "alice@a.test", "sesame")) is Denial.NO_TLS
     other = base64.b64encode(b"bob@a.test\0alice@a.test\0sesame")
     assert name(await world.logins.sasl("PLAIN", other, CHANNEL, never)) is Denial.OTHER_IDENTITY
     other = base64.b64encode(b"n,a=bob@a.test,n=alice@a.test,r=x")

@@ -104,14 +104,14 @@ def test_the_example_of_rfc_7677() -> None:
         b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
     )
     final = b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
-    assert exchange.final(final, [derive("pencil", salt, 4096)]) == b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+    assert exchange.final(final, [derive("pencil", salt, 4096)])[0] == b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 
 def converse(client: scramp.ScramClient, exchange: Exchange, *keys: Keys) -> None:
     """All messages, until the client has verified the server's proof."""
     exchange.first(client.get_client_first().encode())
     client.set_server_first(exchange.challenge(SALT, 4096).decode())
-    client.set_server_final(exchange.final(client.get_client_final().encode(), keys).decode())
+    client.set_server_final(exchange.final(client.get_client_final().encode(), keys)[0].decode())
 
 
 def plain_exchange(**options: bool) -> Exchange:

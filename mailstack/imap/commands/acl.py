@@ -3,7 +3,7 @@
 from mailstack.imap.answers import no
 from mailstack.imap.places import Place, find
 from mailstack.imap.session import Session
-from mailstack.policy.rights import ALL, KNOWING, LETTERS, Rights, parse_rights, show_rights
+from mailstack.policy.rights import ALL, KNOWING, LETTERS, READING, Rights, parse_rights, show_rights
 from mailstack.policy.sharing import Identifier, NotAGrantee, TooManyGrants
 from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.users.directory import AccountRecord
@@ -61,6 +61,8 @@ async def my_rights(session: Session, command: c.MyRights) -> str:
     """RFC 4314 4: for who has any right that says that the mailbox is there."""
     place = await find(session, command.mailbox)
     rights = place.rights_in(place.account.look(place.name))
+    if session.read_only:
+        rights &= READING
     if not rights & KNOWING:
         raise NoSuchMailbox(place.shown)
     session.write(b"* MYRIGHTS %b %b\r\n" % (shown_name(command.mailbox, utf8=session.utf8), show_rights(rights).encode()))

@@ -44,6 +44,9 @@ async def identify(session: Session, command: c.Id) -> str:
     if command.fields:
         told = {name.lower()[:30]: (value or "")[:80] for name, value in command.fields}
         log.info("imap.client", session=session.id, name=told.get("name"), version=told.get("version"), os=told.get("os"))
+        if session.login is not None:
+            client = f"{told.get('name', '')} {told.get('version', '')}".strip()
+            session.services.logins.seen(session.login, session.connection.channel(), client)
     session.write(f'* ID ("name" "mailstack" "version" "{__version__}")\r\n'.encode())
     return "ID done"
 

@@ -16,6 +16,8 @@ ANSWERS: dict[Denial, Refused] = {
     Denial.UNKNOWN_MECHANISM: no("That mechanism is not known", "CANNOT"),
     Denial.NO_TLS: no("Start TLS first", "PRIVACYREQUIRED"),
     Denial.OTHER_IDENTITY: no("Acting for others is not possible", "AUTHORIZATIONFAILED"),
+    Denial.EXPIRED: no("That app password has expired; make a new one", "EXPIRED"),  # RFC 5530 3
+    Denial.OUT_OF_SCOPE: no("That app password is not for IMAP", "AUTHORIZATIONFAILED"),
 }
 
 
@@ -37,7 +39,7 @@ async def _admit(session: Session, found: Outcome) -> str:
     from mailstack.imap.table import HANDLERS
 
     if isinstance(found, Denied):
-        if found.denial is Denial.WRONG:
+        if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
             log.warning(
                 "imap.login_failed",
                 session=session.id, user=found.user[:100], peer=session.connection.peer, reason=found.reason or None,

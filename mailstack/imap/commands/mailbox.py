@@ -26,7 +26,7 @@ async def select(session: Session, command: c.Select) -> str:
         session.write(b"* OK [CLOSED] The mailbox that was selected is closed\r\n")
     place = await find(session, command.mailbox)
     mailbox = await place.open(Rights.READ)
-    selected = session.selected = Selected(mailbox, command.read_only, session.on_change, place)
+    selected = session.selected = Selected(mailbox, command.read_only or session.read_only, session.on_change, place)
     session.state = State.SELECTED
     selected.progress = session.progress.count
     if session.watch is not None:

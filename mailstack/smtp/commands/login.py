@@ -15,6 +15,8 @@ REPLIES: dict[Denial, Reply] = {
     Denial.UNKNOWN_MECHANISM: Reply(504, "5.5.4", "That mechanism is not known"),
     Denial.NO_TLS: Reply(538, "5.7.11", "Start TLS first"),
     Denial.OTHER_IDENTITY: Reply(535, "5.7.8", "Acting for others is not possible"),
+    Denial.EXPIRED: Reply(535, "5.7.8", "That app password has expired; make a new one"),
+    Denial.OUT_OF_SCOPE: Reply(535, "5.7.8", "That app password is not for sending mail"),
 }
 
 
@@ -56,11 +58,12 @@ async def _exchange(connection: SmtpConnection, logins: Logins, argument: str) -
 def _answer(connection: SmtpConnection, found: Outcome) -> None:
     if not isinstance(found, Denied):
         connection.logged_in(found)
-        log.info("smtp.login", account=found.address, peer=connection.peer, tls=connection.secure)
+        device = found.device.label if found.device is not None else None
+        log.info("smtp.login", account=found.account.address, peer=connection.peer, tls=connection.secure, device=device)
         connection.say(Reply(235, "2.7.0", "Logged in"))
     elif found.denial is Denial.BUSY:
         connection.say(REPLIES[found.denial])
     else:
-        if found.denial is Denial.WRONG:
+        if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
             log.warning("smtp.login_failed", user=found.user[:100], peer=connection.peer, reason=found.reason or None)
         connection.complain(REPLIES[found.denial])

@@ -13,12 +13,14 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.message.address import Address, parse_address
 from mailstack.store.database import Database
 from mailstack.store.mailbox.values import AccountFolder
-from mailstack.store.users.models import Account, Alias, AppPassword, Domain, Setting
+from mailstack.store.users import devices
+from mailstack.store.users.devices import Device, app_table
+from mailstack.store.users.models import Account, Alias, Domain, Setting
+from mailstack.store.users.scope import ALL, Scope
 
 account_table: Any = Account.__table__  # type: ignore[attr-defined]
 alias_table: Any = Alias.__table__  # type: ignore[attr-defined]
 domain_table: Any = Domain.__table__  # type: ignore[attr-defined]
-app_table: Any = AppPassword.__table__  # type: ignore[attr-defined]
 setting_table: Any = Setting.__table__  # type: ignore[attr-defined]
 
 _ACCOUNT = select(account_table).where(account_table.c.address == bindparam("key"))
@@ -129,12 +131,11 @@ class Directory:
         """A secret of this installation, made when it is first asked for."""
         return await self._database.run(_setting, name, secrets.token_hex(16))
 
-    async def app_password(self, digest: str) -> tuple[str, bool] | None:
-        """The account of an app password, and whether SCRAM can be used with it."""
-        return await self._database.run(_app_account, digest)
+    async def app_password(self, digest: str) -> Device | None:
+        return await self._database.run(devices.by_digest, digest)
 
-    async def scram_keys(self, key: str) -> list[str]:
-        """What SCRAM needs of all passwords of an account."""
+    async def scram_keys(self, key: str) -> list[tuple[str, Device | None]]:
+        """What SCRAM needs of all passwords of an account: its own (None), and those of its devices."""
         return await self._database.run(_scram_keys, key)
 
     async def owns(self, account: AccountRecord, address: Address) -> bool:
@@ -248,16 +249,23 @@ class Directory:
     async def aliases(self) -> list[dict[str, Any]]:
         return await self._database.run(_list_aliases)
 
-    async def add_app_password(self, key: str, label: str, digest: str, created: float, scram: str | None = None) -> None:
+    async def add_app_password(
+        self,
+        key: str,
+        label: str,
+        digest: str,
+        created: float,
+        scram: str | None = None,
+        scope: Scope = ALL,
+        expires: float | None = None,
+    ) -> None:
         if (await self.entry(key)).account is None:
             raise DirectoryProblem(f"there is no account {key}")
-        await self._change(_add_app, key, label, digest, created, scram)
-
-    async def app_passwords(self, key: str) -> list[dict[str, Any]]:
-        return await self._database.run(_list_apps, key)
+        if not await self._change(devices.add, Device(digest, key, label, scope, expires, scram), created):
+            raise DirectoryProblem(f"{key} has an app password {label!r} already")
 
     async def remove_app_password(self, key: str, label: str) -> None:
-        if not await self._change(_remove_app, key, label):
+        if not await self._change(devices.remove, key, label):
             raise DirectoryProblem(f"{key} has no app password {label!r}")
         self._revoke(key)
 
@@ -303,15 +311,10 @@ def _setting(connection: Connection, name: str, fresh: str) -> str:
     return fresh
 
 
-def _app_account(connection: Connection, digest: str) -> tuple[str, bool] | None:
-    row = connection.execute(select(app_table.c.account, app_table.c.scram).where(app_table.c.digest == digest)).first()
-    return (str(row.account), row.scram is not None) if row else None
-
-
-def _scram_keys(connection: Connection, key: str) -> list[str]:
-    own = select(account_table.c.scram).where(account_table.c.address == key)
-    apps = select(app_table.c.scram).where(app_table.c.account == key)
-    return [row.scram for query in (own, apps) for row in connection.execute(query) if row.scram is not None]
+def _scram_keys(connection: Connection, key: str) -> list[tuple[str, Device | None]]:
+    own = connection.execute(select(account_table.c.scram).where(account_table.c.address == key)).scalar()
+    found: list[tuple[str, Device | None]] = [(own, None)] if own is not None else []
+    return found + [(one.scram, one) for one in devices.of_account(connection, key) if one.scram is not None]
 
 
 def _scram_whole(connection: Connection) -> bool:
@@ -406,20 +409,3 @@ def _remove_alias(connection: Connection, source: str, target: str | None) -> in
 def _list_aliases(connection: Connection) -> list[dict[str, Any]]:
     query = select(alias_table.c.source, alias_table.c.target).order_by(alias_table.c.source, alias_table.c.target)
     return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def _add_app(connection: Connection, key: str, label: str, digest: str, created: float, scram: str | None) -> None:
-    query = select(app_table.c.digest).where(app_table.c.account == key, app_table.c.label == label)
-    if connection.execute(query).first():
-        raise DirectoryProblem(f"{key} has an app password {label!r} already")
-    connection.execute(insert(app_table).values(digest=digest, account=key, label=label, created=created, scram=scram))
-
-
-def _list_apps(connection: Connection, key: str) -> list[dict[str, Any]]:
-    query = select(app_table.c.label, app_table.c.created).where(app_table.c.account == key).order_by(app_table.c.created)
-    return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def _remove_app(connection: Connection, key: str, label: str) -> int:
-    where = (app_table.c.account == key, app_table.c.label == label)
-    return connection.execute(delete(app_table).where(*where)).rowcount

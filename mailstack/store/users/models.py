@@ -32,6 +32,11 @@ class AppPassword(SQLModel, table=True):
     label: str
     created: float
     scram: str | None = None
+    scope: str = "all"  # store/users/scope.py
+    expires: float | None = None
+    last_used: float | None = None
+    last_peer: str = ""
+    last_client: str = ""
 
 
 class Setting(SQLModel, table=True):

@@ -20,6 +20,7 @@ from passlib import hash as schemes
 from passlib.exc import PasslibSecurityError
 
 from mailstack.message.address import parse_address
+from mailstack.store.users.devices import Device
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.scram import Scram
 
@@ -42,12 +43,22 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 class Refusal(Enum):
     WRONG = "wrong"  # unknown, disabled or wrong password: never told apart
     BUSY = "busy"  # too many wait; come again
+    EXPIRED = "expired"  # right once: an app password whose time is over
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """Whose password it is. `device`: an app password's; None: the account's own."""
+
+    record: AccountRecord
+    device: Device | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
     digest: bytes
     until: float
+    device: Device | None
 
 
 @dataclass(slots=True)
@@ -190,10 +201,17 @@ def check_hash(password: str, hashed: str) -> bool:
 class PasswordChecker:
     """One for the server. verify() never raises for what a client sends."""
 
-    def __init__(self, directory: Directory, clock: Callable[[], float] = time.monotonic, scram: Scram | None = None) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        clock: Callable[[], float] = time.monotonic,
+        scram: Scram | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._directory = directory
         self._scram = scram
         self._clock = clock
+        self._wall = wall  # by which app passwords expire
         self._key = secrets.token_bytes(32)
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="password")
         self._waiting = 0
@@ -208,7 +226,7 @@ class PasswordChecker:
     def _digest(self, password: str) -> bytes:
         return hmac.digest(self._key, password.encode("utf-8", "surrogateescape"), "sha256")
 
-    async def verify(self, login: str, password: str) -> AccountRecord | Refusal:
+    async def verify(self, login: str, password: str) -> Proved | Refusal:
         """The account whose password this is, or why not. Nothing was revoked between the proof and the return."""
         if len(password) > LONGEST or len(login) > 320 or "\0" in password:
             return Refusal.WRONG
@@ -236,24 +254,25 @@ class PasswordChecker:
             if not turn.waiting:
                 self._turns.pop(key, None)
 
-    async def _remembered(self, key: str, digest: bytes) -> AccountRecord | None:
+    async def _remembered(self, key: str, digest: bytes) -> Proved | None:
         record = (await self._directory.entry(key)).account
         proof = self._proofs.get(key)
         if proof is None:
             return None
-        if proof.until < self._clock():
+        if proof.until < self._clock() or (proof.device is not None and proof.device.expired(self._wall())):
             del self._proofs[key]
             return None
         if not hmac.compare_digest(proof.digest, digest):
             return None
-        return record if record is not None and not record.disabled else None
+        return Proved(record, proof.device) if record is not None and not record.disabled else None
 
-    async def _prove(self, key: str, password: str, digest: bytes) -> AccountRecord | Refusal:
+    async def _prove(self, key: str, password: str, digest: bytes) -> Proved | Refusal:
         revocations = self._directory.revocations(key)
         record = (await self._directory.entry(key)).account
-        right = False
+        device = None
         if record is not None and not record.disabled and len(app_text(password)) == APP_LETTERS:
-            right = await self._prove_app(record, password)
+            device = await self._prove_app(record, password)
+        right = device is not None
         if not right:
             loop = asyncio.get_running_loop()
             hashed = record.password if record is not None else "{ARGON2ID}" + _NOBODY
@@ -263,19 +282,21 @@ class PasswordChecker:
         # Hashing takes its time: the password may have been changed, the account switched off or removed meanwhile.
         if not right or record is None or record.disabled or self._directory.revocations(key) != revocations:
             return Refusal.WRONG
-        self._proofs[key] = _Proof(digest, self._clock() + PROOF_SECONDS)
+        if device is not None and device.expired(self._wall()):
+            return Refusal.EXPIRED
+        self._proofs[key] = _Proof(digest, self._clock() + PROOF_SECONDS, device)
         while len(self._proofs) > PROOFS:
             self._proofs.popitem(last=False)
-        return record
+        return Proved(record, device)
 
-    async def _prove_app(self, record: AccountRecord, password: str) -> bool:
+    async def _prove_app(self, record: AccountRecord, password: str) -> Device | None:
         digest = app_digest(password)
         found = await self._directory.app_password(digest)
-        if found is None or found[0] != record.address:
-            return False
-        if not found[1] and (kept := await self._scram_keys(record, app_shown(app_text(password)))) is not None:
+        if found is None or found.account != record.address:
+            return None
+        if found.scram is None and (kept := await self._scram_keys(record, app_shown(app_text(password)))) is not None:
             await self._directory.set_app_scram(digest, kept)
-        return True
+        return found
 
     async def _improve(self, record: AccountRecord, password: str) -> None:
         """What can be made only while the password is seen: a better hash, and what SCRAM needs."""

@@ -9,6 +9,7 @@ import hmac
 from dataclasses import dataclass
 
 from mailstack.message.address import parse_address
+from mailstack.store.users.devices import Device
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.wire.scram import Keys, derive
 
@@ -31,6 +32,7 @@ class Known:
     record: AccountRecord | None  # None too where it is switched off
     salt: bytes
     candidates: tuple[Keys, ...]
+    devices: tuple[Device | None, ...]  # of each candidate; None: the account's own password
     revocations: int  # as Directory.revocations() said before anything was read
 
 
@@ -67,6 +69,7 @@ class Scram:
         record = (await self._directory.entry(key)).account
         kept = await self._directory.scram_keys(key)
         if record is None or record.disabled:
-            return Known(key, None, salt, (), revocations)
-        candidates = tuple(keys for keys in map(Keys.load, kept) if (keys.salt, keys.iterations) == (salt, ITERATIONS))
-        return Known(key, record, salt, candidates, revocations)
+            return Known(key, None, salt, (), (), revocations)
+        loaded = [(Keys.load(text), device) for text, device in kept]
+        usable = [(keys, device) for keys, device in loaded if (keys.salt, keys.iterations) == (salt, ITERATIONS)]
+        return Known(key, record, salt, tuple(keys for keys, _ in usable), tuple(device for _, device in usable), revocations)

@@ -87,11 +87,11 @@ async def test_removed_and_added_again_starts_empty(directory: Directory) -> Non
 
 async def test_an_account_and_its_app_passwords_go_together(directory: Directory) -> None:
     await add(directory, "alice@a.test")
-    await directory.add_app_password("alice@a.test", "phone", "digest", 0.0)
+    await directory.add_app_password("alice@a.test", "phone", "digest", 0.0, "scram")
     await directory.remove_account("alice@a.test")
     assert await directory.app_password("digest") is None
     await add(directory, "alice@a.test")
-    assert await directory.app_passwords("alice@a.test") == []
+    assert await directory.scram_keys("alice@a.test") == []
 
 
 async def test_all_or_nothing(directory: Directory) -> None:

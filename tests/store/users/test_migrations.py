@@ -8,6 +8,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 
 from mailstack.store.database import MIGRATIONS, Database
+from mailstack.store.users.devices import Device
 from mailstack.store.users.directory import Directory
 
 
@@ -34,7 +35,7 @@ async def test_the_first_versions_accounts_are_all_there(tmp_path: Path) -> None
     assert (record.password, record.quota, record.folder, record.hidden, record.asked, record.scram) == (
         "{PLAIN}x", 7, "a.test/alice", frozenset(), frozenset(), None,
     )  # fmt: skip
-    assert await directory.app_password("digest") == ("alice@a.test", False)
+    assert await directory.app_password("digest") == Device("digest", "alice@a.test", "phone")
     # Their passwords were not seen yet: SCRAM would lock them out.
     assert not directory.scram_whole
     database.close()
