@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mailstack"
 FLOORS = {
-    "message": 0, "wire": 0, "mailauth": 0,
+    "message": 0, "wire": 0, "mailauth": 0, "sieve": 0,
     "store": 1, "net": 1,
     "policy": 2,
     "delivery": 3,
@@ -23,7 +23,7 @@ OWNERS = {
 }  # fmt: skip
 NEIGHBOURS = {
     ("store", "net"), ("net", "store"), ("message", "wire"), ("smtp", "imap"), ("imap", "smtp"), ("web", "imap"),
-    ("pop3", "imap"), ("pop3", "smtp"), ("imap", "pop3"), ("smtp", "pop3"),
+    ("pop3", "imap"), ("pop3", "smtp"), ("imap", "pop3"), ("smtp", "pop3"), ("message", "sieve"), ("wire", "sieve"),
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_each_library_has_one_owner() -> None:
 
 
 def test_floor_0_is_pure() -> None:
-    for floor in ("message", "wire", "mailauth"):
+    for floor in ("message", "wire", "mailauth", "sieve"):
         for path in (PACKAGE / floor).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), path

@@ -1,0 +1,1 @@
+"""Sieve, the language of users' mail rules (RFC 5228): pure, with no input or output and no clock."""

@@ -1,0 +1,1 @@
+"""The commands of Sieve, a file a family."""

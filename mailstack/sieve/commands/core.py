@@ -1,0 +1,61 @@
+"""keep, discard, redirect (RFC 5228 4)."""
+
+from mailstack.message.address import parse_address
+from mailstack.message.errors import SyntaxProblem
+from mailstack.sieve.actions import Discard, Keep, Redirect
+from mailstack.sieve.bound import Bound
+from mailstack.sieve.extension import Command, Kind
+from mailstack.sieve.flagging import flags_of
+from mailstack.sieve.problem import SieveProblem
+from mailstack.sieve.state import Run
+from mailstack.sieve.step import Step
+
+
+def _keep(bound: Bound) -> Step:
+    flags = flags_of(bound)
+
+    def keep(run: Run) -> None:
+        run.keeps = False
+        run.act(Keep(bound.line, flags(run), run.edits))
+
+    return keep
+
+
+def _discard(bound: Bound) -> Step:
+    def discard(run: Run) -> None:
+        run.keeps = False
+        run.act(Discard(bound.line))
+
+    return discard
+
+
+def address(text: str, line: int) -> str:
+    """An address in normal form, alone or as `Name <address>`. Raises SieveProblem."""
+    inner = text.strip()
+    if inner.endswith(">") and "<" in inner:
+        inner = inner[inner.rindex("<") + 1 : -1]
+    try:
+        return str(parse_address(inner))
+    except SyntaxProblem as problem:
+        raise SieveProblem(line, f"{text[:100]!r} is no mail address: {problem.reason}") from None
+
+
+def _redirect(bound: Bound) -> Step:
+    to = bound.text(0)
+    if to.constant is not None:
+        address(to.constant, bound.line)
+    copies = bound.has("copy")
+
+    def redirect(run: Run) -> None:
+        if not copies:
+            run.keeps = False
+        run.act(Redirect(bound.line, address(to(run), bound.line), run.edits))
+
+    return redirect
+
+
+COMMANDS = {
+    "keep": Command(_keep),
+    "discard": Command(_discard),
+    "redirect": Command(_redirect, (Kind.STRING,)),
+}

@@ -1,0 +1,55 @@
+"""A message as scripts look at it: parsed when it is asked for, and then kept. Several scripts may share one."""
+
+from functools import cached_property
+
+from mailstack.message.header import decode_words, fields, split_header
+from mailstack.message.mime import Part, walk
+
+
+class Header:
+    """The fields of a message as (name in lower case, raw value), in order."""
+
+    __slots__ = ("_texts", "_values", "fields")
+
+    def __init__(self, found: tuple[tuple[str, bytes], ...]) -> None:
+        self.fields = found
+        self._values: dict[str, tuple[bytes, ...]] | None = None
+        self._texts: dict[str, tuple[str, ...]] = {}
+
+    def values(self, name: str) -> tuple[bytes, ...]:
+        """The raw values of all fields of a name, which is in lower case."""
+        if self._values is None:
+            collected: dict[str, list[bytes]] = {}
+            for one, value in self.fields:
+                collected.setdefault(one, []).append(value)
+            self._values = {one: tuple(values) for one, values in collected.items()}
+        return self._values.get(name, ())
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The values decoded, unfolded and stripped (RFC 5228 2.7.2)."""
+        found = self._texts.get(name)
+        if found is None:
+            found = self._texts[name] = tuple([decode_words(value) for value in self.values(name)])
+        return found
+
+
+class Message:
+    """One message."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    @cached_property
+    def header(self) -> Header:
+        """As it came."""
+        found = fields(split_header(self.data)[0])
+        return Header(tuple([(name.decode("ascii").lower(), value) for name, value in found]))
+
+    @cached_property
+    def root(self) -> Part:
+        """Its parts."""
+        return walk(self.data)

@@ -1,0 +1,67 @@
+"""One run of a script: what it has found out and decided so far."""
+
+from collections.abc import Sequence
+
+from mailstack.sieve.actions import Action, Event, Flags, Remember
+from mailstack.sieve.edits import Edit
+from mailstack.sieve.environment import Environment
+from mailstack.sieve.limits import Limits
+from mailstack.sieve.message import Header, Message
+from mailstack.sieve.problem import SieveProblem
+
+
+class Stop(Exception):
+    """The script ends here (RFC 5228 3.3)."""
+
+
+class Return(Exception):
+    """The included script ends here (RFC 6609 3.3)."""
+
+
+class Run:
+    """The state that compiled commands and tests work on."""
+
+    __slots__ = (
+        "actions", "edits", "environment", "flags", "global_names", "globals", "header", "included", "keeps", "limits", "line",
+        "matched", "message", "names", "remember", "script", "trace", "variables", "work",
+    )  # fmt: skip
+
+    def __init__(self, message: Message, environment: Environment, limits: Limits, trace: bool) -> None:
+        self.message = message
+        self.header: Header = message.header
+        self.environment = environment
+        self.limits = limits
+        self.work = limits.work
+        self.line = 0  # of the command that is carried out
+        self.script = ""  # name of the included script that runs
+        self.keeps = True  # the implicit keep
+        self.actions: list[Action] = []
+        self.edits: tuple[Edit, ...] = ()
+        self.flags: Flags = None  # RFC 5232's internal variable
+        self.variables: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
+        self.global_names: frozenset[str] = frozenset()
+        self.matched: Sequence[str] = ()
+        self.names: tuple[str, ...] = ()  # of the included scripts that run
+        self.included: set[tuple[str, bool]] = set()
+        self.remember: list[Remember] = []
+        self.trace: list[Event] | None = [] if trace else None
+
+    def spend(self, work: int) -> None:
+        """Count what was looked at. Raises SieveProblem when it is more than a run may."""
+        self.work -= work
+        if self.work < 0:
+            raise SieveProblem(self.line, "the script looks at more text than one run may")
+
+    def act(self, action: Action) -> None:
+        """Decide on an action. Raises SieveProblem when there are too many."""
+        self.actions.append(action)
+        if len(self.actions) > self.limits.actions:
+            raise SieveProblem(action.line, f"more than {self.limits.actions} actions")
+        if self.trace is not None:
+            self.tell(action.line, str(action))
+
+    def tell(self, line: int, text: str) -> None:
+        """A step of the trace, where one is kept."""
+        if self.trace is not None:
+            self.trace.append(Event(line, text))

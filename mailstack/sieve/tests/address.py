@@ -1,0 +1,93 @@
+"""address (RFC 5228 5.1), envelope (5.4), and the parts of addresses (2.7.4, RFC 5233)."""
+
+from collections.abc import Callable, Sequence
+
+from mailstack.message.header import addresses
+from mailstack.sieve.bound import Bound
+from mailstack.sieve.extension import Extension, Kind, Part, Test
+from mailstack.sieve.matching import checked
+from mailstack.sieve.state import Run
+from mailstack.sieve.step import Check
+from mailstack.sieve.tests.header import names_of
+
+
+def _all(local: str, domain: str, separator: str) -> str | None:
+    return f"{local}@{domain}" if domain else local
+
+
+def _localpart(local: str, domain: str, separator: str) -> str | None:
+    return local
+
+
+def _domain(local: str, domain: str, separator: str) -> str | None:
+    return domain
+
+
+def _user(local: str, domain: str, separator: str) -> str | None:
+    return local.partition(separator)[0]
+
+
+def _detail(local: str, domain: str, separator: str) -> str | None:
+    """RFC 5233 4: without a separator there is no detail, which matches nothing; behind one it may be empty."""
+    _, found, detail = local.partition(separator)
+    return detail if found else None
+
+
+PARTS: dict[str, Part] = {"all": _all, "localpart": _localpart, "domain": _domain}
+
+
+def _address(bound: Bound) -> Check:
+    return checked(address_values(names_of(bound, 0), bound.address_part()), bound.match())
+
+
+def address_values(names: Callable[[Run], Sequence[str]], part: Part) -> Callable[[Run], Sequence[str]]:
+    """What is compared of the addresses in fields."""
+
+    def values(run: Run) -> Sequence[str]:
+        found = []
+        for name in names(run):
+            for value in run.header.values(name):
+                found += parts_of(value, part, run.environment.separator)
+        return found
+
+    return values
+
+
+def parts_of(value: bytes, part: Part, separator: str) -> list[str]:
+    """One part of each address of a field. What is none has only :all (RFC 5228 2.7.4)."""
+    found = []
+    for mailbox in addresses(value):
+        if part is not _all and not (mailbox.local and mailbox.domain):
+            continue
+        text = part(mailbox.local, mailbox.domain, separator)
+        if text is not None:
+            found.append(text)
+    return found
+
+
+def _envelope(bound: Bound) -> Check:
+    fields = bound.texts(0)
+    for name in fields.constant or ():
+        if name.lower() not in ("from", "to"):
+            raise bound.problem(f"the envelope has no part {name[:100]!r}: it is 'from' or 'to'")
+    part = bound.address_part()
+
+    def values(run: Run) -> Sequence[str]:
+        found = []
+        around = run.environment
+        for name in fields(run):
+            address = {"from": around.sender, "to": around.recipient}.get(name.lower())
+            if address is not None:
+                text = part(address.local, address.domain, around.separator)
+                if text is not None:
+                    found.append(text)
+            elif name.lower() == "from":
+                found.append("")  # RFC 5228 5.4: the null sender, whatever part is asked for
+        return found
+
+    return checked(values, bound.match())
+
+
+TESTS = {"address": Test(_address, (Kind.STRINGS, Kind.STRINGS), matches=True, parts=True)}
+ENVELOPE = Extension("envelope", tests={"envelope": Test(_envelope, (Kind.STRINGS, Kind.STRINGS), matches=True, parts=True)})
+SUBADDRESS = Extension("subaddress", parts={"user": _user, "detail": _detail})
