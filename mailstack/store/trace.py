@@ -1,4 +1,7 @@
-"""What became of messages: a small table, written in batches, kept for 30 days. Losing its last second loses no mail."""
+"""What became of messages: a small table, written in batches, kept for 30 days. Losing its last second loses no mail.
+
+docs/trace.md names every event and its fields.
+"""
 
 import asyncio
 import contextlib
@@ -11,13 +14,18 @@ from typing import Any
 
 import orjson
 
+from mailstack.message.collation import casemap
+from mailstack.message.header import decode_words
+
 KEPT_SECONDS = 30 * 86400
 PRUNE_SECONDS = 3600
 BATCH = 200
 SHOWN = 50  # messages of an address, the newest
 REMEMBERED = 50_000  # copies that were fetched
+SUBJECT_LIMIT = 200  # characters of a subject
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS event (time REAL NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, fields BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS event
+    (time REAL NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, fields BLOB NOT NULL, subject TEXT);
 CREATE INDEX IF NOT EXISTS event_id ON event (id);
 CREATE INDEX IF NOT EXISTS event_time ON event (time);
 CREATE TABLE IF NOT EXISTS word (word TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (word, id)) WITHOUT ROWID;
@@ -25,18 +33,33 @@ CREATE TABLE IF NOT EXISTS word (word TEXT NOT NULL, id TEXT NOT NULL, PRIMARY K
 
 # Once for each account, also after a restart.
 FETCHED = """
-INSERT INTO event SELECT ?1, ?2, ?3, ?4
-WHERE NOT EXISTS (SELECT 1 FROM event WHERE id = ?2 AND name = ?3 AND fields = ?4)
+INSERT INTO event SELECT ?1, ?2, ?3, ?4, ?5
+WHERE NOT EXISTS
+    (SELECT 1 FROM event WHERE id = ?2 AND name = ?3 AND json_extract(CAST(fields AS TEXT), '$.account') = ?6)
 """
+# Subjects are compared as they are kept, by casemap(); SQLite looks through them without this process's interpreter.
+CANDIDATES = """
+SELECT DISTINCT word.id FROM word JOIN event ON event.id = word.id
+WHERE word.word = ? AND event.name IN ('arrived', 'accepted', 'refused') {words} ORDER BY word.id DESC LIMIT ?
+"""
+WORD = """
+AND (instr(coalesce(event.subject, ''), ?) OR instr(lower(coalesce(json_extract(CAST(fields AS TEXT), '$.sender'), '')), ?))
+"""
+FORGET_SUBJECTS = """
+UPDATE event SET subject = NULL, fields = CAST(json_remove(CAST(fields AS TEXT), '$.subject') AS BLOB) WHERE subject IS NOT NULL
+"""
+Event = tuple[float, str, str, dict[str, Any]]
 
 
 class Trace:
     """record() on the event loop costs nothing; a thread writes once a second."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time, *, subjects: bool = True) -> None:
+        """`subjects`: whether subjects are kept; without, those that were kept before are forgotten."""
         self._path = path
         self._clock = clock
-        self._events: list[tuple[float, str, str, dict[str, Any]]] = []
+        self.subjects = subjects
+        self._events: list[Event] = []
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="trace")
         self._task: asyncio.Task[None] | None = None
         self._connection: sqlite3.Connection | None = None
@@ -45,13 +68,18 @@ class Trace:
         self.lost = 0
 
     def record(self, id: str, name: str, moment: float | None = None, **fields: Any) -> None:
-        """An event of a message, now or at a `moment`. Values that are addresses or Message-IDs can be asked for later."""
+        """An event of a message, now or at a `moment`. Values that are addresses or Message-IDs can be asked for later.
+
+        A `subject` is the field's value as it came, in octets: it is decoded where that holds up nobody.
+        """
         self._events.append((self._clock() if moment is None else moment, id, name, fields))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_soon())
 
-    def first_fetch(self, unique: str, account: str) -> str | None:
+    def first_fetch(self, unique: str, account: str, protocol: str = "", client: str = "") -> str | None:
         """Record that an account fetched its copy of a delivery (<id>.<recipient number>). The id if it is the first time.
+
+        `client`: what the program says of itself.
 
         What was recorded before the last start is not written a second time, but None is not promised for it.
         """
@@ -61,7 +89,7 @@ class Trace:
         if len(self._fetched) >= REMEMBERED:
             self._fetched.clear()
         self._fetched.add(unique)
-        self.record(id, "fetched", account=account)
+        self.record(id, "fetched", account=account, protocol=protocol, client=client)
         return id
 
     async def _write_soon(self) -> None:
@@ -71,7 +99,7 @@ class Trace:
             events, self._events = self._events, []
             await self._flush(events)
 
-    async def _flush(self, events: list[tuple[float, str, str, dict[str, Any]]]) -> None:
+    async def _flush(self, events: list[Event]) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._write, events)
         except (sqlite3.Error, OSError):
@@ -83,14 +111,19 @@ class Trace:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=OFF")
             connection.executescript(SCHEMA)
+            if all(column[1] != "subject" for column in connection.execute("PRAGMA table_info(event)")):
+                connection.execute("ALTER TABLE event ADD COLUMN subject TEXT")
+            if not self.subjects:
+                with connection:
+                    connection.execute(FORGET_SUBJECTS)
             self._connection = connection
         return self._connection
 
-    def _write(self, events: list[tuple[float, str, str, dict[str, Any]]]) -> None:
+    def _write(self, events: list[Event]) -> None:
         connection = self._open()
         with connection:
-            rows = [(moment, id, name, orjson.dumps(fields, default=str)) for moment, id, name, fields in events]
-            connection.executemany("INSERT INTO event VALUES (?,?,?,?)", [row for row in rows if row[2] != "fetched"])
+            rows = [self._row(*event) for event in events]
+            connection.executemany("INSERT INTO event VALUES (?,?,?,?,?)", [row[:5] for row in rows if row[2] != "fetched"])
             connection.executemany(FETCHED, [row for row in rows if row[2] == "fetched"])
             words = {(word, id) for _, id, _, fields in events for word in _words(fields)}
             connection.executemany("INSERT OR IGNORE INTO word VALUES (?,?)", sorted(words))
@@ -101,21 +134,34 @@ class Trace:
                 # Ids sort by time.
                 connection.execute("DELETE FROM word WHERE id<(SELECT coalesce(min(id), '~') FROM event)")
 
+    def _row(self, moment: float, id: str, name: str, fields: dict[str, Any]) -> tuple[Any, ...]:
+        subject = None
+        raw = fields.get("subject")
+        if isinstance(raw, bytes):
+            text = " ".join(decode_words(raw[: 4 * SUBJECT_LIMIT]).split())[:SUBJECT_LIMIT] if self.subjects else ""
+            fields = {key: value for key, value in fields.items() if key != "subject"}
+            if text:
+                fields["subject"] = text
+                subject = casemap(text)
+        return moment, id, name, orjson.dumps(fields, default=str), subject, fields.get("account")
+
     async def find(self, text: str) -> list[dict[str, Any]]:
         """Events of messages with this id, Message-ID or address, oldest first."""
-        events, self._events = self._events, []
-        await self._flush(events)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, text)
+        found: list[dict[str, Any]] = await self._ask(self._find, text)
+        return found
 
     def _find(self, text: str) -> list[dict[str, Any]]:
         connection = self._open()
         wanted = text.strip().strip("<>").lower()
         query = "SELECT word.id FROM word WHERE word=? ORDER BY id DESC LIMIT ?"
-        ids = {wanted, *(row[0] for row in connection.execute(query, (wanted, SHOWN)))}
+        return self._stories({wanted, *(row[0] for row in connection.execute(query, (wanted, SHOWN)))})
+
+    def _stories(self, ids: set[str]) -> list[dict[str, Any]]:
+        connection = self._open()
         events: dict[str, list[dict[str, Any]]] = {}
+        query = "SELECT time, name, fields FROM event WHERE id=? ORDER BY time, rowid"
         while ids:
             id = ids.pop()
-            query = "SELECT time, name, fields FROM event WHERE id=? ORDER BY time, rowid"
             events[id] = [
                 {"time": moment, "id": id, "event": name, **orjson.loads(fields)}
                 for moment, name, fields in connection.execute(query, (id,))
@@ -123,6 +169,37 @@ class Trace:
             # Parts of a message that went into the queue under another name are its story too.
             ids |= {event["queued_as"] for event in events[id] if event.get("queued_as")} - events.keys()
         return [event for id in sorted(events) for event in events[id]]
+
+    async def candidates(self, address: str, words: str, limit: int = SHOWN) -> list[str]:
+        """Ids of messages from or to an address whose subject or sender holds each of these words, the newest first."""
+        return await self._ask(self._candidates, address, words, limit)
+
+    def _candidates(self, address: str, words: str, limit: int) -> list[str]:
+        connection = self._open()
+        asked = [casemap(word) for word in words.split()][:20]
+        query = CANDIDATES.format(words=WORD * len(asked))
+        both = [word for one in asked for word in (one, one.lower())]
+        found = [row[0] for row in connection.execute(query, (address.strip().strip("<>").lower(), *both, limit))]
+        # What was queued under another id is part of the message that it came with.
+        parents = {}
+        for id in found:
+            row = connection.execute("SELECT id FROM word WHERE word=? AND id<>? LIMIT 1", (id, id)).fetchone()
+            parents[row[0] if row is not None else id] = None
+        return list(parents)
+
+    async def story(self, id: str) -> list[dict[str, Any]]:
+        """All events of one message, and of what was queued of it under other ids, oldest first."""
+        found: list[dict[str, Any]] = await self._ask(self._stories, {id})
+        return sorted(found, key=lambda event: event["time"])
+
+    async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What is asked is answered with all that was recorded by now. Nothing where the disk fails."""
+        events, self._events = self._events, []
+        await self._flush(events)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+        except (sqlite3.Error, OSError):
+            return []
 
     async def close(self) -> None:
         if self._task is not None:
@@ -139,7 +216,7 @@ class Trace:
 
 def _words(fields: dict[str, Any]) -> list[str]:
     found = []
-    for key in ("sender", "to", "message_id", "queued_as"):
+    for key in ("sender", "to", "account", "message_id", "queued_as"):
         value = fields.get(key)
         values = value if isinstance(value, list) else [value]
         found += [str(one).strip("<>").lower() for one in values if one]
