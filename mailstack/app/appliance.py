@@ -23,7 +23,7 @@ from mailstack.log import configure, get_logger
 from mailstack.net.dns import Resolver
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
 from mailstack.policy.inbound import InboundPolicy, Recipients
-from mailstack.policy.limits import Limits, default_gateways
+from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
 from mailstack.policy.routing import Router
 from mailstack.policy.spam.judge import Judge, SpamSettings
@@ -67,9 +67,7 @@ class Appliance:
         self.passwords = PasswordChecker(data.directory, scram=data.scram, wall=clock)
         undo.callback(self.passwords.close)
         resolver = self._resolver = Resolver(list(settings.nameservers), randomness)
-        limits = self._limits = Limits(
-            settings.connections_per_address, default_gateways(_route_table()), connections=settings.connections
-        )
+        limits = self._limits = Limits(settings.connections_per_address, data.nat, connections=settings.connections)
         logins = self._logins = Logins(
             data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, clock
         )
@@ -82,7 +80,7 @@ class Appliance:
 
         self.signer = Signer(data.path / "dkim")
         acceptor = Acceptor(router, data.directory, data.mailboxes, data.queue, data.trace, clock, randomness)
-        bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness)
+        bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)
         acceptor.bouncer = bouncer
         remote = self._remote = RemoteDelivery(
             settings.remote, resolver, data.queue, self.signer,
@@ -163,10 +161,3 @@ class Appliance:
         await self.runner.stop(3.0)
         self.passwords.close()
         await self.data.close()
-
-
-def _route_table() -> str:
-    try:
-        return Path("/proc/net/route").read_text()
-    except OSError:
-        return ""

@@ -15,8 +15,10 @@ from mailstack.config import Config
 from mailstack.control.acl import AclOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.devices import DeviceOperations
+from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
+from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
 from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.signing import make_keys
@@ -24,6 +26,8 @@ from mailstack.imap.capability import hideable, on_request
 from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import dns_record
+from mailstack.policy.limits import default_gateways
+from mailstack.policy.nat import Nat
 from mailstack.policy.sharing import Sharing
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
@@ -68,7 +72,8 @@ class Data:
         )
         self.sharing = Sharing(self.directory, Shares(self.database), self.mailboxes, anyone=config.sharing.anyone)
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
-        self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock)
+        self.nat = Nat(default_gateways(_route_table()))
+        self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
         self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
 
     async def open(self) -> None:
@@ -135,7 +140,16 @@ class Data:
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
+            **NatOperations(self.nat).table(),
+            **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }
+
+
+def _route_table() -> str:
+    try:
+        return Path("/proc/net/route").read_text()
+    except OSError:
+        return ""
 
 
 def _make(folder: Path, key: str) -> None:

@@ -49,6 +49,8 @@ def findings(config: Config, run: Callable[..., Any], running: bool) -> list[dic
     _clock(found)
     domains = []
     if config.data.exists():
+        for one in run("nat"):
+            found.say("NAT", "warn", one["text"])
         domains = [run("domain.records", domain=row["domain"]) for row in run("domain.list")]
     asyncio.run(_dns(config, domains, found))
     return found.rows

@@ -1,4 +1,4 @@
-"""queue, trace, repair, health, check, config."""
+"""queue, repair, health, check, config."""
 
 import sys
 
@@ -86,31 +86,9 @@ def queue_drop(context: typer.Context, id: str) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Commands without a group."""
-    app.command()(trace)
     app.command()(repair)
     app.command()(health)
     app.command()(check)
-
-
-def trace(context: typer.Context, text: str, json: bool = JSON) -> None:
-    """What became of a message: by its id, its Message-ID, or an address.
-
-    Example: mailstack trace alice@example.org
-    """
-    events = invocation(context).run("trace", text=text)
-    if json:
-        print(orjson.dumps(events, option=orjson.OPT_INDENT_2).decode())
-        return
-    if not events:
-        fail(f"nothing is known of {text}; a trace is kept for 30 days")
-    last = None
-    for event in events:
-        if event["id"] != last:
-            last = event["id"]
-            print(last)
-        rest = {key: value for key, value in event.items() if key not in ("time", "id", "event") and value}
-        words = "  ".join(f"{key}={value}" for key, value in rest.items())
-        print(f"  {when(event['time'])}  {event['event']:<10} {words}")
 
 
 def repair(context: typer.Context, account: str = typer.Argument(""), json: bool = JSON) -> None:

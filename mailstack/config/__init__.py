@@ -23,6 +23,7 @@ from mailstack.config.settings import (
     Sharing,
     Store,
     Tls,
+    Trace,
 )
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Sharing",
     "Store",
     "Tls",
+    "Trace",
     "changed",
     "check",
     "document",

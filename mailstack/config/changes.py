@@ -4,7 +4,7 @@ import msgspec
 
 from mailstack.config.settings import Config
 
-FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store", "search"})  # keep_fixed()
+FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store", "search", "trace"})  # keep_fixed()
 
 
 def changed(old: Config, new: Config) -> list[str]:
@@ -30,4 +30,5 @@ def keep_fixed(old: Config, new: Config) -> Config:
         database=old.database,
         store=old.store,
         search=old.search,
+        trace=old.trace,
     )

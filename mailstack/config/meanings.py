@@ -52,6 +52,7 @@ MEANINGS: dict[str, str] = {
     "limits.imap_messages": "messages of one IMAP command (MESSAGELIMIT); 0: any number. Old clients then see the newest only",
     "limits.imap_copies": "messages that one IMAP COPY or APPEND takes (SAVELIMIT); 0: any number",
     "limits.imap_progress": "a longer IMAP command says this often how far it is",
+    "trace.subjects": "keep messages' subjects for 30 days, so that `mailstack why` finds messages by their words",
     "log.format": '"json", "console" or "auto"',
     "log.level": '"debug", "info", "warning" or "error"',
 }

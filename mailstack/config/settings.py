@@ -94,6 +94,10 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     imap_progress: str = "10s"
 
 
+class Trace(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    subjects: bool = True
+
+
 class Log(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     format: str = "auto"
     level: str = "info"
@@ -115,6 +119,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     imap: Imap = Imap()
     search: Search = Search()
     limits: Limits = Limits()
+    trace: Trace = Trace()
     log: Log = Log()
 
     @property

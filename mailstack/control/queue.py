@@ -1,4 +1,4 @@
-"""queue.* and trace."""
+"""queue.*"""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,6 @@ class QueueOperations:
             "queue.hold": self.hold,
             "queue.release": self.release,
             "queue.drop": self.drop,
-            "trace": self.trace,
         }
 
     def _find(self, arguments: Arguments) -> Queued:
@@ -86,11 +85,13 @@ class QueueOperations:
     async def hold(self, arguments: Arguments) -> Any:
         queued = self._find(arguments)
         queued.held = True
+        self._trace.record(queued.id, "held")
         await self._queue.save(queued)
 
     async def release(self, arguments: Arguments) -> Any:
         queued = self._find(arguments)
         queued.held = False
+        self._trace.record(queued.id, "released")
         queued.next_attempt = 0.0
         await self._queue.save(queued)
         if self._kick is not None:
@@ -102,6 +103,3 @@ class QueueOperations:
             raise OperationProblem(f"{queued.id} is being delivered now; try again in a moment")
         self._trace.record(queued.id, "dropped")
         await self._queue.finish(queued)
-
-    async def trace(self, arguments: Arguments) -> Any:
-        return await self._trace.find(arguments["text"])

@@ -10,6 +10,7 @@ from mailstack.message.header import split_header
 from mailstack.message.report import Action, RecipientReport, delivery_status
 from mailstack.store.content import Content
 from mailstack.store.queue.queue import Queue, Queued
+from mailstack.store.trace import Trace
 
 log = get_logger()
 FULL_LIMIT = 1 << 20  # larger messages come back as their header alone
@@ -27,11 +28,12 @@ def wants(recipient: Recipient, kind: Notify) -> bool:
 class Bouncer:
     """`submit` takes a notice over as any other message: durably, or it raises."""
 
-    def __init__(self, queue: Queue, hostname: str, submit: Submit, randomness: random.Random) -> None:
+    def __init__(self, queue: Queue, hostname: str, submit: Submit, randomness: random.Random, trace: Trace) -> None:
         self._queue = queue
         self._hostname = hostname
         self._submit = submit
         self._random = randomness
+        self._trace = trace
 
     async def tell(self, queued: Queued, told: list[tuple[Recipient, Outcome]], now: float) -> None:
         """What is final for these recipients."""
@@ -92,6 +94,8 @@ class Bouncer:
         )
         log.info("bounce.sent", id=id, about=envelope.id, to=str(envelope.sender), action=reports[0].action.value)
         await self._submit(notice, Content.of(data))
+        action = reports[0].action.value
+        self._trace.record(envelope.id, "bounced", to=str(envelope.sender), notice=id, action=action)
 
     async def confirm_local(self, envelope: Envelope, header: bytes, recipients: list[Recipient], now: float) -> None:
         """NOTIFY=SUCCESS for what went into mailboxes without the queue."""

@@ -239,8 +239,13 @@ class QueueRunner:
         delivered = isinstance(outcome, Delivered)
         if delivered:
             state.done = True
-        event = "delivered" if delivered else "failed" if outcome.reply.permanent or expired else "deferred"
-        self._trace.record(queued.envelope.id, event, to=to, host=outcome.host, reply=state.reply)
+        self._trace.record(
+            queued.envelope.id,
+            "delivered" if delivered else "failed" if outcome.reply.permanent or expired else "deferred",
+            to=to,
+            host=outcome.host,
+            reply=state.reply,
+        )
         event = "message.relayed" if delivered else "message.attempt_failed"
         log.info(event, id=queued.envelope.id, to=to, host=outcome.host, reply=state.reply)
 

@@ -92,8 +92,8 @@ class Handler:
 class Session:
     """The commands of one connection, one after another."""
 
-    __slots__ = ("account", "annotation_news", "bad_commands", "compressing", "connection", "contents", "enabled", "id",
-                 "idling", "login", "progress", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
+    __slots__ = ("account", "annotation_news", "bad_commands", "client", "compressing", "connection", "contents", "enabled",
+                 "id", "idling", "login", "progress", "record", "selected", "services", "state", "utf8", "watch")  # fmt: skip
 
     def __init__(self, services: ImapServices, connection: Connection) -> None:
         self.services = services
@@ -110,6 +110,7 @@ class Session:
         self.idling: bytes | None = None
         self.compressing = False
         self.bad_commands = 0
+        self.client = ""  # what the program says of itself (ID)
         self.watch: Watch | None = None  # after NOTIFY
         self.progress = Progress(connection, services.progress_seconds)
         self.annotation_news: AnnotationNews | None = None  # after ENABLE METADATA

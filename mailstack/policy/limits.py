@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailstack.policy.nat import Nat
+
 FREE_FAILURES = 3
 LONGEST_WAIT = 15.0  # seconds
 REMEMBERED = 20_000
@@ -43,27 +45,27 @@ class Limits:
     def __init__(
         self,
         per_address: int,
-        exempt: frozenset[str] = frozenset(),
+        nat: Nat | None = None,
         clock: Callable[[], float] = time.monotonic,
         connections: int = 10_000,
     ) -> None:
         self.per_address = per_address
         self.connections = connections
         self.open = 0
-        self._exempt = exempt
+        self.nat = nat or Nat()
         self._clock = clock
         self._connections: dict[str, int] = {}
         self._failures: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
 
     def exempt(self, peer: str) -> bool:
-        if peer in self._exempt or peer == "local":
+        if self.nat.hides(peer) or peer == "local":
             return True
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:
             return False
         mapped = getattr(address, "ipv4_mapped", None)
-        return str(mapped) in self._exempt or (mapped or address).is_loopback
+        return self.nat.hides(str(mapped)) or (mapped or address).is_loopback
 
     def connected(self, peer: str) -> Crowd | None:
         """Count a connection that has not logged in, or say why it can't stay."""

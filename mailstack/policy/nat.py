@@ -18,7 +18,7 @@ NAMES_KEPT = 5  # of each kind, shown to the admin
 ADDRESSES_KEPT = 1000
 FORGET_AFTER = 7 * 86400.0  # seconds without mail
 FIX = (
-    "give the server the clients' addresses: `network_mode: host` for the container, or `\"userland-proxy\": false` in "
+    'give the server the clients\' addresses: `network_mode: host` for the container, or `"userland-proxy": false` in '
     "/etc/docker/daemon.json, or PROXY protocol from the proxy (section [proxy])"
 )
 # RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291: addresses that mean something only behind a router.
@@ -52,8 +52,8 @@ class Hiding:
         """One line for the admin: what is seen, what is suspended, what mends it."""
         what = "the default gateway" if self.gateway else "a private address"
         return (
-            f"clients of different hosts ({', '.join(self.hosts)}) all seem to come from {self.address}, {what}: SPF, blocklists "
-            f"and bans by address are suspended for it; {FIX}"
+            f"clients of different hosts ({', '.join(self.hosts)}) all seem to come from {self.address}, {what}: "
+            f"SPF, blocklists and bans by address are suspended for it; {FIX}"
         )
 
 

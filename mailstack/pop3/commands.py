@@ -188,9 +188,10 @@ def _note_fetched(session: Session, number: int) -> None:
     """The last stop on a delivery's way."""
     name = session.maildrop.email_id(number)
     assert session.record is not None
-    id = session.services.trace.first_fetch(name, session.record.address) if name is not None else None
+    account = session.record.address
+    id = session.services.trace.first_fetch(name, account, "pop3") if name is not None else None
     if id is not None:
-        log.info("message.fetched", id=id, account=session.record.address, session=session.id)
+        log.info("message.fetched", id=id, account=account, session=session.id)
 
 
 async def dele(session: Session, command: Command) -> None:

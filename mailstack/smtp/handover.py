@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mailstack.log import get_logger
-from mailstack.message.header import remove_fields, split_header
+from mailstack.message.header import first, remove_fields, split_header
 from mailstack.message.trace import received_field
 from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.transaction import Transaction
@@ -13,9 +13,11 @@ from mailstack.policy.verdict import Accept
 from mailstack.smtp.data import Receiver
 from mailstack.smtp.protocol import SmtpConnection, SmtpServices
 from mailstack.store.content import Content
+from mailstack.store.trace import Trace
 from mailstack.wire.smtp import Reply
 
 log = get_logger()
+TRACED = 16384  # octets of the header in which the trace looks for its fields
 DISK_FULL = Reply(452, "4.3.1", "The server's disk is full; try again later")
 
 
@@ -40,11 +42,12 @@ async def hand_over(connection: SmtpConnection, transaction: Transaction, receiv
 
 async def _judge(services: SmtpServices, transaction: Transaction, content: Content) -> Reply:
     started = time.perf_counter()
+    _arrived(services.trace, transaction, content)
     verdict = await services.policy.body(transaction, content)
     if not isinstance(verdict, Accept):
         sender = str(transaction.sender) if transaction.sender else None
         log.info("smtp.refused", id=transaction.id, peer=transaction.peer, sender=sender, reason=verdict.reason)
-        services.trace.record(transaction.id, "refused", sender=sender, reason=verdict.reason, reply=str(verdict.reply))
+        services.trace.record(transaction.id, "refused", reason=verdict.reason, reply=str(verdict.reply))
         return verdict.reply
     for account, judgement in verdict.judgements.items():
         services.trace.record(transaction.id, "judged", account=account, **judgement.fields())
@@ -64,6 +67,26 @@ async def _judge(services: SmtpServices, transaction: Transaction, content: Cont
             cleaned.close()
     log.debug("smtp.judged", id=transaction.id, ms=round((time.perf_counter() - started) * 1000, 1), reply=str(reply))
     return reply
+
+
+def _arrived(trace: Trace, transaction: Transaction, content: Content) -> None:
+    """What is known of a message by itself, whatever comes of it."""
+    header, _ = split_header(content.head(TRACED))
+    trace.record(
+        transaction.id,
+        "arrived",
+        transaction.received,
+        sender=str(transaction.sender) if transaction.sender else None,
+        to=[str(recipient.address) for recipient, _ in transaction.recipients],
+        peer=transaction.peer,
+        helo=transaction.helo,
+        protocol=transaction.protocol,
+        tls=transaction.tls,
+        account=transaction.account.address if transaction.account else None,
+        subject=first(header, b"subject") or b"",
+        message_id=(first(header, b"message-id") or b"").decode("ascii", "replace")[:300] or None,
+        size=content.size,
+    )
 
 
 def _received(host: str, transaction: Transaction) -> bytes:

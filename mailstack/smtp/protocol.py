@@ -283,7 +283,17 @@ class SmtpConnection(SMTP):
     def refuse(self, transaction: Transaction, reply: Reply, reason: str, to: str | None = None) -> None:
         sender = str(transaction.sender) if transaction.sender else None
         log.info("smtp.refused", id=transaction.id, peer=self.peer, sender=sender, to=to, reason=reason, reply=str(reply))
-        self.services.trace.record(transaction.id, "refused", sender=sender, to=to, reason=reason, reply=str(reply))
+        account = transaction.account.address if transaction.account else None
+        self.services.trace.record(
+            transaction.id,
+            "refused",
+            sender=sender,
+            to=to,
+            peer=self.peer,
+            account=account,
+            reason=reason,
+            reply=str(reply),
+        )
         # Many refused recipients are an old list, or somebody who guesses names; they do not count as bad commands.
         self.refused += reply.code in (550, 553)
         if self.refused > REFUSED_LIMIT:

@@ -172,7 +172,8 @@ class Trace:
 
     async def candidates(self, address: str, words: str, limit: int = SHOWN) -> list[str]:
         """Ids of messages from or to an address whose subject or sender holds each of these words, the newest first."""
-        return await self._ask(self._candidates, address, words, limit)
+        found: list[str] = await self._ask(self._candidates, address, words, limit)
+        return found
 
     def _candidates(self, address: str, words: str, limit: int) -> list[str]:
         connection = self._open()
@@ -180,16 +181,16 @@ class Trace:
         query = CANDIDATES.format(words=WORD * len(asked))
         both = [word for one in asked for word in (one, one.lower())]
         found = [row[0] for row in connection.execute(query, (address.strip().strip("<>").lower(), *both, limit))]
-        # What was queued under another id is part of the message that it came with.
-        parents = {}
-        for id in found:
-            row = connection.execute("SELECT id FROM word WHERE word=? AND id<>? LIMIT 1", (id, id)).fetchone()
-            parents[row[0] if row is not None else id] = None
-        return list(parents)
+        return list(dict.fromkeys(self._whole(id) for id in found))
+
+    def _whole(self, id: str) -> str:
+        """What was queued under another id is part of the message that it came with."""
+        row = self._open().execute("SELECT id FROM word WHERE word=? AND id<>? LIMIT 1", (id, id)).fetchone()
+        return str(row[0]) if row is not None else id
 
     async def story(self, id: str) -> list[dict[str, Any]]:
         """All events of one message, and of what was queued of it under other ids, oldest first."""
-        found: list[dict[str, Any]] = await self._ask(self._stories, {id})
+        found: list[dict[str, Any]] = await self._ask(lambda: self._stories({self._whole(id)}))
         return sorted(found, key=lambda event: event["time"])
 
     async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:

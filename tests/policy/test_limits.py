@@ -3,6 +3,7 @@
 import pytest
 
 from mailstack.policy.limits import LONGEST_WAIT, Crowd, Limits, default_gateways
+from mailstack.policy.nat import Nat
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -41,7 +42,7 @@ def test_all_connections() -> None:
     "peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "172.17.0.1", "::ffff:172.17.0.1", "local"]
 )
 def test_loopback_and_the_gateway_are_exempt(peer: str) -> None:
-    limits = Limits(1, frozenset({"172.17.0.1"}))
+    limits = Limits(1, Nat(frozenset({"172.17.0.1"})))
     assert [limits.connected(peer) for _ in range(5)] == [None] * 5
 
 

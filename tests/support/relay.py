@@ -87,7 +87,7 @@ class Relay:
         await self.add("alice@a.test")
         self.router = Router(data.directory, self._postmaster, SECRET, self.clock)
         self.acceptor = Acceptor(self.router, data.directory, data.mailboxes, data.queue, data.trace, self.clock, self.random)
-        self.bouncer = Bouncer(data.queue, "mail.a.test", self.acceptor.submit, self.random)
+        self.bouncer = Bouncer(data.queue, "mail.a.test", self.acceptor.submit, self.random, data.trace)
         self.acceptor.bouncer = self.bouncer
         self.remote = RemoteDelivery(
             self.settings, self.resolver, data.queue, self.signer, client_context(verify=False), self._verified, self.clock

@@ -43,10 +43,10 @@ async def identify(session: Session, command: c.Id) -> str:
     """RFC 2971. What a client says of itself goes to the log, cut short."""
     if command.fields:
         told = {name.lower()[:30]: (value or "")[:80] for name, value in command.fields}
+        session.client = " ".join(word for word in (told.get("name"), told.get("version")) if word)
         log.info("imap.client", session=session.id, name=told.get("name"), version=told.get("version"), os=told.get("os"))
         if session.login is not None:
-            client = f"{told.get('name', '')} {told.get('version', '')}".strip()
-            session.services.logins.seen(session.login, session.connection.channel(), client)
+            session.services.logins.seen(session.login, session.connection.channel(), session.client)
     session.write(f'* ID ("name" "mailstack" "version" "{__version__}")\r\n'.encode())
     return "ID done"
 

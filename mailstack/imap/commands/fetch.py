@@ -104,7 +104,7 @@ def _note_fetched(session: Session, mailbox: Mailbox, unseen: Sequence[int]) -> 
     place = session.box.place
     account = place.access.owner.record.address if place is not None and place.access is not None else session.known.address
     for uid in unseen:
-        id = session.services.trace.first_fetch(mailbox.email_id(uid), account)
+        id = session.services.trace.first_fetch(mailbox.email_id(uid), account, "imap", session.client)
         if id is not None:
             log.info("message.fetched", id=id, account=account, session=session.id)
 

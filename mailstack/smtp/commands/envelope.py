@@ -34,6 +34,8 @@ async def mail(connection: SmtpConnection, argument: str) -> None:
     if parameters.size is not None and parameters.size > services.message_size:
         connection.say(Reply(552, "5.3.4", f"Messages may have up to {services.message_size} octets"))
         return
+    if services.logins is None:
+        services.limits.nat.seen(connection.peer, connection.helo, sender.domain if sender is not None else None)
     transaction = _transaction(connection, connection.helo, sender, parameters)
     verdict = await services.policy.sender(transaction)
     if not isinstance(verdict, Accept):
