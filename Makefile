@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test check lint bench lock test-crash test-clients test-package fuzz clean
+.PHONY: run test check lint bench lock test-crash test-clients test-huge test-package fuzz clean
 
 $(BIN)/mailstack: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,7 +22,7 @@ run: $(BIN)/mailstack
 	@$(BIN)/mailstack demo --data var
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(JOBS) -q -m "not crash and not clients and not fuzz"
+	$(BIN)/python -m pytest -n $(JOBS) -q -m "not crash and not clients and not fuzz and not huge"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check mailstack tests bench
@@ -41,6 +41,10 @@ test-clients: $(VENV)/.test
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(CLIENTS) >/dev/null; fi
 	$(BIN)/python -m pytest -q -m clients tests
+
+# A message of a gigabyte, in and out by each door.
+test-huge: $(VENV)/.test
+	$(BIN)/python -m pytest -q -m huge tests
 
 # As root, on Debian: what the Dockerfile does, in a fresh root, since images can't be pulled everywhere.
 ROOT ?= /var/tmp/mailstack-root

@@ -1,5 +1,6 @@
 """A message's bytes on their way: in memory while small, in a spool file when not."""
 
+import asyncio
 import builtins
 import contextlib
 import os
@@ -98,7 +99,17 @@ class Content:
     def close(self) -> None:
         """Forget the bytes. May be called twice."""
         self._parts = []
-        if self._descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.close(self._descriptor)
-            self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                _close(descriptor)
+            else:
+                # With the last descriptor the file goes: the system takes 100 ms to free a gigabyte.
+                loop.run_in_executor(None, _close, descriptor)
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(descriptor)

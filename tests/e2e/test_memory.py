@@ -1,14 +1,17 @@
 """Memory and the many: a large message costs little of it, and thousands who say nothing stop nobody."""
 
 import contextlib
+import poplib
 import resource
 import smtplib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
+from tests.support.huge import WORD, HugeMail, Reader
 from tests.support.server import PASSWORD, Server
 
 LARGE = 50_000_000
@@ -20,8 +23,8 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that nobody else uses, so that its memory is this test's."""
-    one = Server(tmp_path_factory.mktemp("lone"), users=("alice", "bob"))
-    one.configuration.write_text(one.configuration.read_text() + '[limits]\nmessage_size = "60MiB"\n')
+    one = Server(tmp_path_factory.mktemp("lone"), users=("alice", "bob", "carol"))
+    one.configuration.write_text(one.configuration.read_text() + '[limits]\nmessage_size = "1100MiB"\n')
     one.provision()
     one.start()
     yield one
@@ -88,6 +91,59 @@ def test_fifty_megabytes_cost_less_than_two(lone: Server, way: object) -> None:
     sizes = imap.fetch("*", "(RFC822.SIZE)")[1][0]
     assert int(sizes.split()[-1].rstrip(b")")) > LARGE * 0.99
     imap.logout()
+
+
+def by_pop3(server: Server, number: int) -> int:
+    """Octets of a message, whose dots were never stuffed."""
+    client = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=300)
+    client.user("carol@a.test")
+    client.pass_(PASSWORD)
+    assert client.sock is not None
+    client.sock.sendall(b"RETR %d\r\n" % number)
+    size, last, block = 0, b"", client.file.readline()
+    assert block.startswith(b"+OK"), block
+    while not last.endswith(b"\r\n.\r\n"):
+        block = client.file.read1(1 << 20)
+        assert block
+        size += len(block)
+        last = (last + block)[-5:]
+    client.quit()
+    return size - 3
+
+
+@pytest.mark.parametrize("size", [32 * MIB, pytest.param(1024 * MIB, marks=[pytest.mark.huge, pytest.mark.timeout(900)])])
+def test_memory_does_not_grow_with_a_message(lone: Server, size: int) -> None:
+    """In and out by each door, whole and in parts, decoded, described, searched and copied."""
+    mail = HugeMail(size)
+    client = Reader(lone.ports["imap"])
+    client.run(f'LOGIN carol@a.test "{PASSWORD}"')
+    client.append(HugeMail(2 * MIB))  # threads and buffers are there
+    client.run("SELECT INBOX")
+    client.run("SEARCH TEXT nothing")
+    reset_peak(lone)
+    before = field(lone, "VmRSS")
+    client.append(mail)
+    structure = client.run("UID FETCH * (BODYSTRUCTURE ENVELOPE PREVIEW RFC822.SIZE)")
+    assert b'"base64" %d NIL' % mail.body in structure[0]
+    assert client.literals("FETCH * BODY.PEEK[]") == [(mail.size, mail.checksum)]
+    assert client.literals(f"FETCH * (BODY.PEEK[2] BODY.PEEK[2]<{size // 2}.5000>)")[0][0] == mail.body
+    assert client.literals("FETCH * BINARY.PEEK[2]") == [(mail.decoded, crc32(b"ABC" * (mail.decoded // 3)))]
+    assert client.literals(f"FETCH * BINARY.PEEK[2]<{mail.decoded - 30}.100>") == [(30, crc32(b"ABC" * 10))]
+    assert client.run("FETCH * BINARY.SIZE[2]")[0].endswith(b"(BINARY.SIZE[2] %d)\r\n" % mail.decoded)
+    client.run("COPY * Sent")
+    assert client.run(f"SEARCH TEXT {WORD} LARGER {mail.size - 1}")[0].startswith(b"* SEARCH ")
+    number = int(client.run("STATUS INBOX (MESSAGES)")[0].split()[-1].rstrip(b")"))
+    assert by_pop3(lone, number) == mail.size
+    with lone.smtp() as sender:
+        sender.ehlo()
+        sender.mail("s@far.test", [f"SIZE={mail.size}"])
+        sender.rcpt("alice@a.test")
+        by_bdat(sender, mail.size)
+    grown = field(lone, "VmHWM") - before
+    assert grown < 6 * MIB, f"{grown / MIB:.2f} MiB"
+    client.run("STORE * +FLAGS (\\Deleted)")
+    client.run("EXPUNGE")
+    client.close()
 
 
 @pytest.fixture

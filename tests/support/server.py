@@ -1,6 +1,8 @@
 """A server of its own process that a test may kill, clients that write down what was acknowledged, and the check afterwards."""
 
+import contextlib
 import imaplib
+import itertools
 import json
 import os
 import signal
@@ -19,12 +21,19 @@ ROOT = Path(__file__).parents[2]
 NETWORK_PROBLEMS = (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.error)
 
 
+PORTS_A_PROCESS = 100
+_next_port = itertools.count()
+
+
 def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+    """Below those that the system gives to clients, and not those of other test processes: they are bound seconds later."""
+    found: list[int] = []
+    first = 12_000 + os.getpid() % 200 * PORTS_A_PROCESS
+    while len(found) < count:
+        port = first + next(_next_port) % PORTS_A_PROCESS
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
 
 
 class Server:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from itertools import count
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.commands.large import pieces_of, send
 from mailstack.imap.commands.rows import RowItems, prepared, row_items, row_lines
 from mailstack.imap.commands.sections import Span, from_header, of_header, shown, stretch
 from mailstack.imap.limiting import last_of
@@ -19,12 +19,11 @@ from mailstack.message.flag import Flags
 from mailstack.message.mime import Part
 from mailstack.message.transfer import UnknownEncoding
 from mailstack.policy.rights import Rights
-from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.values import How
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.fetch import Attribute, BinarySection, Item, Kind, Section
-from mailstack.wire.imap.responses import date_time, without_nul
+from mailstack.wire.imap.responses import date_time
 
 log = get_logger()
 CHUNK = 1000  # messages between two looks at the event loop
@@ -336,40 +335,14 @@ async def _large(
     heavy: list[Item],
 ) -> None:
     """A message that is sent block by block."""
-    mailbox = selected.mailbox
-    pieces: list[bytes | Span] = []  # what is ready, and what is sent as it is read
-    for item, one in zip(heavy, spans, strict=True):
-        if one is not None and isinstance(item, Section) and not item.names:
-            pieces += [item.label + b" {%d}\r\n" % (one[1] - one[0]), one]
-        else:
-            data = None if one is None else await mailbox.read(uid, one[0], one[1] - one[0])
-            pieces.append(await _shown(item, data, tree))
+    pieces = await pieces_of(selected.mailbox, uid, spans, tree, heavy)
     columns = await _columns(selected, [uid], simple)
     number = selected.label(uid)
     if number is None or any(column[0] is None for column in columns):
         return
     session.progress.whole_lines = False
     session.write(b"* %d %b (" % (number, selected.fetch_word) + b" ".join([column[0] or b"" for column in columns]))
-    separator = b" " if columns else b""
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            session.write(separator + piece)
-            separator = b" "
-            continue
-        left = piece[1] - piece[0]
-        try:
-            async with contextlib.aclosing(mailbox.blocks(uid, piece[0], left)) as blocks:
-                async for block in blocks:
-                    session.write(without_nul(block))
-                    left -= len(block)
-                    session.connection.flush()
-                    await session.connection.drain()
-        except StoreProblem:
-            pass
-        if left:
-            # The literal can't be completed: the client must not take what follows for it.
-            session.connection.abort()
-            raise ConnectionResetError
+    await send(session, selected.mailbox, uid, pieces, b" " if columns else b"")
     session.write(b")\r\n")
     session.progress.whole_lines = True
     if Attribute.FLAGS in simple:

@@ -65,10 +65,8 @@ def shown(item: Item, data: bytes | None, root: Part | None) -> bytes:
             data = without_nul(data)
             return b"%b {%d}\r\n%b" % (item.label, len(data), data)  # one copy, for whole messages and attachments
         data = choose_fields(data, item)
-    elif item.parts and root is not None:
-        part = find(root, item.parts)
-        if part is not None and part.type not in (b"multipart", b"message"):  # RFC 3516 4.2: others have no encoding
-            data = decode_body(data, part.encoding)
+    else:
+        data = decode_body(data, encoding_of(item, root))
     if isinstance(item, BinarySize):
         return item.label + b" %d" % len(data)
     if item.start is not None:
@@ -76,6 +74,12 @@ def shown(item: Item, data: bytes | None, root: Part | None) -> bytes:
     if isinstance(item, BinarySection) and b"\0" in data:
         return item.label + b" ~{%d}\r\n" % len(data) + data
     return item.label + b" " + literal(data)
+
+
+def encoding_of(item: BinarySection | BinarySize, root: Part | None) -> bytes:
+    """The transfer encoding of the part that it is about; of others than leaves there is none (RFC 3516 4.2)."""
+    part = find(root, item.parts) if item.parts and root is not None else None
+    return b"8bit" if part is None or part.type in (b"multipart", b"message") else part.encoding
 
 
 def choose_fields(header: bytes, section: Section) -> bytes:
