@@ -121,7 +121,9 @@ class Acceptor:
             if sender is not None and not await self._directory.is_local_domain(sender.domain):
                 sender = forward(sender, await self._domain(envelope), self._router.srs_secret, int(self._clock() // 86400))
             id = new_id(self._clock(), self._random) if remote else envelope.id
-            parcels.append(replace(envelope, id=id, sender=sender, recipients=tuple(dict.fromkeys(forwarded)), account=None))
+            others = envelope.account is None and not envelope.own
+            to = tuple(dict.fromkeys(forwarded))
+            parcels.append(replace(envelope, id=id, sender=sender, recipients=to, forwarded=others))
         return parcels
 
     async def _domain(self, envelope: Envelope) -> str:

@@ -91,6 +91,7 @@ class Bouncer:
             recipients=(Recipient(envelope.sender, Notify.NEVER),),
             received=now,
             smtputf8=envelope.smtputf8 or not data.isascii(),
+            own=True,
         )
         log.info("bounce.sent", id=id, about=envelope.id, to=str(envelope.sender), action=reports[0].action.value)
         await self._submit(notice, Content.of(data))

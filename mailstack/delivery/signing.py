@@ -1,68 +1,103 @@
-"""DKIM keys of the local domains: `<data>/dkim/<domain>/<selector>.pem`."""
+"""DKIM signatures for what leaves: with which keys, and in whose name."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import BodyHash, SigningKey, generate, load, sign
 from mailstack.message.header import header_end
+from mailstack.store.dkim_keys import KeyEntry, KeyState, KeyStore
+from mailstack.store.errors import StoreProblem
 
 log = get_logger()
 HEADER_LIMIT = 2 << 20
 
 
-def make_keys(folder: Path, domain: str, stamp: str) -> list[SigningKey]:
-    """RSA and Ed25519 keys of a domain, made when it has none. `stamp` goes into the selectors: "2026a"."""
-    place = folder / domain
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not any(place.glob("*.pem")):
-        for kind, letter in (("rsa", "r"), ("ed25519", "e")):
-            descriptor = os.open(place / f"{stamp}{letter}.pem", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(generate(kind))
+def new_keys(domain: str, stamp: str, taken: Iterable[str] = ()) -> dict[str, bytes]:
+    """An RSA and an Ed25519 key as {selector: PEM}. `stamp` begins the selectors: 202611r and 202611e, then 202611br."""
+    used = set(taken)
+    for more in ("", *"bcdefghijklmnopqstuvwxyz"):
+        names = [f"{stamp}{more}{letter}" for letter in "re"]
+        if not used.intersection(names):
+            return dict(zip(names, (generate("rsa"), generate("ed25519")), strict=True))
+    raise StoreProblem(f"{domain}: no free selector begins with {stamp}")
+
+
+def make_keys(folder: Path, domain: str, stamp: str, now: float = 0.0) -> list[SigningKey]:
+    """The keys of a domain; made when it has none, and then they sign at once: a signature too many breaks nothing."""
+    store = KeyStore(folder)
+    if not store.entries(domain):
+        store.add(domain, new_keys(domain, stamp), KeyState.SIGNING, now)
     return load_keys(folder, domain)
 
 
 def load_keys(folder: Path, domain: str) -> list[SigningKey]:
-    """The keys that are there; a broken one is told of and left out."""
-    found = []
-    for path in sorted((folder / domain).glob("*.pem")):
-        try:
-            found.append(load(path.read_bytes(), domain, path.stem))
-        except (OSError, ValueError) as problem:
-            log.error("dkim.key_unusable", file=str(path), problem=str(problem))
-    return found
+    """All keys of a domain, whatever their state; a broken one is told of and left out."""
+    return [key for entry in KeyStore(folder).entries(domain) if (key := usable(domain, entry)) is not None]
+
+
+def usable(domain: str, entry: KeyEntry) -> SigningKey | None:
+    """The key, None (and a word in the log) where its file holds none."""
+    try:
+        return load(entry.pem, domain, entry.selector)
+    except (ValueError, TypeError) as problem:
+        log.error("dkim.key_unusable", domain=domain, selector=entry.selector, problem=str(problem))
+        return None
 
 
 class Signer:
-    """Keys by domain, read once; forget() after a reload."""
+    """Keys by domain, read once; forget() after a change. `valid`: seconds for which a signature is good, None: for ever."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._keys: dict[str, list[SigningKey]] = {}
+    def __init__(self, store: KeyStore, valid: float | None = None) -> None:
+        self._store = store
+        self.valid = valid
+        self._keys: dict[str, tuple[SigningKey, ...]] = {}
 
     def forget(self) -> None:
         self._keys.clear()
 
-    def keys(self, domain: str) -> list[SigningKey]:
+    def keys(self, domain: str) -> tuple[SigningKey, ...]:
+        """Those that sign; reads files the first time."""
         if domain not in self._keys:
-            self._keys[domain] = load_keys(self._folder, domain)
+            self._keys[domain] = self._read(domain)
         return self._keys[domain]
+
+    def _read(self, domain: str) -> tuple[SigningKey, ...]:
+        try:
+            entries = self._store.entries(domain)
+        except StoreProblem as problem:
+            log.error("dkim.keys_unreadable", domain=domain, problem=problem.detail)
+            return ()
+        found = (usable(domain, entry) for entry in entries if entry.state is KeyState.SIGNING)
+        return tuple(key for key in found if key is not None)
+
+    def domain_for(self, domain: str) -> str | None:
+        """In whose name mail of a domain is signed: its own, or that of the nearest domain above that has keys."""
+        while "." in domain:
+            if self.keys(domain):
+                return domain
+            domain = domain.partition(".")[2]
+        return None
 
     def signatures(self, blocks: Iterable[bytes], domain: str, moment: int) -> bytes:
         """The fields to put in front of a message, given in blocks; from a thread."""
         keys = self.keys(domain)
         if not keys:
             return b""
-        start, header, body_hash = b"", b"", BodyHash()
-        for block in blocks:
-            if header:
-                body_hash.update(block)
-                continue
-            start += block
-            end = header_end(start)
-            if end < len(start) or len(start) > HEADER_LIMIT:
-                header = start[:end]
-                body_hash.update(start[end:])
-        return sign(header or start, body_hash.digest(), keys, moment)
+        header, digest = digested(blocks)
+        return sign(header, digest, keys, moment, int(self.valid) if self.valid else None)
+
+
+def digested(blocks: Iterable[bytes]) -> tuple[bytes, bytes]:
+    """(header, hash of the body) of a message given in blocks; from a thread."""
+    start, header, body_hash = b"", b"", BodyHash()
+    for block in blocks:
+        if header:
+            body_hash.update(block)
+            continue
+        start += block
+        end = header_end(start)
+        if end < len(start) or len(start) > HEADER_LIMIT:
+            header = start[:end]
+            body_hash.update(start[end:])
+    return header or start, body_hash.digest()

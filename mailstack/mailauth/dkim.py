@@ -18,7 +18,10 @@ SIGNED = (
     b"mime-version", b"content-type", b"content-transfer-encoding", b"list-id", b"list-unsubscribe",
     b"list-unsubscribe-post",
 )  # fmt: skip
-OVERSIGNED = frozenset({b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to"})
+OVERSIGNED = frozenset(
+    (b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to", b"in-reply-to", b"references",
+     b"mime-version", b"content-type", b"content-transfer-encoding")
+)  # fmt: skip
 _SPACES = re.compile(rb"[ \t]+")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 
@@ -85,8 +88,8 @@ def relaxed(name: bytes, value: bytes) -> bytes:
     return name.lower().strip() + b":" + _SPACES.sub(b" ", _FOLD.sub(b"", value)).strip()
 
 
-def sign(header: bytes, body_hash: bytes, keys: Iterable[SigningKey], moment: int) -> bytes:
-    """The DKIM-Signature fields to put in front, one a key."""
+def sign(header: bytes, body_hash: bytes, keys: Iterable[SigningKey], moment: int, valid: int | None = None) -> bytes:
+    """The DKIM-Signature fields to put in front, one a key. `valid`: seconds until they are over (x=, RFC 6376 3.5)."""
     present: dict[bytes, list[bytes]] = {}
     for name, value in fields(header):
         present.setdefault(name.lower(), []).append(relaxed(name, value))
@@ -99,11 +102,12 @@ def sign(header: bytes, body_hash: bytes, keys: Iterable[SigningKey], moment: in
             signed.append(value)
         if name in OVERSIGNED:
             names.append(name)
+    until = f" x={moment + valid};" if valid is not None else ""
     out = []
     for key in keys:
         unsigned = (
-            f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n\ts={key.selector}; t={moment};"
-            f" bh={base64.b64encode(body_hash).decode()};\r\n\th={_folded(names)};\r\n\tb="
+            f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n\ts={key.selector}; t={moment};{until}\r\n\t"
+            f"bh={base64.b64encode(body_hash).decode()};\r\n\th={_folded(names)};\r\n\tb="
         ).encode()
         text = b"\r\n".join(signed) + b"\r\n" + relaxed(b"dkim-signature", unsigned)
         if isinstance(key.key, rsa.RSAPrivateKey):
@@ -153,3 +157,13 @@ def dns_record(key: SigningKey) -> str:
         return f"v=DKIM1; k=rsa; p={base64.b64encode(data).decode()}"
     raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return f"v=DKIM1; k=ed25519; p={base64.b64encode(raw).decode()}"
+
+
+def publishes(record: str, key: SigningKey) -> bool:
+    """Whether a TXT record at the selector's name holds this key's public half (RFC 6376 3.6.1)."""
+    return _public(record) == _public(dns_record(key))
+
+
+def _public(record: str) -> str:
+    tags = dict((name.strip(), "".join(value.split())) for name, _, value in (one.partition("=") for one in record.split(";")))
+    return tags.get("p", "")

@@ -34,6 +34,14 @@ class Body(enum.Enum):
     EIGHTBIT = "8BITMIME"
 
 
+class TlsWish(enum.Enum):
+    """What a message itself says of TLS on its way (RFC 8689)."""
+
+    POLICY = "policy"  # nothing: what the receiving domain asks for holds
+    REQUIRED = "required"  # never without a proved host
+    OPTIONAL = "optional"  # rather in the clear than not at all
+
+
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """One recipient with what was asked of its notices."""
@@ -56,6 +64,9 @@ class Envelope:
     smtputf8: bool = False
     body: Body = Body.EIGHTBIT
     account: str | None = None  # the account that submitted it, by its address; None for inbound
+    own: bool = False  # written by this server itself: notices, replies, reports
+    forwarded: bool = False  # others wrote it, and it goes on in the name of someone here
+    tls: TlsWish = TlsWish.POLICY
 
 
 def new_id(now: float, randomness: random.Random) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from mailstack.log import get_logger
 from mailstack.message.address import Address
-from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return
+from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return, TlsWish
 from mailstack.store.batching import Batcher
 from mailstack.store.content import BLOCK, Content
 from mailstack.store.database import Database
@@ -350,6 +350,9 @@ def _to_json(envelope: Envelope) -> dict[str, Any]:
         "smtputf8": envelope.smtputf8,
         "body": envelope.body.value,
         "account": envelope.account,
+        "own": envelope.own,
+        "forwarded": envelope.forwarded,
+        "tls": envelope.tls.value,
     }
 
 
@@ -367,6 +370,9 @@ def _from_json(value: dict[str, Any]) -> Envelope:
         smtputf8=bool(value["smtputf8"]),
         body=Body(value["body"]),
         account=value["account"],
+        own=bool(value.get("own", False)),
+        forwarded=bool(value.get("forwarded", False)),
+        tls=TlsWish(value.get("tls", TlsWish.POLICY.value)),
     )
 
 
