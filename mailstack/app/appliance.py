@@ -14,13 +14,13 @@ from mailstack.app.sockets import open_sockets
 from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
+from mailstack.delivery.alignment import Alignment
 from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.local import LocalDelivery
+from mailstack.delivery.outgoing import Outgoing
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.runner import QueueRunner
-from mailstack.delivery.signing import Signer
 from mailstack.log import configure, get_logger
-from mailstack.net.dns import Resolver
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits
@@ -66,7 +66,7 @@ class Appliance:
         tls = self._certificates(settings)
         self.passwords = PasswordChecker(data.directory, scram=data.scram, wall=clock)
         undo.callback(self.passwords.close)
-        resolver = self._resolver = Resolver(list(settings.nameservers), randomness)
+        resolver = data.resolver
         limits = self._limits = Limits(settings.connections_per_address, data.nat, connections=settings.connections)
         logins = self._logins = Logins(
             data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, clock
@@ -78,14 +78,15 @@ class Appliance:
         inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()))
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
 
-        self.signer = Signer(data.path / "dkim")
         acceptor = Acceptor(router, data.directory, data.mailboxes, data.queue, data.trace, clock, randomness)
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)
         acceptor.bouncer = bouncer
+        self._alignment = Alignment(resolver, data.signer, config.hostname)
+        outgoing = self._outgoing = Outgoing(data.queue, data.signer, self._alignment, data.trace, config.hostname, clock)
+        outgoing.defers = settings.defers_unaligned
         remote = self._remote = RemoteDelivery(
-            settings.remote, resolver, data.queue, self.signer,
-            client_context(verify=False), client_context(verify=True), clock,
-        )  # fmt: skip
+            settings.remote, resolver, data.queue, outgoing, client_context(verify=False), client_context(verify=True)
+        )
         local = LocalDelivery(router, data.directory, data.mailboxes, data.queue)
         self.runner = QueueRunner(
             data.queue, remote, local.deliver, router.is_local, bouncer, data.trace, settings.schedule, randomness, clock
@@ -94,6 +95,8 @@ class Appliance:
         self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner), settings, tls)
         undo.push_async_callback(self.runner.stop)
         await self.runner.start()
+        undo.push_async_callback(data.rotation.stop)
+        data.rotation.start()
         await self.doors.open(self._sockets)
 
     def _tokens(self, settings: Settings) -> Tokens | None:
@@ -134,7 +137,6 @@ class Appliance:
         differs, done = changed(self.config, asked), changed(self.config, config)
         self.config = config
         self._use(settings)
-        self.signer.forget()
         configure(config.log.format, config.log.level)
         log.info("reloaded", changed=done, needs_restart=[key for key in differs if key not in done])
 
@@ -150,7 +152,11 @@ class Appliance:
         self._recipients.limit = settings.recipients
         self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster
-        self._resolver.use(list(settings.nameservers))
+        self.data.resolver.use(list(settings.nameservers))
+        self.data.rotation.overlap, self.data.signer.valid = settings.key_overlap, settings.signature_valid
+        self.data.signer.forget()
+        self._alignment.forget()
+        self._outgoing.defers = settings.defers_unaligned
         self._remote.use(settings.remote)
         self.runner.schedule = settings.schedule
 
@@ -158,6 +164,7 @@ class Appliance:
         """Answer what is under way, then close everything. At most some ten seconds."""
         log.info("stopping")
         await self.doors.stop()
+        await self.data.rotation.stop()
         await self.runner.stop(3.0)
         self.passwords.close()
         await self.data.close()

@@ -1,4 +1,4 @@
-"""The floors that need no network."""
+"""What works without an open door."""
 
 import asyncio
 import datetime
@@ -11,27 +11,31 @@ from typing import Any
 
 from mailstack.app.settings import search_settings
 from mailstack.app.surroundings import StartProblem, Surroundings
-from mailstack.config import Config
+from mailstack.config import Config, duration
 from mailstack.control.acl import AclOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.devices import DeviceOperations
+from mailstack.control.dkim import DkimOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
+from mailstack.delivery.rotation import Rotation
 from mailstack.delivery.runner import QueueRunner
-from mailstack.delivery.signing import make_keys
+from mailstack.delivery.signing import Signer, make_keys
 from mailstack.imap.capability import hideable, on_request
 from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import dns_record
+from mailstack.net.dns import Resolver
 from mailstack.policy.limits import default_gateways
 from mailstack.policy.nat import Nat
 from mailstack.policy.sharing import Sharing
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
+from mailstack.store.dkim_keys import KeyStore
 from mailstack.store.lock import DataLock
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.probe import probe
@@ -48,7 +52,7 @@ log = get_logger()
 
 
 class Data:
-    """The floors that need no network: what commands work on when no server runs."""
+    """The floors below the doors: what commands work on when no server runs."""
 
     def __init__(self, config: Config, surroundings: Surroundings | None = None, *, serves: bool = False) -> None:
         """`serves`: a server, which keeps indexes for searches."""
@@ -74,6 +78,10 @@ class Data:
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
         self.nat = Nat(default_gateways(_route_table()))
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
+        self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness)
+        keys = KeyStore(data / "dkim", self.surroundings.disk)
+        self.signer = Signer(keys, config.hostname, duration(config.dkim.valid) if config.dkim.valid else None)
+        self.rotation = Rotation(keys, self.signer, self.resolver, self.surroundings.clock, duration(config.dkim.overlap))
         self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
 
     async def open(self) -> None:
@@ -121,7 +129,7 @@ class Data:
     def make_keys(self, domain: str) -> list[tuple[str, str]]:
         """DKIM keys of a domain, as the names and values of their DNS records."""
         stamp = datetime.datetime.fromtimestamp(self.surroundings.clock(), datetime.UTC).strftime("%Ym%m")
-        keys = make_keys(self.path / "dkim", domain, stamp)
+        keys = make_keys(self.path / "dkim", domain, stamp, self.surroundings.clock())
         return [(f"{key.selector}._domainkey.{domain}", dns_record(key)) for key in keys]
 
     def operations(self, runner: QueueRunner | None = None) -> dict[str, Operation]:
@@ -139,6 +147,7 @@ class Data:
             **DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
+            **DkimOperations(self.directory, self.rotation).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
             **NatOperations(self.nat).table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),

@@ -36,6 +36,9 @@ class Settings:
     nameservers: tuple[str, ...]
     remote: RemoteSettings
     schedule: Schedule
+    key_overlap: float  # seconds
+    signature_valid: float | None
+    defers_unaligned: bool
     pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
 
     @classmethod
@@ -66,6 +69,9 @@ class Settings:
             nameservers=tuple(config.dns.nameservers),
             remote=_remote_settings(config),
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
+            key_overlap=duration(config.dkim.overlap),
+            signature_valid=duration(config.dkim.valid) if config.dkim.valid else None,
+            defers_unaligned=config.dkim.unaligned == "defer",
             pair=pair,
         )
 

@@ -3,7 +3,7 @@
 import typer
 
 from mailstack import __version__
-from mailstack.cli import accounts, devices, explaining, operate, sharing, start
+from mailstack.cli import accounts, devices, dkim, explaining, operate, sharing, start
 from mailstack.cli.invocation import Invocation
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app.add_typer(accounts.user, name="user")
 accounts.user.add_typer(devices.app_password, name="app-password")
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(sharing.acl, name="acl")
+app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(operate.queue, name="queue")
 start.add_to(app)
 explaining.add_to(app)

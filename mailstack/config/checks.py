@@ -52,6 +52,9 @@ def check(config: Config, refuse: Refuse) -> None:
         if not _nameserver(text):
             refuse("dns.nameservers", f'{text!r} is not "address" or "address:port"')
     _check_relay(config.relay, refuse)
+    _positive("dkim.overlap", [config.dkim.overlap], duration, refuse)
+    _positive("dkim.valid", [config.dkim.valid] if config.dkim.valid else [], duration, refuse)
+    _one_of(config.dkim.unaligned, ("warn", "defer"), "dkim.unaligned", refuse)
     _positive("search.delay", [config.search.delay], duration, refuse)
     _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
     _positive("search.attachment_size", [config.search.attachment_size], size, refuse)

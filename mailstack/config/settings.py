@@ -63,6 +63,12 @@ class Relay(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ipv6: str = "auto"
 
 
+class Dkim(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    overlap: str = "14d"
+    valid: str = "14d"
+    unaligned: str = "warn"
+
+
 class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     index_dir: str = ""
 
@@ -114,6 +120,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     database: Database = Database()
     dns: Dns = Dns()
     relay: Relay = Relay()
+    dkim: Dkim = Dkim()
     store: Store = Store()
     sharing: Sharing = Sharing()
     imap: Imap = Imap()

@@ -2,24 +2,19 @@
 
 import asyncio
 import ssl
-import time
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from mailstack.delivery.client import ClientProblem, Credentials, SmtpClient, Timeouts
 from mailstack.delivery.outcome import Failed, Outcome, later, never
-from mailstack.delivery.signing import Signer
+from mailstack.delivery.outgoing import Outgoing
 from mailstack.log import get_logger
-from mailstack.message.downgrade import to_7bit
 from mailstack.message.envelope import Recipient
-from mailstack.message.header import addresses, first
 from mailstack.net.dns import DnsTemporary, MailHost, NoSuchDomain, NullMx, Resolver
 from mailstack.store.queue.queue import Queue, Queued
 from mailstack.wire.smtp import Reply
 
 log = get_logger()
-AT_ONCE = 1 << 20  # octets of a message that is worked on in memory
 ADDRESSES = 8  # tried for one message
 REUSE = 200  # messages on one connection
 IPV6_PROVED, IPV6_DENIED = 3600.0, 600.0  # seconds until the PTR is asked for again
@@ -67,18 +62,16 @@ class RemoteDelivery:
         settings: RemoteSettings,
         resolver: Resolver,
         queue: Queue,
-        signer: Signer,
+        outgoing: Outgoing,
         tls_opportunistic: ssl.SSLContext,
         tls_verified: ssl.SSLContext,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self._resolver = resolver
         self._queue = queue
-        self._signer = signer
+        self._outgoing = outgoing
         self._opportunistic = tls_opportunistic
         self._verified = tls_verified
-        self._clock = clock
         self._ipv6 = False
         self._ipv6_until = 0.0
 
@@ -215,48 +208,9 @@ class RemoteDelivery:
         refusal = client.refuses(envelope, queued.size, recipients, utf8_header and envelope.smtputf8)
         if refusal is not None:
             return {number: Failed(refusal, client.host) for number in numbers}
-        domain = self._signing_domain(queued, header)
-        moment = int(self._clock())
-        eight_bit = True
-        signatures = b""
-        loop = asyncio.get_running_loop()
-        if queued.size <= AT_ONCE or "8BITMIME" not in client.extensions:
-            data = await self._queue.read(queued)
-            if "8BITMIME" not in client.extensions and not data.isascii():
-                data = await loop.run_in_executor(None, to_7bit, data)
-            eight_bit = not data.isascii()
-            if domain is not None:
-                signatures = await loop.run_in_executor(None, self._signer.signatures, (data,), domain, moment)
-            size = len(signatures) + len(data)
-            blocks = _pieces(signatures + data)
-        else:
-            if domain is not None:
-                chunks = self._queue.chunks(queued)
-                signatures = await loop.run_in_executor(None, self._signer.signatures, chunks, domain, moment)
-            size = len(signatures) + queued.size
-            blocks = self._blocks(queued, signatures)
-        outcomes = await client.deliver(envelope, recipients, size, blocks, eight_bit=eight_bit, utf8=utf8)
+        waits = await self._outgoing.judge(queued, header)
+        if waits is not None:
+            return {number: Failed(waits) for number in numbers}
+        formed = await self._outgoing.form(queued, header, takes_8bit="8BITMIME" in client.extensions)
+        outcomes = await client.deliver(envelope, recipients, formed.size, formed.blocks, eight_bit=formed.eight_bit, utf8=utf8)
         return dict(zip(numbers, outcomes, strict=True))
-
-    def _signing_domain(self, queued: Queued, header: bytes) -> str | None:
-        """In whose name what a user here sent is signed: that of From, so that DMARC finds the two aligned."""
-        envelope = queued.envelope
-        if envelope.account is None:
-            return None
-        found = [one.address for one in addresses(first(header, b"from") or b"")]
-        for address in (*found, envelope.sender):
-            if address is not None and self._signer.keys(address.domain):
-                return address.domain
-        return None
-
-    async def _blocks(self, queued: Queued, prefix: bytes) -> AsyncIterator[bytes]:
-        if prefix:
-            yield prefix
-        chunks = self._queue.chunks(queued)
-        while block := await self._queue.next_block(chunks):
-            yield block
-
-
-async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), 262144):
-        yield data[start : start + 262144]

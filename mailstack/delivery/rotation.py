@@ -54,9 +54,7 @@ class RotationRefused(Exception):
 class Rotation:
     """One for the server; start() looks after the keys until stop(). `overlap`: seconds that a retired key's record stays."""
 
-    def __init__(
-        self, store: KeyStore, signer: Signer, resolver: Resolver, clock: Callable[[], float], overlap: float
-    ) -> None:
+    def __init__(self, store: KeyStore, signer: Signer, resolver: Resolver, clock: Callable[[], float], overlap: float) -> None:
         self._store = store
         self._signer = signer
         self._resolver = resolver

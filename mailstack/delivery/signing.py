@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mailstack.log import get_logger
+from mailstack.mailauth.arc_seal import seal
 from mailstack.mailauth.dkim import BodyHash, SigningKey, generate, load, sign
-from mailstack.message.header import header_end
+from mailstack.message.header import fields, header_end, unfold
 from mailstack.store.dkim_keys import KeyEntry, KeyState, KeyStore
 from mailstack.store.errors import StoreProblem
 
@@ -48,8 +49,9 @@ def usable(domain: str, entry: KeyEntry) -> SigningKey | None:
 class Signer:
     """Keys by domain, read once; forget() after a change. `valid`: seconds for which a signature is good, None: for ever."""
 
-    def __init__(self, store: KeyStore, valid: float | None = None) -> None:
+    def __init__(self, store: KeyStore, hostname: str, valid: float | None = None) -> None:
         self._store = store
+        self._hostname = hostname
         self.valid = valid
         self._keys: dict[str, tuple[SigningKey, ...]] = {}
 
@@ -86,6 +88,22 @@ class Signer:
             return b""
         header, digest = digested(blocks)
         return sign(header, digest, keys, moment, int(self.valid) if self.valid else None)
+
+    def seals(self, blocks: Iterable[bytes], domain: str, moment: int) -> bytes:
+        """The ARC set to put in front of what others wrote; from a thread."""
+        # RFC 8617 4.1: rsa-sha256 is what everybody can verify.
+        key = next((one for one in self.keys(domain) if one.algorithm == "rsa-sha256"), None)
+        if key is None:
+            return b""
+        header, digest = digested(blocks)
+        return seal(header, digest, key, moment, _results(header, self._hostname))
+
+
+def _results(header: bytes, hostname: str) -> list[bytes]:
+    """The values of this server's own Authentication-Results; those of others are under another name (RFC 8601 5)."""
+    own = hostname.lower().encode()
+    found = (value for name, value in fields(header) if name.lower() == b"authentication-results")
+    return [value for value in found if unfold(value).partition(b";")[0].split(b" ")[0].strip().lower() == own]
 
 
 def digested(blocks: Iterable[bytes]) -> tuple[bytes, bytes]:

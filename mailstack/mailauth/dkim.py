@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -88,39 +88,50 @@ def relaxed(name: bytes, value: bytes) -> bytes:
     return name.lower().strip() + b":" + _SPACES.sub(b" ", _FOLD.sub(b"", value)).strip()
 
 
-def sign(header: bytes, body_hash: bytes, keys: Iterable[SigningKey], moment: int, valid: int | None = None) -> bytes:
-    """The DKIM-Signature fields to put in front, one a key. `valid`: seconds until they are over (x=, RFC 6376 3.5)."""
+def chosen(header: bytes, extra: Sequence[bytes] = ()) -> tuple[list[bytes], list[bytes]]:
+    """(names for h=, the fields that they name in relaxed form); `extra`: further names in lower case that are taken."""
     present: dict[bytes, list[bytes]] = {}
     for name, value in fields(header):
         present.setdefault(name.lower(), []).append(relaxed(name, value))
     names: list[bytes] = []
     signed: list[bytes] = []
-    for name in SIGNED:
+    for name in (*SIGNED, *extra):
         # The last one in the header is signed first (RFC 6376 5.4.2).
         for value in reversed(present.get(name, [])):
             names.append(name)
             signed.append(value)
         if name in OVERSIGNED:
             names.append(name)
+    return names, signed
+
+
+def signature(key: SigningKey, text: bytes) -> bytes:
+    """The signature of a text in Base64, folded, to stand behind "b="."""
+    if isinstance(key.key, rsa.RSAPrivateKey):
+        made = key.key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        made = key.key.sign(hashlib.sha256(text).digest())
+    encoded = base64.b64encode(made)
+    return b"\r\n\t ".join(encoded[place : place + 70] for place in range(0, len(encoded), 70))
+
+
+def sign(header: bytes, body_hash: bytes, keys: Iterable[SigningKey], moment: int, valid: int | None = None) -> bytes:
+    """The DKIM-Signature fields to put in front, one a key. `valid`: seconds until they are over (x=, RFC 6376 3.5)."""
+    names, signed = chosen(header)
     until = f" x={moment + valid};" if valid is not None else ""
     out = []
     for key in keys:
         unsigned = (
             f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n\ts={key.selector}; t={moment};{until}\r\n\t"
-            f"bh={base64.b64encode(body_hash).decode()};\r\n\th={_folded(names)};\r\n\tb="
+            f"bh={base64.b64encode(body_hash).decode()};\r\n\th={folded(names)};\r\n\tb="
         ).encode()
-        text = b"\r\n".join(signed) + b"\r\n" + relaxed(b"dkim-signature", unsigned)
-        if isinstance(key.key, rsa.RSAPrivateKey):
-            signature = key.key.sign(text, padding.PKCS1v15(), hashes.SHA256())
-        else:
-            signature = key.key.sign(hashlib.sha256(text).digest())
-        encoded = base64.b64encode(signature)
-        lines = [encoded[place : place + 70] for place in range(0, len(encoded), 70)]
-        out.append(b"DKIM-Signature:" + unsigned + b"\r\n\t ".join(lines) + b"\r\n")
+        text = b"\r\n".join([*signed, relaxed(b"dkim-signature", unsigned)])
+        out.append(b"DKIM-Signature:" + unsigned + signature(key, text) + b"\r\n")
     return b"".join(out)
 
 
-def _folded(names: list[bytes]) -> str:
+def folded(names: list[bytes]) -> str:
+    """Names for h=, on lines of at most 70 characters."""
     text, lines = "", []
     for name in names:
         word = name.decode()
@@ -165,5 +176,5 @@ def publishes(record: str, key: SigningKey) -> bool:
 
 
 def _public(record: str) -> str:
-    tags = dict((name.strip(), "".join(value.split())) for name, _, value in (one.partition("=") for one in record.split(";")))
+    tags = {name.strip(): "".join(value.split()) for name, _, value in (one.partition("=") for one in record.split(";"))}
     return tags.get("p", "")

@@ -1,7 +1,8 @@
 """DKIM keys on disk: `<data>/dkim/<domain>/<selector>.pem` (0600), and beside them `keys.json`, which says what each is for.
 
 A key's file is whole and flushed before keys.json names it. A key that keys.json does not name waits, so that neither a crash
-between the two nor a file that an admin put there makes a key sign whose record nobody can find. Without keys.json all keys sign.
+between the two nor a file that an admin put there makes a key sign whose record nobody can find. Without
+keys.json all keys sign.
 """
 
 import enum
@@ -80,7 +81,7 @@ class KeyStore:
             try:
                 place.mkdir(mode=0o700, parents=True, exist_ok=True)
                 entries = self._entries(place)
-                for selector, pem in keys.items():
+                for selector in keys:
                     if (place / f"{selector}.pem").exists():
                         raise StoreFailed(f"{domain}: there is a key {selector} already")
                 if not (place / STATES).exists():

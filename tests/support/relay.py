@@ -5,16 +5,18 @@ import random
 import ssl
 import time
 from pathlib import Path
+from typing import Any
 
 from mailstack.app import Data, Surroundings
 from mailstack.config import Config
 from mailstack.delivery.accept import Acceptor
+from mailstack.delivery.alignment import Alignment
 from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.client import Timeouts
 from mailstack.delivery.local import LocalDelivery
+from mailstack.delivery.outgoing import Outgoing
 from mailstack.delivery.remote import RemoteDelivery, RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import QueueRunner, Schedule
-from mailstack.delivery.signing import Signer
 from mailstack.message.address import parse_address
 from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return, new_id
 from mailstack.net.dns import Resolver
@@ -75,7 +77,7 @@ class Relay:
             timeouts,
         )
         self.resolver = Resolver([f"127.0.0.1:{dns.port}"], self.random, lifetime=0.8, timeout=0.4)
-        self.signer = Signer(self.data.path / "dkim")
+        self.signer = self.data.signer
         self._verified = verified or client_context(verify=True)
         self._retry = retry
         self._postmaster = postmaster
@@ -89,8 +91,10 @@ class Relay:
         self.acceptor = Acceptor(self.router, data.directory, data.mailboxes, data.queue, data.trace, self.clock, self.random)
         self.bouncer = Bouncer(data.queue, "mail.a.test", self.acceptor.submit, self.random, data.trace)
         self.acceptor.bouncer = self.bouncer
+        self.alignment = Alignment(self.resolver, self.signer, "mail.a.test")
+        self.outgoing = Outgoing(data.queue, self.signer, self.alignment, data.trace, "mail.a.test", self.clock)
         self.remote = RemoteDelivery(
-            self.settings, self.resolver, data.queue, self.signer, client_context(verify=False), self._verified, self.clock
+            self.settings, self.resolver, data.queue, self.outgoing, client_context(verify=False), self._verified
         )
         local = LocalDelivery(self.router, data.directory, data.mailboxes, data.queue)
         self.runner = QueueRunner(
@@ -116,12 +120,13 @@ class Relay:
         ret: Return | None = None,
         envelope_id: str | None = None,
         smtputf8: bool = False,
+        **more: Any,
     ) -> str:
         """Put a message into the queue as an acceptance does; its id."""
         recipients = tuple(one if isinstance(one, Recipient) else Recipient(parse_address(one)) for one in to)
         envelope = Envelope(
             new_id(self.clock(), self.random), parse_address(sender) if sender else None, recipients, self.clock(),
-            ret, envelope_id, smtputf8, Body.EIGHTBIT, account,
+            ret, envelope_id, smtputf8, Body.EIGHTBIT, account, **more,
         )  # fmt: skip
         prepared = await self.queue.prepare(envelope, b"", Content.of(text))
         await self.queue.commit(prepared)
