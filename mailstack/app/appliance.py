@@ -18,6 +18,9 @@ from mailstack.delivery.alignment import Alignment
 from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.outgoing import Outgoing
+from mailstack.delivery.parcels import Parcels
+from mailstack.delivery.placing import Placing
+from mailstack.delivery.plan import Planner
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.runner import QueueRunner
 from mailstack.log import configure, get_logger
@@ -78,7 +81,9 @@ class Appliance:
         inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()))
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
 
-        acceptor = Acceptor(router, data.directory, data.mailboxes, data.queue, data.trace, clock, randomness)
+        placing = Placing(data.directory, data.mailboxes, Planner(data.directory, data.mailboxes))
+        parcels = Parcels(router, data.directory, config.hostname, clock, randomness)
+        acceptor = Acceptor(router, placing, parcels, data.queue, data.trace, clock, randomness)
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)
         acceptor.bouncer = bouncer
         self._alignment = Alignment(resolver, data.signer, config.hostname)
@@ -87,7 +92,7 @@ class Appliance:
         remote = self._remote = RemoteDelivery(
             settings.remote, resolver, data.queue, outgoing, client_context(verify=False), client_context(verify=True)
         )
-        local = LocalDelivery(router, data.directory, data.mailboxes, data.queue)
+        local = LocalDelivery(router, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue, remote, local.deliver, router.is_local, bouncer, data.trace, settings.schedule, randomness, clock
         )

@@ -1,46 +1,91 @@
 """Queued messages for mailboxes here."""
 
+from dataclasses import replace
+
 from mailstack.delivery.outcome import Delivered, Outcome, later, never
+from mailstack.delivery.parcels import Parcel, Parcels
+from mailstack.delivery.placing import Message, Place, Placing
+from mailstack.delivery.plan import INTO_INBOX
+from mailstack.delivery.story import record_parcel, record_place
 from mailstack.message.envelope import Recipient
-from mailstack.message.trace import return_path
+from mailstack.message.header import split_header
+from mailstack.policy.judgement import read_evidence
 from mailstack.policy.routing import Disabled, Local, Router, Unknown
 from mailstack.store.content import Content
 from mailstack.store.errors import StoreProblem
-from mailstack.store.mailbox.mailboxes import Mailboxes
-from mailstack.store.mailbox.values import NewMessage
 from mailstack.store.queue.queue import Queue, Queued
-from mailstack.store.users.directory import Directory
+from mailstack.store.trace import Trace
 from mailstack.wire.smtp import Reply
+
+HEADER_SEEN = 65536  # octets in front in which evidence of ours stands
 
 
 class LocalDelivery:
     """What could not be delivered at once, and notices to people here."""
 
-    def __init__(self, router: Router, directory: Directory, mailboxes: Mailboxes, queue: Queue) -> None:
+    def __init__(self, router: Router, placing: Placing, parcels: Parcels, queue: Queue, trace: Trace) -> None:
         self._router = router
-        self._directory = directory
-        self._mailboxes = mailboxes
+        self._placing = placing
+        self._parcels = parcels
         self._queue = queue
+        self._trace = trace
 
     async def deliver(self, queued: Queued, recipient: Recipient, number: int) -> Outcome:
         """The unique name keeps a repeated attempt from making a second copy."""
         routes = await self._router.route(recipient.address)
-        places = [route for route in routes if isinstance(route, Local)]
-        if not places:
+        found = [route for route in routes if isinstance(route, Local)]
+        if not found:
             if isinstance(routes[0], Disabled):
                 return never("the mailbox is switched off", "5.2.1")
             if isinstance(routes[0], Unknown):
                 return never("there is no such mailbox", "5.1.1")
             return later("the address leads elsewhere now", "4.3.5")
         content = Content.of(await self._queue.read(queued))
+        message = Message(queued.id, queued.envelope.sender, content)
+        judgement = read_evidence(split_header(content.head(HEADER_SEEN))[0])
+        refused: list[str] = []
         try:
-            for place, route in enumerate(places):
-                account = await self._mailboxes.account(self._directory.folder(route.account))
+            for place, route in enumerate(found):
                 unique = f"{queued.id}.{number}" if place == 0 else f"{queued.id}.{number}-{place}"
-                message = NewMessage(content, return_path(queued.envelope.sender), unique=unique, fresh=True, once=True)
-                await account.append("INBOX", message)
+                reason = await self._deliver(queued, message, Place(route, recipient, unique, judgement, once=True), len(found))
+                refused += [reason] if reason is not None else []
         except StoreProblem as problem:
             return later(f"the mailbox can't be written: {type(problem).__name__}", "4.3.0")
         finally:
             content.close()
+        if len(refused) == len(found):
+            return never(refused[0], "5.7.1")
         return Delivered(Reply(250, "2.1.5", "delivered"), None, confirms=False, final=True)
+
+    async def _deliver(self, queued: Queued, message: Message, place: Place, places: int) -> str | None:
+        """Carry out an account's plan; why it refuses the message, if it does and nobody else gets it. Raises StoreProblem."""
+        plan = await self._placing.plan(place, message)
+        reason = None
+        if plan.reject is not None and places == 1:
+            # The queue tells the sender, as of every failure.
+            reason, plan = plan.reject.reason, replace(plan, reject=None)
+        place = replace(place, plan=plan)
+        parcels = await self._parcels.of_plan(queued.envelope, place, message)
+        await self._send(queued, parcels)
+        await self._placing.deliver(place, message)
+        if plan != INTO_INBOX and reason is None:
+            record_place(self._trace, queued.id, place)
+        if plan.memories:
+            await self._placing.planner.remember(place.route, plan.memories)
+        return reason
+
+    async def _send(self, queued: Queued, parcels: list[Parcel]) -> None:
+        """Into the queue. What an earlier attempt put there still has its name."""
+        fresh = [parcel for parcel in parcels if parcel.envelope.id not in self._queue.messages]
+        prepared = []
+        try:
+            for parcel in fresh:
+                prepared.append(await self._queue.prepare(parcel.envelope, parcel.prefix, parcel.content))
+        except StoreProblem:
+            for waiting in prepared:
+                self._queue.discard(waiting)
+            raise
+        if prepared:
+            await self._queue.commit(*prepared)
+        for parcel in fresh:
+            record_parcel(self._trace, queued.id, parcel)

@@ -1,6 +1,7 @@
 """Who sends a message to whom, apart from what its header says (RFC 5321 2.3.1, RFC 3461)."""
 
 import enum
+import hashlib
 import random
 from dataclasses import dataclass
 
@@ -73,6 +74,12 @@ def new_id(now: float, randomness: random.Random) -> str:
     """A message id of 16 characters from [0-9a-z]: 9 of time in milliseconds, 7 at random. Lexical order is time order."""
     milliseconds = max(0, int(now * 1000))
     return _base36(milliseconds, _TIME_DIGITS) + _base36(randomness.randrange(36**_RANDOM_DIGITS), _RANDOM_DIGITS)
+
+
+def derived_id(id: str, *words: str) -> str:
+    """The id of what follows from a message: the same words make the same one, so that a repeated step makes no second."""
+    digest = hashlib.blake2b("\0".join((id, *words)).encode(), digest_size=8).digest()
+    return id[:_TIME_DIGITS] + _base36(int.from_bytes(digest, "big") % 36**_RANDOM_DIGITS, _RANDOM_DIGITS)
 
 
 def _base36(number: int, width: int) -> str:

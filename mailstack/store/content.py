@@ -96,6 +96,17 @@ class Content:
             offset += len(block)
             yield block
 
+    def rest(self, start: int) -> "Content":
+        """What stands behind `start`, as a content of its own. From a thread when it is a file. Raises OSError."""
+        found = Content(self._spool, self._limit)
+        try:
+            for block in self.chunks(start=start):
+                found.write(block)
+        except OSError:
+            found.close()
+            raise
+        return found
+
     def close(self) -> None:
         """Forget the bytes. May be called twice."""
         self._parts = []

@@ -3,14 +3,16 @@
 import asyncio
 import errno
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from mailstack.delivery.accept import NONE
 from mailstack.message.address import parse_address
 from mailstack.message.envelope import Notify, Recipient, new_id
+from mailstack.policy.judgement import Judgement
 from mailstack.policy.routing import Unknown
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
@@ -31,7 +33,12 @@ TRACE = b"Received: from here\r\n"
 
 
 async def accept(
-    relay: Relay, *to: str, sender: str | None = "far@far.test", notify: Notify | None = None, account: str | None = None
+    relay: Relay,
+    *to: str,
+    sender: str | None = "far@far.test",
+    notify: Notify | None = None,
+    account: str | None = None,
+    judgements: Mapping[str, Judgement] = NONE,
 ) -> Reply:
     """Take a message as a door does."""
     transaction = Transaction(
@@ -42,7 +49,7 @@ async def accept(
     for text in to:
         address = parse_address(text)
         transaction.recipients.append((Recipient(address, notify), await relay.router.route(address)))
-    return await relay.acceptor.accept(transaction, Content.of(BODY), TRACE)
+    return await relay.acceptor.accept(transaction, Content.of(BODY), TRACE, judgements)
 
 
 @pytest.fixture
@@ -138,7 +145,7 @@ async def test_one_mailbox_that_fails_is_owed_by_the_queue(
 
         return call
 
-    for name in (step, "append"):
+    for name in (step, "deliver"):
         monkeypatch.setattr(Account, name, failing_at(name))
     assert (await accept(here, "alice@a.test", "bob@a.test", "carol@a.test")).positive
     assert len(await here.inbox("alice@a.test")) == 1

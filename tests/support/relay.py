@@ -15,6 +15,9 @@ from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.client import Timeouts
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.outgoing import Outgoing
+from mailstack.delivery.parcels import Parcels
+from mailstack.delivery.placing import Placing
+from mailstack.delivery.plan import Planner
 from mailstack.delivery.remote import RemoteDelivery, RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import QueueRunner, Schedule
 from mailstack.message.address import parse_address
@@ -88,7 +91,10 @@ class Relay:
         await data.directory.add_domain("a.test")
         await self.add("alice@a.test")
         self.router = Router(data.directory, self._postmaster, SECRET, self.clock)
-        self.acceptor = Acceptor(self.router, data.directory, data.mailboxes, data.queue, data.trace, self.clock, self.random)
+        self.planner = Planner(data.directory, data.mailboxes)
+        placing = Placing(data.directory, data.mailboxes, self.planner)
+        parcels = Parcels(self.router, data.directory, "mail.a.test", self.clock, self.random)
+        self.acceptor = Acceptor(self.router, placing, parcels, data.queue, data.trace, self.clock, self.random)
         self.bouncer = Bouncer(data.queue, "mail.a.test", self.acceptor.submit, self.random, data.trace)
         self.acceptor.bouncer = self.bouncer
         self.alignment = Alignment(self.resolver, self.signer, "mail.a.test")
@@ -96,7 +102,7 @@ class Relay:
         self.remote = RemoteDelivery(
             self.settings, self.resolver, data.queue, self.outgoing, client_context(verify=False), self._verified
         )
-        local = LocalDelivery(self.router, data.directory, data.mailboxes, data.queue)
+        local = LocalDelivery(self.router, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue, self.remote, local.deliver, self.router.is_local, self.bouncer, data.trace,
             Schedule(list(self._retry), 5 * 86400.0), self.random, self.clock,

@@ -344,7 +344,12 @@ class Account:
     async def append_all(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         """Prepare and commit messages, all or none."""
         self.used()
-        return await self._appender.append_all(name, messages)
+        return await self._appender.append_all([(name, message) for message in messages])
+
+    async def deliver(self, messages: Sequence[tuple[str, NewMessage]]) -> Appended:
+        """Prepare and commit messages, each into the mailbox that is named beside it, all or none."""
+        self.used()
+        return await self._appender.append_all(messages)
 
     def commit(self, prepared: Sequence[Prepared]) -> "asyncio.Future[Appended]":
         """All or none are in their mailbox, durable, when the future is done. It goes on if nobody waits any more."""

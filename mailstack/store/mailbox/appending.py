@@ -65,13 +65,15 @@ class Appender:
 
     async def append(self, name: str, message: NewMessage) -> Appended:
         """Prepare and commit one message; a small one is written and named in one hop."""
-        return await self.append_all(name, [message])
+        return await self.append_all([(name, message)])
 
-    async def append_all(self, name: str, messages: Sequence[NewMessage]) -> Appended:
-        """Prepare and commit messages, all or none. The small ones are written with the commit and share its flushes."""
+    async def append_all(self, messages: Sequence[tuple[str, NewMessage]]) -> Appended:
+        """Prepare and commit messages, each into its mailbox, all or none. The small ones are written with the commit and
+        share its flushes.
+        """
         prepared: list[Prepared] = []
         try:
-            for message in messages:
+            for name, message in messages:
                 if message.content.descriptor is not None:
                     prepared.append(await self.prepare(name, message))
                 else:
@@ -151,20 +153,21 @@ class Appender:
             group = Group(write, self._with.host, int(self._with.clock()))
             for prepared, future in batch:
                 room = take_room(room, prepared)
-                mailbox = self._folders.find(prepared[0].mailbox)
-                await self._snapshots.load(mailbox)
-                group.into(mailbox, prepared)
+                places = {one.mailbox: self._folders.find(one.mailbox) for one in prepared}
+                for mailbox in places.values():
+                    await self._snapshots.load(mailbox)
+                    group.into(mailbox, [one for one in prepared if places[one.mailbox] is mailbox])
                 given = []
                 for one in prepared:
                     if one.once and one.unique in done:
                         self.discard([one])
                         given.append(done[one.unique])
                         continue
-                    uid = group.add(mailbox, one, alone=len(prepared) == 1)
+                    uid = group.add(places[one.mailbox], one, alone=len(prepared) == 1)
                     if one.once:
                         done[one.unique] = uid
                     given.append(uid)
-                answers.append((future, Appended(mailbox.uid_validity, tuple(given))))
+                answers.append((future, Appended(places[prepared[0].mailbox].uid_validity, tuple(given))))
             if group.complete():
                 await self._committer.commit(write, list(group.touched.values()))
         for future, appended in answers:

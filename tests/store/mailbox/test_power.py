@@ -138,6 +138,19 @@ async def deliver_from_the_queue(account: Account) -> None:
     await append(account, b"Subject: new\r\n\r\n", fresh=True, once=True, unique="0123456789abcdef.0")
 
 
+async def deliver_into_several(account: Account) -> None:
+    """What a rule of the account wants: together or not at all."""
+    content = Content.of(b"Subject: new\r\n\r\n")
+    copies = [("INBOX", "", Flags(0)), ("Archive", "-1", Flags.SEEN), ("Tree/a", "-2", Flags(0))]
+    words = frozenset({"filed"})
+    await account.deliver(
+        [
+            (name, NewMessage(content, flags=flags, keywords=words, unique=f"0123456789abcdef.0{end}", fresh=True, once=True))
+            for name, end, flags in copies
+        ]
+    )
+
+
 async def append_one(account: Account) -> None:
     await append(account, b"Subject: new\r\n\r\n", "Archive", flags=Flags.SEEN, keywords=frozenset({"brand-new"}))
 
@@ -241,8 +254,8 @@ TOLD_BY_FILES = {deliver, deliver_from_the_queue, append_one, cross_a_mark}
 # Some are done in several steps that are whole by themselves; then all but the first and the last picture may differ.
 IN_STEPS = {rename_inbox, cross_a_mark, many_in_a_row}
 OPERATIONS = (
-    deliver, deliver_from_the_queue, append_one, multiappend, store, store_less, copy, copy_to_itself, move,
-    replace, replace_elsewhere, expunge, create, delete,
+    deliver, deliver_from_the_queue, deliver_into_several, append_one, multiappend, store, store_less, copy,
+    copy_to_itself, move, replace, replace_elsewhere, expunge, create, delete,
     rename_tree, rename_inbox, subscribe, annotate, cross_a_mark, snapshot, many_in_a_row,
 )  # fmt: skip
 

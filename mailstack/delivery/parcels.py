@@ -1,0 +1,130 @@
+"""What a delivery sends away: forwards and redirects under a sender of ours, answers, and words to a sender who is refused."""
+
+import enum
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mailstack.delivery.placing import Message, Place, body_alone
+from mailstack.delivery.plan import Redirect
+from mailstack.message.address import Address
+from mailstack.message.envelope import Envelope, Notify, Recipient, derived_id, new_id
+from mailstack.message.header import split_header
+from mailstack.message.report import Action, RecipientReport, delivery_status
+from mailstack.message.srs import forward
+from mailstack.policy.routing import Router
+from mailstack.store.content import Content
+from mailstack.store.users.directory import Directory
+
+HEADER_SHOWN = 65536  # octets of a refused message's header that go back
+# Who passed a message on already: a redirect that finds itself there goes no further.
+REDIRECTED = "X-Sieve-Redirected-From"
+
+
+class Kind(enum.Enum):
+    """Why something goes into the queue."""
+
+    QUEUED = enum.auto()  # the message itself, to recipients elsewhere or owed to a mailbox here
+    REDIRECTED = enum.auto()
+    ANSWERED = enum.auto()
+    REFUSED = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One file of the queue."""
+
+    envelope: Envelope
+    prefix: bytes
+    content: Content
+    kind: Kind = Kind.QUEUED
+    account: str | None = None  # whose plan made it
+    word: str = ""  # the kind of answer
+
+
+class Parcels:
+    """One for the server."""
+
+    def __init__(
+        self, router: Router, directory: Directory, hostname: str, clock: Callable[[], float], randomness: random.Random
+    ) -> None:
+        self._router = router
+        self._directory = directory
+        self._hostname = hostname
+        self._clock = clock
+        self._random = randomness
+
+    async def forwards(
+        self, envelope: Envelope, remote: list[Recipient], forwarded: list[Recipient], message: Message
+    ) -> list[Parcel]:
+        """Recipients elsewhere: forwarded mail leaves with a sender of ours, so that SPF holds and bounces come back."""
+        parcels = []
+        if remote:
+            recipients = tuple(dict.fromkeys(remote))
+            parcels.append(Parcel(replace(envelope, recipients=recipients), message.prefix, message.content))
+        if forwarded:
+            id = new_id(self._clock(), self._random) if remote else envelope.id
+            recipients = tuple(dict.fromkeys(forwarded))
+            sender = await self._sender(envelope)
+            away = replace(envelope, id=id, sender=sender, recipients=recipients, forwarded=_of_others(envelope))
+            parcels.append(Parcel(away, message.prefix, message.content))
+        return parcels
+
+    async def of_plan(self, envelope: Envelope, place: Place, message: Message) -> list[Parcel]:
+        """What one account's plan sends. The same plan makes the same ids. Raises StoreProblem."""
+        plan = place.plan
+        if plan.plain:
+            return []
+        parcels = [await self._redirect(envelope, place, message, one, n) for n, one in enumerate(plan.redirects)]
+        for number, answer in enumerate(plan.replies):
+            id = derived_id(envelope.id, place.unique, answer.kind, str(number))
+            utf8 = not answer.data.isascii() and answer.to.needs_smtputf8
+            recipient = Recipient(answer.to, Notify.NEVER)
+            away = Envelope(id, None, (recipient,), self._clock(), smtputf8=utf8, own=True)
+            parcels.append(Parcel(away, b"", Content.of(answer.data), Kind.ANSWERED, place.address, answer.kind))
+        if plan.reject is not None and envelope.sender is not None and not (place.judgement and place.judgement.junk):
+            parcels.append(self._refusal(envelope, place, message, plan.reject.reason))
+        return parcels
+
+    async def _redirect(self, envelope: Envelope, place: Place, message: Message, one: Redirect, number: int) -> Parcel:
+        id = derived_id(envelope.id, place.unique, "redirect", str(number))
+        recipient = replace(place.recipient, address=one.address)
+        away = replace(envelope, id=id, sender=await self._sender(envelope), recipients=(recipient,))
+        away = replace(away, forwarded=_of_others(envelope))
+        prefix, content = message.prefix, message.content
+        if one.header is not None:
+            prefix, content = one.header, await body_alone(message.content)
+        mark = f"{REDIRECTED}: {place.address}\r\n".encode()
+        return Parcel(away, mark + prefix, content, Kind.REDIRECTED, place.address)
+
+    def _refusal(self, envelope: Envelope, place: Place, message: Message, reason: str) -> Parcel:
+        """RFC 5429 2.1.2: a notice of failure, where the SMTP dialog was no place for it."""
+        assert envelope.sender is not None
+        id = derived_id(envelope.id, place.unique, "refused")
+        now = self._clock()
+        header, _ = split_header(message.content.head(HEADER_SHOWN))
+        report = RecipientReport(place.recipient.address, Action.FAILED, "5.7.1", reason, place.recipient.original)
+        data = delivery_status(
+            id=id, host=self._hostname, sender=envelope.sender, recipients=[report], moment=now, arrived=envelope.received,
+            envelope_id=envelope.envelope_id, original_header=header, original=None,
+        )  # fmt: skip
+        utf8 = envelope.smtputf8 or not data.isascii()
+        away = Envelope(id, None, (Recipient(envelope.sender, Notify.NEVER),), now, smtputf8=utf8, own=True)
+        return Parcel(away, b"", Content.of(data), Kind.REFUSED, place.address)
+
+    async def _sender(self, envelope: Envelope) -> Address | None:
+        """The sender of what is passed on."""
+        sender = envelope.sender
+        if sender is None or await self._directory.is_local_domain(sender.domain):
+            return sender
+        return forward(sender, await self._domain(envelope), self._router.srs_secret, int(self._clock() // 86400))
+
+    async def _domain(self, envelope: Envelope) -> str:
+        """The domain in whose name a message is passed on: that of its first recipient here."""
+        local = await self._directory.domains()
+        return next((one.address.domain for one in envelope.recipients if one.address.domain in local), min(local))
+
+
+def _of_others(envelope: Envelope) -> bool:
+    """Whether nobody here wrote it: it goes on under a seal, not under a signature."""
+    return envelope.account is None and not envelope.own

@@ -1,0 +1,59 @@
+"""A message that is being taken over: its envelope, who gets it here, and what leaves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mailstack.delivery.parcels import Parcel
+from mailstack.delivery.placing import Message, Place
+from mailstack.message.envelope import Envelope, Recipient
+from mailstack.policy.judgement import Judgement
+from mailstack.policy.routing import Local, Remote, Route
+from mailstack.policy.transaction import Transaction
+
+
+@dataclass(slots=True)
+class Taking:
+    """A message that is being taken over, and who gets it."""
+
+    envelope: Envelope
+    message: Message
+    places: list[Place]
+    parcels: list[Parcel]
+
+
+def envelope_of(transaction: Transaction) -> Envelope:
+    parameters = transaction.parameters
+    return Envelope(
+        id=transaction.id,
+        sender=transaction.sender,
+        recipients=tuple(recipient for recipient, _ in transaction.recipients),
+        received=transaction.received,
+        ret=parameters.ret,
+        envelope_id=parameters.envelope_id,
+        smtputf8=parameters.smtputf8,
+        body=parameters.body,
+        account=transaction.account.address if transaction.account else None,
+    )
+
+
+def split_routes(
+    transaction: Transaction, judgements: Mapping[str, Judgement]
+) -> tuple[list[Place], list[Recipient], list[Recipient]]:
+    """Accounts here, recipients elsewhere, and those elsewhere to whom an alias leads."""
+    places: dict[str, Place] = {}
+    remote: list[Recipient] = []
+    forwarded: list[Recipient] = []
+
+    def take(recipient: Recipient, route: Route) -> None:
+        if isinstance(route, Local):
+            address = route.account.address
+            unique = f"{transaction.id}.{len(places)}"
+            places.setdefault(address, Place(route, recipient, unique, judgements.get(address)))
+        elif isinstance(route, Remote):
+            target = replace(recipient, address=route.address) if route.address != recipient.address else recipient
+            (forwarded if route.forwarded else remote).append(target)
+
+    for recipient, routes in transaction.recipients:
+        for route in routes:
+            take(recipient, route)
+    return list(places.values()), remote, forwarded
