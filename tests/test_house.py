@@ -18,7 +18,7 @@ FLOORS = {
 LEAVES = {"config", "log", "metrics", "__init__"}
 OWNERS = {
     "aiosmtpd": {"smtp"}, "dns": {"net"}, "sqlmodel": {"store"}, "sqlalchemy": {"store"},
-    "alembic": {"store"}, "aioimaplib": {"cli"},
+    "alembic": {"store"}, "spftrace": {"net"}, "publicsuffixlist": {"policy"}, "aioimaplib": {"cli"},
     "uvloop": {"app"}, "argon2": {"store"}, "passlib": {"store"}, "typer": {"cli"},
 }  # fmt: skip
 NEIGHBOURS = {

@@ -25,9 +25,11 @@ from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.runner import QueueRunner
 from mailstack.log import configure, get_logger
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
+from mailstack.policy.authentication import Authenticator
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
+from mailstack.policy.origin import Origins
 from mailstack.policy.routing import Router
 from mailstack.policy.spam.judge import Judge, SpamSettings
 from mailstack.policy.submission import SubmissionPolicy
@@ -78,7 +80,9 @@ class Appliance:
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages
         recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
-        inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()))
+        authenticator = Authenticator(resolver, config.hostname, clock)
+        origins = self._origins = Origins(authenticator, data.directory, data.trace, config.hostname, settings.authentication)
+        inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()), origins)
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
 
         placing = Placing(data.directory, data.mailboxes, Planner(data.directory, data.mailboxes))
@@ -162,6 +166,7 @@ class Appliance:
         self.data.signer.forget()
         self._alignment.forget()
         self._outgoing.defers = settings.defers_unaligned
+        self._origins.settings = settings.authentication
         self._remote.use(settings.remote)
         self.runner.schedule = settings.schedule
 

@@ -7,7 +7,9 @@ from mailstack.app.surroundings import StartProblem
 from mailstack.config import Config, duration, size
 from mailstack.delivery.remote import RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import Schedule
+from mailstack.message.address import normalise_domain
 from mailstack.net.tls import TlsProblem, try_pair
+from mailstack.policy.dmarc import AuthenticationSettings
 from mailstack.policy.tokens import OAuthSettings
 from mailstack.store.fulltext.indexing import IndexSettings
 from mailstack.store.fulltext.questions import Attachments
@@ -34,6 +36,7 @@ class Settings:
     imap_progress: float  # seconds
     postmaster: str
     nameservers: tuple[str, ...]
+    authentication: AuthenticationSettings
     remote: RemoteSettings
     schedule: Schedule
     key_overlap: float  # seconds
@@ -67,6 +70,7 @@ class Settings:
             imap_progress=duration(config.limits.imap_progress),
             postmaster=config.postmaster,
             nameservers=tuple(config.dns.nameservers),
+            authentication=_authentication_settings(config),
             remote=_remote_settings(config),
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
             key_overlap=duration(config.dkim.overlap),
@@ -74,6 +78,12 @@ class Settings:
             defers_unaligned=config.dkim.unaligned == "defer",
             pair=pair,
         )
+
+
+def _authentication_settings(config: Config) -> AuthenticationSettings:
+    settings = config.authentication
+    sealers = frozenset(normalise_domain(text) for text in settings.trusted_sealers)
+    return AuthenticationSettings(settings.check, settings.obey_dmarc, sealers)
 
 
 def _oauth_settings(config: Config) -> OAuthSettings | None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mailstack.config.quantities import duration, size
 from mailstack.config.settings import SERVICES, Config, Oauth, Relay
-from mailstack.message.address import parse_address
+from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
 
 _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
@@ -51,6 +51,9 @@ def check(config: Config, refuse: Refuse) -> None:
     for text in config.dns.nameservers:
         if not _nameserver(text):
             refuse("dns.nameservers", f'{text!r} is not "address" or "address:port"')
+    for text in config.authentication.trusted_sealers:
+        if not _is_domain(text):
+            refuse("authentication.trusted_sealers", f"{text!r} is not a domain, like lists.example.org")
     _check_relay(config.relay, refuse)
     _positive("dkim.overlap", [config.dkim.overlap], duration, refuse)
     _positive("dkim.valid", [config.dkim.valid] if config.dkim.valid else [], duration, refuse)
@@ -132,6 +135,13 @@ def _check_smarthost(relay: Relay, refuse: Refuse) -> None:
         refuse("relay.smarthost", "not smtp://[user:password@]host[:port] or smtps://...; write odd characters as %XX")
     if parts.username and not parts.password and not relay.smarthost_password_file:
         refuse("relay.smarthost", "a user without a password: put it in the URL or in relay.smarthost_password_file")
+
+
+def _is_domain(text: str) -> bool:
+    try:
+        return "[" not in normalise_domain(text)
+    except SyntaxProblem:
+        return False
 
 
 def _one_of(value: str, allowed: tuple[str, ...], key: str, refuse: Refuse) -> None:

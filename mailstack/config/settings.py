@@ -53,6 +53,12 @@ class Dns(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     nameservers: list[str] = []
 
 
+class Authentication(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    check: bool = True
+    obey_dmarc: bool = True
+    trusted_sealers: list[str] = []
+
+
 class Relay(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     smarthost: str = ""
     smarthost_password_file: str = ""
@@ -119,6 +125,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     oauth: Oauth = Oauth()
     database: Database = Database()
     dns: Dns = Dns()
+    authentication: Authentication = Authentication()
     relay: Relay = Relay()
     dkim: Dkim = Dkim()
     store: Store = Store()

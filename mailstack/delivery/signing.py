@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mailstack.log import get_logger
 from mailstack.mailauth.arc_seal import seal
-from mailstack.mailauth.dkim import BodyHash, SigningKey, generate, load, sign
+from mailstack.mailauth.canon import BodyHash
+from mailstack.mailauth.dkim import SigningKey, generate, load, sign
 from mailstack.message.header import fields, header_end, unfold
 from mailstack.store.dkim_keys import KeyEntry, KeyState, KeyStore
 from mailstack.store.errors import StoreProblem

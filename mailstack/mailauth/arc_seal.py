@@ -4,7 +4,8 @@ import base64
 import re
 from collections.abc import Sequence
 
-from mailstack.mailauth.dkim import SigningKey, chosen, folded, relaxed, signature
+from mailstack.mailauth.canon import relaxed
+from mailstack.mailauth.dkim import SigningKey, chosen, folded, signature
 from mailstack.message.header import fields, unfold
 
 SETS = 50  # RFC 8617 4.2.1

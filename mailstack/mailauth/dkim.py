@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
+from mailstack.mailauth.canon import relaxed
 from mailstack.message.header import fields
 
 # What is signed when it is there. From and what decides how a mail is read are named once more than they
@@ -22,8 +22,6 @@ OVERSIGNED = frozenset(
     (b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to", b"in-reply-to", b"references",
      b"mime-version", b"content-type", b"content-transfer-encoding")
 )  # fmt: skip
-_SPACES = re.compile(rb"[ \t]+")
-_FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -39,53 +37,6 @@ class SigningKey:
     @property
     def algorithm(self) -> str:
         return "rsa-sha256" if isinstance(self.key, rsa.RSAPrivateKey) else "ed25519-sha256"
-
-
-class BodyHash:
-    """SHA-256 of the relaxed body, block by block (RFC 6376 3.4.4)."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-        self._rest = b""
-        self._blank = 0
-
-    def update(self, data: bytes) -> None:
-        data = self._rest + data
-        cut = data.rfind(b"\r\n")
-        if cut < 0:
-            self._rest = data
-            return
-        self._rest = data[cut + 2 :]
-        self._lines(data[: cut + 2])
-
-    def _lines(self, data: bytes) -> None:
-        """Whole lines."""
-        if b"\t" in data or b"  " in data or b" \r\n" in data:
-            data = _SPACES.sub(b" ", data)
-            data = data.replace(b" \r\n", b"\r\n")
-        stripped = data.rstrip(b"\r\n") if data.endswith(b"\r\n") else data
-        # Only whole empty lines at the end wait; a lone CR inside is content.
-        tail = data[len(stripped) :]
-        if tail.replace(b"\r\n", b""):
-            stripped, tail = data[:-2], b"\r\n"
-            while stripped.endswith(b"\r\n"):
-                stripped, tail = stripped[:-2], tail + b"\r\n"
-        if stripped:
-            self._hash.update(b"\r\n" * self._blank + stripped + b"\r\n")
-            self._blank = len(tail) // 2 - 1
-        else:
-            self._blank += len(tail) // 2
-
-    def digest(self) -> bytes:
-        if self._rest:
-            self._lines(self._rest + b"\r\n")
-            self._rest = b""
-        return self._hash.digest()
-
-
-def relaxed(name: bytes, value: bytes) -> bytes:
-    """A header field in relaxed form, without its line end (RFC 6376 3.4.2)."""
-    return name.lower().strip() + b":" + _SPACES.sub(b" ", _FOLD.sub(b"", value)).strip()
 
 
 def chosen(header: bytes, extra: Sequence[bytes] = ()) -> tuple[list[bytes], list[bytes]]:

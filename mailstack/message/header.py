@@ -112,12 +112,15 @@ def unfold(value: bytes) -> bytes:
     return value.strip(b" \t\r")
 
 
-def remove_fields(header: bytes, names: Container[bytes]) -> bytes:
-    """The header without the fields whose lower-case name is in `names`; all other octets stay as they are."""
+def remove_fields(header: bytes, names: Container[bytes], whole: Container[bytes] = ()) -> bytes:
+    """The header without the fields whose lower-case name is in `names`, and those that are in `whole` as they stand.
+
+    All other octets stay as they are.
+    """
     kept = []
     for raw in _raw_lines(header):
         name = _NAME.match(raw)
-        if name is None or name[1].lower() not in names:
+        if name is None or (name[1].lower() not in names and raw not in whole):
             kept.append(raw)
     return b"".join(kept)
 

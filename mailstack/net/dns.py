@@ -118,6 +118,22 @@ class Resolver:
             return await self.txt(name)
         return [one.to_text() for one in await self._ask(name, dns.rdatatype.from_text(kind))]
 
+    async def plain(self, name: str, kind: str) -> list[str]:
+        """Values without what stands around them: texts, addresses, the hosts of MX by preference, the names of PTR.
+
+        Raises NoSuchDomain, DnsTemporary.
+        """
+        if kind == "TXT":
+            return await self.txt(name)
+        answer = await self._ask(name, dns.rdatatype.from_text(kind))
+        match kind:
+            case "MX":
+                return [str(one.exchange).rstrip(".") for one in sorted(answer, key=lambda one: one.preference)]
+            case "PTR":
+                return [str(one.target).rstrip(".") for one in answer]
+            case _:
+                return [str(one.address) for one in answer]
+
     async def txt(self, name: str) -> list[str]:
         return [b"".join(one.strings).decode("utf-8", "replace") for one in await self._ask(name, dns.rdatatype.TXT)]
 

@@ -1,13 +1,17 @@
 """Mail from other hosts: for people here, and for nobody else."""
 
+from dataclasses import replace
+
 from mailstack.message.address import Address
 from mailstack.message.header import first, split_header
 from mailstack.message.trace import count_received
-from mailstack.policy.judgement import FORGEABLE
+from mailstack.policy.dmarc import Quarantine
+from mailstack.policy.judgement import FORGEABLE, Finding, Judgement
+from mailstack.policy.origin import Origins
 from mailstack.policy.routing import Disabled, Local, Route, Router, Unknown
 from mailstack.policy.spam.judge import Judge
 from mailstack.policy.transaction import Transaction
-from mailstack.policy.verdict import YES, Accept, Verdict, defer, reject
+from mailstack.policy.verdict import YES, Accept, Defer, Reject, Verdict, defer, reject
 from mailstack.store.content import Content
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.mailboxes import Mailboxes
@@ -63,9 +67,10 @@ class Recipients:
 class InboundPolicy:
     """Port 25."""
 
-    def __init__(self, recipients: Recipients, judge: Judge | None = None) -> None:
+    def __init__(self, recipients: Recipients, judge: Judge | None = None, origins: Origins | None = None) -> None:
         self.recipients = recipients
         self.judge = judge
+        self.origins = origins
 
     async def sender(self, _: Transaction) -> Verdict:
         return YES
@@ -77,8 +82,22 @@ class InboundPolicy:
         verdict = loop_verdict(content)
         if not isinstance(verdict, Accept):
             return verdict
+        origin = await self.origins.look(transaction, content) if self.origins is not None else None
+        if origin is not None and isinstance(origin.decision, Defer | Reject):
+            return origin.decision
         judgements = await self.judge.judge(transaction, content) if self.judge is not None else {}
-        return Accept(without=forged(content), judgements=judgements)
+        if origin is None:
+            return Accept(without=forged(content), judgements=judgements)
+        if isinstance(origin.decision, Quarantine):
+            judgements = {account: quarantined(one, origin.decision.reason) for account, one in judgements.items()}
+        return Accept(without=forged(content), top=origin.field, left_out=origin.forged, judgements=judgements)
+
+
+def quarantined(judgement: Judgement, reason: str) -> Judgement:
+    """Junk, whatever else was found: the owner of the domain in From wants it so."""
+    weight = max(judgement.required - judgement.score, 0.0)
+    findings = (*judgement.findings, Finding("dmarc-quarantine", weight, reason))
+    return replace(judgement, score=judgement.score + weight, findings=findings, junk=True)
 
 
 def forged(content: Content) -> frozenset[bytes]:

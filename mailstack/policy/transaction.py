@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mailstack.mailauth.results import Authentication
 from mailstack.message.address import Address
 from mailstack.message.envelope import Recipient
 from mailstack.policy.routing import Route
@@ -23,3 +24,6 @@ class Transaction:
     sender: Address | None = None
     parameters: MailParameters = field(default_factory=MailParameters)
     recipients: list[tuple[Recipient, tuple[Route, ...]]] = field(default_factory=list)
+    # False where the peer's address is that of a gateway: SPF and iprev would judge the wrong host, and are not asked.
+    peer_known: bool = True
+    authentication: Authentication | None = None  # known once the message is here

@@ -11,11 +11,15 @@ from mailstack.wire.smtp import Reply
 class Accept:
     """`prefix`: header fields to put in front. `without`: fields of the message to leave out, lower case.
 
+    `top`: fields above our own Received (RFC 8601 4). `left_out`: single fields to leave out, whole, as they came.
+
     `judgements`: what was found about a message from outside, by the address of the account that gets it.
     """
 
     prefix: bytes = b""
     without: frozenset[bytes] = frozenset()
+    top: bytes = b""
+    left_out: tuple[bytes, ...] = ()
     judgements: Mapping[str, Judgement] = field(default_factory=dict)
 
 

@@ -51,12 +51,12 @@ async def _judge(services: SmtpServices, transaction: Transaction, content: Cont
         return verdict.reply
     for account, judgement in verdict.judgements.items():
         services.trace.record(transaction.id, "judged", account=account, **judgement.fields())
-    prefix = _received(services.hostname, transaction) + verdict.prefix
+    prefix = verdict.top + _received(services.hostname, transaction) + verdict.prefix
     cleaned = content
-    if verdict.without:
+    if verdict.without or verdict.left_out:
         loop = asyncio.get_running_loop()
         try:
-            cleaned = await loop.run_in_executor(None, _without, content, verdict.without, services.spool)
+            cleaned = await loop.run_in_executor(None, _without, content, verdict, services.spool)
         except OSError as problem:
             log.error("smtp.spool_failed", problem=str(problem))
             return DISK_FULL
@@ -94,7 +94,7 @@ def _received(host: str, transaction: Transaction) -> bytes:
     return received_field(
         helo=transaction.helo,
         peer=transaction.peer,
-        peer_name=None,
+        peer_name=transaction.authentication.iprev.name if transaction.authentication is not None else None,
         host=host,
         protocol=transaction.protocol,
         id=transaction.id,
@@ -106,12 +106,12 @@ def _received(host: str, transaction: Transaction) -> bytes:
     )
 
 
-def _without(content: Content, names: frozenset[bytes], spool: Path) -> Content:
+def _without(content: Content, verdict: Accept, spool: Path) -> Content:
     """The message without some header fields; from a thread."""
     header, _ = split_header(content.head(HEADER_LIMIT))
     cleaned = Content(spool)
     try:
-        cleaned.write(remove_fields(header, names))
+        cleaned.write(remove_fields(header, verdict.without, verdict.left_out))
         for block in content.chunks(start=len(header)):
             cleaned.write(block)
     except OSError:

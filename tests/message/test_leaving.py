@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailstack.mailauth.dkim import BodyHash, dns_record, generate, load, relaxed, sign
+from mailstack.mailauth.canon import BodyHash, relaxed
+from mailstack.mailauth.dkim import dns_record, generate, load, sign
 from mailstack.message.address import Address
 from mailstack.message.downgrade import to_7bit
 from mailstack.message.errors import SyntaxProblem

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailstack.mailauth.dkim import BodyHash, relaxed
+from mailstack.mailauth.canon import BodyHash, relaxed
 from mailstack.message.address import MAX_ADDRESS, Address, normalise_domain, parse_address, parse_path
 from mailstack.message.addresslist import Entry, Group, mailboxes
 from mailstack.message.crlf import LineEnds

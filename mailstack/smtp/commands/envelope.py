@@ -58,6 +58,7 @@ def _transaction(connection: SmtpConnection, helo: str, sender: Address | None, 
         received=now,
         sender=sender,
         parameters=parameters,
+        peer_known=not services.limits.nat.hides(connection.peer),
     )
 
 

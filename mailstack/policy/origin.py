@@ -1,0 +1,102 @@
+"""Where an arriving message comes from, what is written down of it, and what follows (RFC 8601, RFC 9989)."""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+
+from mailstack.log import get_logger
+from mailstack.mailauth import authres
+from mailstack.mailauth.authres_reading import forged
+from mailstack.mailauth.results import Authentication, Result
+from mailstack.message.header import split_header
+from mailstack.policy.authentication import HEADER_LIMIT, Authenticator
+from mailstack.policy.dmarc import AuthenticationSettings, Decision, Pass, Quarantine, decide
+from mailstack.policy.transaction import Transaction
+from mailstack.policy.verdict import Defer
+from mailstack.store.content import Content
+from mailstack.store.trace import Trace
+from mailstack.store.users.directory import Directory
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """`field`: Authentication-Results, for the top. `forged`: whole fields of the message that claim to be ours."""
+
+    decision: Decision
+    field: bytes = b""
+    forged: tuple[bytes, ...] = ()
+
+
+class Origins:
+    """One for the server."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        directory: Directory,
+        trace: Trace,
+        hostname: str,
+        settings: AuthenticationSettings,
+    ) -> None:
+        self._authenticator = authenticator
+        self._directory = directory
+        self._trace = trace
+        self._hostname = hostname.lower()
+        self.settings = settings
+
+    async def look(self, transaction: Transaction, content: Content) -> Origin:
+        """Never raises: a judge that fails costs its result, not the message. The transaction keeps what was found."""
+        header, _ = split_header(content.head(HEADER_LIMIT))
+        claims = forged(header, self._hostname)
+        if not self.settings.check:
+            return Origin(Pass(), forged=claims)
+        try:
+            found = await self._authenticator.judge(transaction, content)
+        except Exception:
+            log.exception("authentication.broken", id=transaction.id)
+            found = Authentication()
+        transaction.authentication = found
+        decision = decide(transaction, found, self.settings)
+        if await self._is_our_own(transaction, found):
+            decision = Pass("from a program of this machine")
+        self._record(transaction, found, decision)
+        sender = str(transaction.sender) if transaction.sender is not None else ""
+        return Origin(decision, authres.write(self._hostname, found, sender), claims)
+
+    async def _is_our_own(self, transaction: Transaction, found: Authentication) -> bool:
+        """Programs of this machine write in the name of its domains, and no record says that they may."""
+        try:
+            here = ipaddress.ip_address(transaction.peer).is_loopback
+        except ValueError:
+            here = True
+        return here and found.dmarc.result is Result.FAIL and await self._directory.is_local_domain(found.dmarc.domain)
+
+    def _record(self, transaction: Transaction, found: Authentication, decision: Decision) -> None:
+        note = {Pass: getattr(decision, "note", ""), Quarantine: getattr(decision, "reason", "")}.get(type(decision))
+        if isinstance(decision, Defer):
+            note = "deferred"
+        shown = described(found)
+        log.info("message.authenticated", id=transaction.id, **shown, note=note or None)
+        self._trace.record(transaction.id, "authenticated", **shown, note=note or None)
+
+
+def described(found: Authentication) -> dict[str, Any]:
+    """For log and trace: each method as "result what (why)"."""
+    dmarc = found.dmarc
+    asks = f"p={dmarc.request}{' t=y' if dmarc.testing else ''}" if dmarc.policy_domain else ""
+    sealers = ", ".join(one.domain for one in found.arc.sets)
+    return {
+        "iprev": _line(found.iprev.result, found.iprev.name or "", found.iprev.reason),
+        "spf": _line(found.spf.result, found.spf.domain, found.spf.reason),
+        "helo": _line(found.helo.result, found.helo.domain, found.helo.reason),
+        "dkim": [_line(one.result, f"{one.domain} {one.selector}".strip(), one.reason) for one in found.dkim],
+        "dmarc": _line(dmarc.result, " ".join(filter(None, (dmarc.domain, asks))), dmarc.reason),
+        "arc": _line(found.arc.result, sealers, found.arc.reason),
+    }
+
+
+def _line(result: Result, what: str, why: str) -> str:
+    text = f"{result} {what}" if what else str(result)
+    return f"{text} ({why})" if why else text
