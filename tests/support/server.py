@@ -65,7 +65,7 @@ class Server:
             '[tls]\nmode = "self-signed"\n[auth]\nallow_plaintext = true\nscram = "on"\n'
             f'[relay]\n{relay}\nretry = ["1s"]\n[log]\nformat = "json"\nlevel = "info"\n{settings}'
         )
-        # Without a DNS server of the test's own nobody is asked: what a machine's resolver says, and how fast, is no part of a test.
+        # Without a DNS server of the test's own nobody is asked: what a machine's resolver says is no part of a test.
         asks = "[dns]" in settings or "[authentication]" in settings
         quiet = {} if asks else {"MAILSTACK_AUTHENTICATION__CHECK": "false"}
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **quiet, **(environment or {})}
