@@ -74,8 +74,9 @@ class Appliance:
         resolver = data.resolver
         limits = self._limits = Limits(settings.connections_per_address, data.nat, connections=settings.connections)
         logins = self._logins = Logins(
-            data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, clock
+            data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, data.bans, clock
         )
+        data.bans.limits, data.bans.settings = limits, settings.bans
         secret = await data.directory.setting("srs-secret")
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages
@@ -158,6 +159,7 @@ class Appliance:
             self._logins.tokens = self._tokens(settings)
         self._limits.per_address = settings.connections_per_address
         self._limits.connections = settings.connections
+        self.data.bans.settings = settings.bans
         self._recipients.limit = settings.recipients
         self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster

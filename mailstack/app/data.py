@@ -13,6 +13,7 @@ from mailstack.app.settings import search_settings
 from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.config import Config, duration
 from mailstack.control.acl import AclOperations
+from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
@@ -29,6 +30,7 @@ from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import dns_record
 from mailstack.net.dns import Resolver
+from mailstack.policy.bans import Bans
 from mailstack.policy.limits import default_gateways
 from mailstack.policy.nat import Nat
 from mailstack.policy.sharing import Sharing
@@ -41,6 +43,7 @@ from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
 from mailstack.store.trace import Trace
+from mailstack.store.users.bans import BanTable
 from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.scram import Scram, ScramMode
@@ -64,6 +67,7 @@ class Data:
         self.database = Database(data / "mailstack.sqlite3")
         self.behind = WriteBehind(self.database)
         self.devices = Devices(self.database, self.behind)
+        self.bans = Bans(BanTable(self.database, self.behind), self.surroundings.clock)
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
         self.scram = Scram(self.directory, ScramMode(config.auth.scram))
@@ -89,6 +93,7 @@ class Data:
         os.umask(0o077)
         await self._hop(self._prepare)
         await self.directory.start()
+        await self.bans.start()
         await self.queue.start()
 
     def _prepare(self) -> None:
@@ -145,6 +150,7 @@ class Data:
                 self.surroundings.clock,
             ).table(),
             **DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock).table(),
+            **BanOperations(self.bans).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **DkimOperations(self.directory, self.rotation).table(),

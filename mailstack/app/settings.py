@@ -9,7 +9,9 @@ from mailstack.delivery.remote import RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import Schedule
 from mailstack.message.address import normalise_domain
 from mailstack.net.tls import TlsProblem, try_pair
+from mailstack.policy.bans import BanSettings
 from mailstack.policy.dmarc import AuthenticationSettings
+from mailstack.policy.networks import parse_network
 from mailstack.policy.tokens import OAuthSettings
 from mailstack.store.fulltext.indexing import IndexSettings
 from mailstack.store.fulltext.questions import Attachments
@@ -27,6 +29,7 @@ class Settings:
     urlauth: bool
     scram: ScramMode
     oauth: OAuthSettings | None
+    bans: BanSettings
     recipients: int
     messages: int | None
     connections_per_address: int
@@ -61,6 +64,7 @@ class Settings:
             urlauth=config.imap.urlauth,
             scram=ScramMode(config.auth.scram),
             oauth=_oauth_settings(config),
+            bans=_ban_settings(config),
             recipients=config.limits.recipients,
             messages=config.limits.messages or None,
             connections_per_address=config.limits.connections_per_address,
@@ -94,6 +98,12 @@ def _oauth_settings(config: Config) -> OAuthSettings | None:
     return OAuthSettings(
         oauth.issuer, oauth.jwks, oauth.introspection, oauth.client_id, secret, oauth.audience, oauth.scope, oauth.claim
     )
+
+
+def _ban_settings(config: Config) -> BanSettings:
+    bans = config.bans
+    exempt = tuple(parse_network(text) for text in bans.exempt)
+    return BanSettings(bans.failures, bans.clients, duration(bans.window), duration(bans.first), duration(bans.longest), exempt)
 
 
 def _secret(key: str, path: str) -> str:

@@ -3,7 +3,7 @@
 import typer
 
 from mailstack import __version__
-from mailstack.cli import accounts, devices, dkim, explaining, operate, sharing, start
+from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, sharing, start
 from mailstack.cli.invocation import Invocation
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app.add_typer(accounts.domain, name="domain")
 app.add_typer(accounts.user, name="user")
 accounts.user.add_typer(devices.app_password, name="app-password")
 app.add_typer(accounts.alias, name="alias")
+app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")
 app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(operate.queue, name="queue")

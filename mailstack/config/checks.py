@@ -8,7 +8,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from mailstack.config.quantities import duration, size
-from mailstack.config.settings import SERVICES, Config, Oauth, Relay
+from mailstack.config.settings import SERVICES, Bans, Config, Oauth, Relay
 from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
 
@@ -46,6 +46,7 @@ def check(config: Config, refuse: Refuse) -> None:
     if config.oauth.on:
         _check_oauth(config.oauth, refuse)
     _one_of(config.auth.scram, ("auto", "on", "off"), "auth.scram", refuse)
+    _check_bans(config.bans, refuse)
     if config.database.url:
         refuse("database.url", "only SQLite in data_dir is built; leave it empty")
     for text in config.dns.nameservers:
@@ -88,6 +89,20 @@ def _check_relay(relay: Relay, refuse: Refuse) -> None:
         except ValueError:
             refuse("relay.source", f"{text!r} is not an address of this host, like 192.0.2.1")
     _one_of(relay.ipv6, ("auto", "on", "off"), "relay.ipv6", refuse)
+
+
+def _check_bans(bans: Bans, refuse: Refuse) -> None:
+    if bans.failures < 0:
+        refuse("bans.failures", "must not be negative; 0 bans nobody")
+    if bans.clients < 2:
+        refuse("bans.clients", "must be at least 2: a network is more than one client")
+    for name in ("window", "first", "longest"):
+        _positive(f"bans.{name}", [getattr(bans, name)], duration, refuse)
+    for text in bans.exempt:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            refuse("bans.exempt", f"{text!r} is not a network like 192.0.2.0/24")
 
 
 def _check_oauth(oauth: Oauth, refuse: Refuse) -> None:

@@ -30,6 +30,15 @@ class Auth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     scram: str = "auto"
 
 
+class Bans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    failures: int = 20
+    clients: int = 8
+    window: str = "1h"
+    first: str = "10m"
+    longest: str = "7d"
+    exempt: list[str] = []
+
+
 class Oauth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     issuer: str = ""
     jwks: str = ""
@@ -122,6 +131,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listen: Listen = Listen()
     tls: Tls = Tls()
     auth: Auth = Auth()
+    bans: Bans = Bans()
     oauth: Oauth = Oauth()
     database: Database = Database()
     dns: Dns = Dns()

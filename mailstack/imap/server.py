@@ -10,6 +10,7 @@ from mailstack.imap.connection import Connection
 from mailstack.imap.session import ImapServices
 from mailstack.log import get_logger
 from mailstack.net.tls_layer import TlsLayer
+from mailstack.policy.login import BANNED
 
 log = get_logger()
 LOOK_SECONDS = 15.0  # how often folders of idling sessions are looked at for other programs' work
@@ -40,6 +41,8 @@ class ImapServer:
 
     def admit(self, connection: Connection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""
+        if self.services.logins.refuses(connection.peer):
+            return BANNED
         crowd = self.services.limits.connected(connection.peer)
         if crowd is not None:
             log.warning("imap.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
@@ -68,7 +71,7 @@ class ImapServer:
     def left(self, connection: Connection) -> None:
         if connection in self.connections:
             self.connections.remove(connection)
-            self.services.limits.closed()
+            self.services.limits.closed(connection.peer)
         if connection.account is None:
             self.services.limits.disconnected(connection.peer)
             return

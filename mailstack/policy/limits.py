@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailstack.policy.nat import Nat
+from mailstack.policy.networks import client_of
 
 FREE_FAILURES = 3
 LONGEST_WAIT = 15.0  # seconds
@@ -40,7 +41,10 @@ def default_gateways(route_table: str) -> frozenset[str]:
 
 
 class Limits:
-    """Only connections that have not logged in are counted; a pair of address and account is slowed, never an address."""
+    """Only connections that have not logged in count; a pair of address and account is slowed, never an address.
+
+    An IPv6 client is its /64, in which it may choose addresses as it likes.
+    """
 
     def __init__(
         self,
@@ -54,7 +58,8 @@ class Limits:
         self.open = 0
         self.nat = nat or Nat()
         self._clock = clock
-        self._connections: dict[str, int] = {}
+        self._connections: dict[str, int] = {}  # that have not logged in, by client
+        self._all: dict[str, int] = {}  # by client
         self._failures: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
 
     def exempt(self, peer: str) -> bool:
@@ -71,36 +76,42 @@ class Limits:
         """Count a connection that has not logged in, or say why it can't stay."""
         if self.open >= self.connections:
             return Crowd.ALL
-        have = self._connections.get(peer, 0)
+        client = client_of(peer)
+        have = self._connections.get(client, 0)
         if have >= self.per_address and not self.exempt(peer):
             return Crowd.ADDRESS
-        self._connections[peer] = have + 1
+        self._connections[client] = have + 1
+        self._all[client] = self._all.get(client, 0) + 1
         self.open += 1
         return None
 
-    def closed(self) -> None:
+    def closed(self, peer: str) -> None:
         """One of those that were let in is gone."""
         self.open -= 1
+        _less(self._all, client_of(peer))
 
     def disconnected(self, peer: str) -> None:
         """It logged in, or left."""
-        have = self._connections.get(peer, 0) - 1
-        if have > 0:
-            self._connections[peer] = have
-        else:
-            self._connections.pop(peer, None)
+        _less(self._connections, client_of(peer))
 
     def logged_out(self, peer: str) -> None:
         """One that is connected has no account any more: it stays, but nobody comes in its place."""
-        self._connections[peer] = self._connections.get(peer, 0) + 1
+        client = client_of(peer)
+        self._connections[client] = self._connections.get(client, 0) + 1
+
+    def logged_in(self, peer: str) -> bool:
+        """Whether a connection from there is logged in now."""
+        client = client_of(peer)
+        return self._all.get(client, 0) > self._connections.get(client, 0)
 
     def delay(self, peer: str, account: str) -> float:
         """Seconds that the pair must wait now."""
-        failures = self._failures.get((peer, account.lower()))
+        key = _pair(peer, account)
+        failures = self._failures.get(key)
         if failures is None or failures.count < FREE_FAILURES:
             return 0.0
         if self._clock() - failures.last > FORGET_AFTER:
-            del self._failures[(peer, account.lower())]
+            del self._failures[key]
             return 0.0
         wait = min(LONGEST_WAIT, 0.5 * 2.0 ** (failures.count - FREE_FAILURES))
         return max(0.0, failures.last + wait - self._clock())
@@ -112,7 +123,7 @@ class Limits:
             await asyncio.sleep(delay)
 
     def failed(self, peer: str, account: str) -> None:
-        key = (peer, account.lower()[:320])
+        key = _pair(peer, account)
         failures = self._failures.pop(key, None) or _Failures(0, 0.0)
         failures.count += 1
         failures.last = self._clock()
@@ -121,4 +132,16 @@ class Limits:
             self._failures.popitem(last=False)
 
     def succeeded(self, peer: str, account: str) -> None:
-        self._failures.pop((peer, account.lower()), None)
+        self._failures.pop(_pair(peer, account), None)
+
+
+def _pair(peer: str, account: str) -> tuple[str, str]:
+    return client_of(peer), account.lower()[:320]
+
+
+def _less(counts: dict[str, int], client: str) -> None:
+    have = counts.get(client, 0) - 1
+    if have > 0:
+        counts[client] = have
+    else:
+        counts.pop(client, None)

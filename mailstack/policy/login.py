@@ -1,6 +1,7 @@
 """How people log in, at every door alike: passwords and SASL mechanisms, what may be used where, and how often one may fail."""
 
 import enum
+import hmac
 import ipaddress
 import secrets
 import time
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from mailstack.message.errors import SyntaxProblem
+from mailstack.policy.bans import Bans
 from mailstack.policy.limits import Limits
 from mailstack.policy.tokens import OAuthSettings, Refused, Tokens, Unavailable
 from mailstack.store.users.devices import Device, Devices
@@ -21,6 +23,7 @@ from mailstack.wire.scram import Exchange, Unproved
 
 Ask = Callable[[bytes], Awaitable[bytes]]  # a challenge in base64, and the client's next line
 UNIQUE = "tls-unique"
+BANNED = "Too many failed logins from your network"
 
 
 class Denial(enum.Enum):
@@ -32,6 +35,7 @@ class Denial(enum.Enum):
     NO_TLS = "no-tls"
     OTHER_IDENTITY = "other-identity"
     EXPIRED = "expired"  # an app password whose time is over
+    BANNED = "banned"  # it failed too often, and this try was not looked at
     OUT_OF_SCOPE = "out-of-scope"  # an app password that is not for this door
 
 
@@ -98,6 +102,7 @@ class Logins:
         limits: Limits,
         tokens: Tokens | None = None,
         devices: Devices | None = None,
+        bans: Bans | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
@@ -106,6 +111,8 @@ class Logins:
         self._limits = limits
         self.tokens = tokens  # None: no provider is configured
         self._devices = devices
+        self._bans = bans
+        self._key = secrets.token_bytes(32)
         self._clock = clock
 
     def mechanisms(self, channel: Channel) -> list[str]:
@@ -121,10 +128,16 @@ class Logins:
             found += ["OAUTHBEARER", "XOAUTH2"]
         return found
 
+    def refuses(self, peer: str) -> bool:
+        """Whether a client is banned: it may not even connect where one logs in."""
+        return self._bans is not None and self._bans.refuses(peer)
+
     async def password(self, channel: Channel, user: str, password: str) -> Outcome:
         """A name and a password, as LOGIN and PASS bring them."""
         if not channel.private:
             return Denied(Denial.NO_TLS, user)
+        if self.refuses(channel.peer):
+            return Denied(Denial.BANNED, user)
         await self._limits.wait_turn(channel.peer, user)
         found = await self._passwords.verify(user, password)
         if found is Refusal.BUSY:
@@ -132,7 +145,7 @@ class Logins:
         if isinstance(found, Refusal):
             # One that was right once is no guess: its device may ask again and again.
             expired = found is Refusal.EXPIRED
-            return Denied(Denial.EXPIRED, user) if expired else self._failed(channel, user)
+            return Denied(Denial.EXPIRED, user) if expired else self._failed(channel, user, guess=password)
         return self._proved(channel, user, Login(found.record, found.device))
 
     async def sasl(self, mechanism: str, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
@@ -151,6 +164,8 @@ class Logins:
             return Denied(Denial.UNKNOWN_MECHANISM)
         if not channel.private:
             return Denied(Denial.NO_TLS)
+        if self.refuses(channel.peer):
+            return Denied(Denial.BANNED)
         try:
             return await run(initial, channel, ask)
         except sasl.Cancelled:
@@ -158,9 +173,14 @@ class Logins:
         except SyntaxProblem as problem:
             return Denied(Denial.MALFORMED, reason=problem.reason)
 
-    def _failed(self, channel: Channel, user: str, reason: str = "") -> Denied:
-        """Failures slow the pair of peer and account."""
+    def _failed(self, channel: Channel, user: str, reason: str = "", guess: str | None = None) -> Denied:
+        """Failures slow the pair of peer and account; different ones count towards a ban."""
         self._limits.failed(channel.peer, user)
+        if self._bans is not None:
+            tried = None
+            if guess is not None:
+                tried = hmac.digest(self._key, f"{user}\0{guess}".encode("utf-8", "surrogateescape"), "sha256")[:16]
+            self._bans.failed(channel.peer, user, tried)
         return Denied(Denial.WRONG, user, reason)
 
     def _proved(self, channel: Channel, user: str, login: Login) -> Outcome:
@@ -171,6 +191,8 @@ class Logins:
         if not login.scope.admits(channel.protocol):
             return Denied(Denial.OUT_OF_SCOPE, user, f"{device.label if device else ''}: {login.scope.name}")
         self._limits.succeeded(channel.peer, user)
+        if self._bans is not None:
+            self._bans.succeeded(channel.peer, login.account.address)
         self.seen(login, channel, channel.client)
         return login
 

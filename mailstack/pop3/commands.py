@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mailstack import __version__
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
-from mailstack.policy.login import Denial, Denied, Outcome
+from mailstack.policy.login import BANNED, Denial, Denied, Outcome
 from mailstack.pop3.session import Handler, Refused, Session, State
 from mailstack.store.errors import StoreProblem
 from mailstack.wire.pop3 import Command, Stuffer
@@ -22,6 +22,7 @@ ANSWERS: dict[Denial, tuple[str, str | None]] = {
     Denial.UNKNOWN_MECHANISM: ("That mechanism is not known", None),
     Denial.NO_TLS: ("Start TLS first", None),
     Denial.OTHER_IDENTITY: ("Acting for others is not possible", "AUTH"),
+    Denial.BANNED: (f"{BANNED}; try again later", "SYS/TEMP"),
     Denial.EXPIRED: ("That app password has expired; make a new one", "AUTH"),
     Denial.OUT_OF_SCOPE: ("That app password is not for POP3", "AUTH"),
 }

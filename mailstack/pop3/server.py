@@ -7,6 +7,7 @@ import socket
 import ssl
 
 from mailstack.log import get_logger
+from mailstack.policy.login import BANNED
 from mailstack.pop3.connection import Connection
 from mailstack.pop3.session import Pop3Services
 
@@ -43,6 +44,8 @@ class Pop3Server:
 
     def admit(self, connection: Connection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""
+        if self.services.logins.refuses(connection.peer):
+            return BANNED
         crowd = self.services.limits.connected(connection.peer)
         if crowd is not None:
             log.warning("pop3.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
@@ -57,7 +60,7 @@ class Pop3Server:
 
     def left(self, connection: Connection) -> None:
         self.connections.discard(connection)
-        self.services.limits.closed()
+        self.services.limits.closed(connection.peer)
         if connection.account is None:
             self.services.limits.disconnected(connection.peer)
 

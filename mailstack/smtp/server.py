@@ -5,6 +5,7 @@ import socket
 import ssl
 
 from mailstack.log import get_logger
+from mailstack.policy.login import BANNED
 from mailstack.smtp.protocol import SmtpConnection, SmtpServices
 from mailstack.smtp.table import HANDLERS
 from mailstack.wire.smtp import Reply
@@ -37,6 +38,9 @@ class SmtpServer:
 
     def admit(self, connection: SmtpConnection) -> str | None:
         """Let a connection in, or say why not."""
+        logins = self.services.logins
+        if logins is not None and logins.refuses(connection.peer):
+            return BANNED
         crowd = self.services.limits.connected(connection.peer)
         if crowd is not None:
             log.warning("smtp.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
@@ -50,7 +54,7 @@ class SmtpServer:
     def left(self, connection: SmtpConnection) -> None:
         if connection in self.connections:
             self.connections.remove(connection)
-            self.services.limits.closed()
+            self.services.limits.closed(connection.peer)
         self._accounts.pop(connection, None)
 
     def end_sessions(self, account: str) -> None:

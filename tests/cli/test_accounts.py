@@ -132,6 +132,21 @@ def test_app_passwords(server: Server, account: str) -> None:
     assert "there is no account" in said_no(console, "user", "app-password", "list", "nobody@a.test")
 
 
+def test_bans(either: Console) -> None:
+    assert "192.0.2.0/24 is banned until it is lifted" in either.run("ban", "add", "192.0.2.0/24", "--reason", "enough").stdout
+    assert "is banned until 2" in either.run("ban", "add", "2001:db8:1:2::9", "--for", "1d").stdout
+    rows = json.loads(either.run("ban", "list", "--json").stdout)
+    assert {row["network"]: row["reason"] for row in rows} == {"192.0.2.0/24": "enough", "2001:db8:1:2::/64": "by hand"}
+    assert "lifted" in either.run("ban", "list").stdout
+    assert "192.0.2.0/24 is banned no more" in either.run("ban", "remove", "192.0.2.77").stdout
+    assert "is not banned" in said_no(either, "ban", "remove", "192.0.2.77")
+    either.run("ban", "remove", "2001:db8::/32")
+    assert json.loads(either.run("ban", "list", "--json").stdout) == []
+    assert "this machine itself" in said_no(either, "ban", "add", "127.0.0.1")
+    assert "neither an address nor a network" in said_no(either, "ban", "add", "x")
+    assert "is not a duration" in said_no(either, "ban", "add", "192.0.2.1", "--for", "ever")
+
+
 def test_capabilities_of_one_account(server: Server, account: str) -> None:
     console, address = Console(server), f"{account}@a.test"
 

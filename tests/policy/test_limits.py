@@ -34,7 +34,7 @@ def test_all_connections() -> None:
     assert [limits.connected(peer) for peer in (HERE, THERE, "127.0.0.1", THERE)] == [None, None, None, Crowd.ALL]
     limits.disconnected(HERE)  # logged in: still a connection
     assert limits.connected(HERE) is Crowd.ALL
-    limits.closed()
+    limits.closed(HERE)
     assert limits.connected(HERE) is None
 
 

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from mailstack.policy.limits import Limits
-from mailstack.policy.login import is_loopback
+from mailstack.policy.login import Logins, is_loopback
 from mailstack.smtp import protocol
 from mailstack.smtp.protocol import BUFFER, LINE_LIMIT
 from tests.support.dnsserver import DnsServer
@@ -332,6 +332,23 @@ async def test_too_many_from_one_address(relay: Relay, capsys: pytest.CaptureFix
             assert (await third.reply()).startswith("220")
         await until(lambda: len(door.server.connections) == 1)
         assert door.server.services.limits.connected("127.0.0.1") is None
+
+
+async def test_who_is_banned_may_not_log_in_and_may_still_bring_mail(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    banned = False
+    monkeypatch.setattr(Logins, "refuses", lambda self, peer: banned)
+    async with opened(relay, submission=True) as door, opened(relay) as inbound:
+        async with door.client() as early:
+            await early.say_all("EHLO x", "NOOP")
+            banned = True
+            early.writer.write(PLAIN.encode() + b"\r\n")
+            said = (await asyncio.wait_for(early.reader.read(), 20)).decode().splitlines()
+            assert said[-1] == "421 4.7.0 Too many failed logins from your network; try again later"
+        async with door.client() as late:
+            assert (await late.reply()).startswith("421 4.7.0 Too many failed logins")
+            assert await late.reader.read() == b""
+        async with inbound.client() as other:
+            assert (await other.reply()).startswith("220")
 
 
 async def test_too_many_at_all(relay: Relay, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from mailstack.imap.answers import Refused, bad, no
 from mailstack.imap.session import Session
 from mailstack.log import get_logger
-from mailstack.policy.login import Denial, Denied, Outcome
+from mailstack.policy.login import BANNED, Denial, Denied, Outcome
 from mailstack.wire.imap import commands as c
 
 log = get_logger()
@@ -16,6 +16,7 @@ ANSWERS: dict[Denial, Refused] = {
     Denial.UNKNOWN_MECHANISM: no("That mechanism is not known", "CANNOT"),
     Denial.NO_TLS: no("Start TLS first", "PRIVACYREQUIRED"),
     Denial.OTHER_IDENTITY: no("Acting for others is not possible", "AUTHORIZATIONFAILED"),
+    Denial.BANNED: no(f"{BANNED}; try again later", "UNAVAILABLE"),
     Denial.EXPIRED: no("That app password has expired; make a new one", "EXPIRED"),  # RFC 5530 3
     Denial.OUT_OF_SCOPE: no("That app password is not for IMAP", "AUTHORIZATIONFAILED"),
 }

@@ -1,7 +1,7 @@
 """AUTH (RFC 4954)."""
 
 from mailstack.log import get_logger
-from mailstack.policy.login import Denial, Denied, Logins, Outcome
+from mailstack.policy.login import BANNED, Denial, Denied, Logins, Outcome
 from mailstack.smtp.protocol import LOGIN_LINE_LIMIT, SmtpConnection
 from mailstack.wire.smtp import Reply
 
@@ -15,6 +15,7 @@ REPLIES: dict[Denial, Reply] = {
     Denial.UNKNOWN_MECHANISM: Reply(504, "5.5.4", "That mechanism is not known"),
     Denial.NO_TLS: Reply(538, "5.7.11", "Start TLS first"),
     Denial.OTHER_IDENTITY: Reply(535, "5.7.8", "Acting for others is not possible"),
+    Denial.BANNED: Reply(421, "4.7.0", f"{BANNED}; try again later"),
     Denial.EXPIRED: Reply(535, "5.7.8", "That app password has expired; make a new one"),
     Denial.OUT_OF_SCOPE: Reply(535, "5.7.8", "That app password is not for sending mail"),
 }
@@ -61,8 +62,9 @@ def _answer(connection: SmtpConnection, found: Outcome) -> None:
         device = found.device.label if found.device is not None else None
         log.info("smtp.login", account=found.account.address, peer=connection.peer, tls=connection.secure, device=device)
         connection.say(Reply(235, "2.7.0", "Logged in"))
-    elif found.denial is Denial.BUSY:
+    elif found.denial in (Denial.BUSY, Denial.BANNED):
         connection.say(REPLIES[found.denial])
+        connection.leaving = connection.leaving or found.denial is Denial.BANNED
     else:
         if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
             log.warning("smtp.login_failed", user=found.user[:100], peer=connection.peer, reason=found.reason or None)

@@ -44,6 +44,18 @@ class Setting(SQLModel, table=True):
     value: str
 
 
+class Banned(SQLModel, table=True):
+    """Networks from which nobody may log in."""
+
+    __tablename__ = "ban"
+    network: str = Field(primary_key=True)
+    since: float
+    until: float | None = None  # None: until it is lifted
+    level: int
+    reason: str
+    failures: int
+
+
 class Share(SQLModel, table=True):
     """Folders of accounts. The grants themselves lie beside the mailboxes."""
 
