@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mailstack.sieve.bound import Bound, Value
 from mailstack.sieve.comparator import CASEMAP, Comparator
-from mailstack.sieve.extension import Command, Kind, Part, Tag, Test
+from mailstack.sieve.encoded import decoded
+from mailstack.sieve.extension import Command, Kind, Modifier, Part, Tag, Test
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.matching import IS, Matching, MatchType, Request
 from mailstack.sieve.problem import SieveProblem
@@ -31,12 +32,15 @@ class _Binder:
         self._words = words
         self._limits = limits
         self._rest = list(node.arguments)
+        if "encoded-character" in words.required:
+            self._rest = [decoded(one) if isinstance(one, Strings) else one for one in self._rest]
         self._tags: dict[str, Value] = {}
         self._choices: dict[str, str] = {}
         self._match: MatchType = IS
         self._match_name = "is"
         self._relation = ""
         self._comparator: Comparator = CASEMAP
+        self._modifiers: list[Modifier] = []
         self._part: Part | None = words.parts["all"] if found.parts else None
 
     def _problem(self, reason: str) -> SieveProblem:
@@ -69,6 +73,7 @@ class _Binder:
             self._matching(places) if self._found.matches else None,
             self._part,
             self._match_name == "count",
+            self._modifiers,
         )
 
     def _tag(self, tag: TagNode, known: dict[str, Tag]) -> None:
@@ -91,6 +96,9 @@ class _Binder:
             if comparator is None:
                 raise self._problem(f"the comparator {wanted!r} is not known, or its require is missing")
             self._comparator = comparator
+        elif isinstance(self._found, Command) and self._found.modifiers and name in self._words.modifiers:
+            self._choose(f":{name}", name)
+            self._modifiers.append(self._words.modifiers[name])
         elif self._found.parts and name in self._words.parts:
             self._choose("address part", name)
             self._part = self._words.parts[name]
@@ -119,8 +127,9 @@ class _Binder:
     def _places(self, positional: list[Argument]) -> list[Value]:
         kinds = self._found.positional
         found: list[Value] = []
-        if self._found.optional and len(positional) == len(kinds) - 1:
-            found, kinds = [None], kinds[1:]
+        left_out = self._found.optional if len(positional) == len(kinds) - 1 else None
+        if left_out is not None:
+            kinds = (*kinds[:left_out], *kinds[left_out + 1 :])
         if len(positional) != len(kinds):
             wanted = ", ".join([kind.value for kind in kinds]) or "no arguments"
             raise self._problem(f"takes {wanted}; {len(positional)} are there" if kinds else f"takes {wanted}")
@@ -128,16 +137,29 @@ class _Binder:
             if not _fits(argument, kind) or isinstance(argument, TagNode):
                 raise SieveProblem(argument.line, f"{self._node.name}: {kind.value} is expected here")
             found.append(argument)
+        if left_out is not None:
+            found.insert(left_out, None)
         return found
 
-    def _matching(self, places: Sequence[Value]) -> Matching:
+    def _matching(self, places: Sequence[Value]) -> Matching | None:
         keys = places[-1]
+        if keys is None:
+            return None
         assert isinstance(keys, Strings)
         if self._match.parts and not self._comparator.parts:
             raise self._problem(f"':{self._match_name}' can't be used with {self._comparator.name}")
         variables = "variables" in self._words.required
-        texts = Texts(tuple([Text(text, variables) for text in keys.texts]))
-        return self._match.build(Request(self._comparator, texts, variables, self._relation, self._limits, self._node.line))
+        each = (word for text in keys.texts for word in text.split()) if self._splits() else keys.texts
+        texts = Texts(tuple([Text(text, variables) for text in each]))
+        return self._match.build(
+            Request(self._comparator, texts, variables and self._remembers(), self._relation, self._limits, self._node.line)
+        )
+
+    def _remembers(self) -> bool:
+        return isinstance(self._found, Command) or self._found.remembers
+
+    def _splits(self) -> bool:
+        return isinstance(self._found, Test) and self._found.words and self._match_name == "is"
 
 
 def _fits(argument: Argument, kind: Kind) -> bool:

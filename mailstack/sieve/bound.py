@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mailstack.sieve.extension import Part
+from mailstack.sieve.extension import Modifier, Part
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.matching import Matching
 from mailstack.sieve.problem import SieveProblem
@@ -30,6 +30,8 @@ class Bound:
     matching: Matching | None = None
     part: Part | None = None
     counts: bool = False  # the match type is :count
+    modifiers: Sequence[Modifier] = ()
+    available: bool = False  # ihave: all its extensions are
 
     def problem(self, reason: str) -> SieveProblem:
         return SieveProblem(self.line, f"{self.name}: {reason}")

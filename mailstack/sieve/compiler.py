@@ -1,12 +1,16 @@
 """A tree to functions: what each name means, and that its arguments are right (RFC 5228 2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NoReturn
 
 from mailstack.sieve.binding import bind
+from mailstack.sieve.bound import Bound
 from mailstack.sieve.commands.control import REQUIRE, chain
 from mailstack.sieve.extension import Command, Extension, Test, Tests
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.problem import SieveProblem
+from mailstack.sieve.state import Run
 from mailstack.sieve.step import Check, Step, block
 from mailstack.sieve.tree import Node, Strings
 from mailstack.sieve.vocabulary import Vocabulary
@@ -19,6 +23,7 @@ class Compiler:
         self._extensions = extensions
         self._limits = limits
         self.vocabulary = Vocabulary(extensions)
+        self._lenient = False  # behind an ihave that is false
 
     def script(self, nodes: Sequence[Node]) -> Step:
         """The whole script."""
@@ -62,6 +67,14 @@ class Compiler:
         return node.line, check, self._block(node.block)
 
     def _command(self, node: Node) -> Step:
+        try:
+            return self._known_command(node)
+        except SieveProblem as problem:
+            if not self._lenient:
+                raise
+            return _failing(problem)
+
+    def _known_command(self, node: Node) -> Step:
         found = self.vocabulary.command(node)
         _shape(node, found)
         tests = [self._test(test) for test in node.tests]
@@ -69,10 +82,35 @@ class Compiler:
         return found.build(bind(node, found, self.vocabulary, self._limits, tests, inner))
 
     def _test(self, node: Node) -> Check:
-        found = self.vocabulary.test(node)
-        _shape(node, found)
-        tests = [self._test(test) for test in node.tests]
-        return found.build(bind(node, found, self.vocabulary, self._limits, tests, None))
+        try:
+            found = self.vocabulary.test(node)
+            _shape(node, found)
+            tests = [self._test(test) for test in node.tests]
+            bound = bind(node, found, self.vocabulary, self._limits, tests, None)
+            return found.build(self._ihave(bound) if node.name == "ihave" else bound)
+        except SieveProblem as problem:
+            if not self._lenient:
+                raise
+            return _failing(problem)
+
+    def _ihave(self, bound: Bound) -> Bound:
+        """RFC 5463 4: what is there may be used from here on; where something is not, mistakes count only when they
+        are carried out.
+        """
+        names = bound.constants(0)
+        available = all(name in self._extensions for name in names)
+        if available:
+            for name in names:
+                self.vocabulary.require(name)
+        self._lenient = self._lenient or not available
+        return replace(bound, available=available)
+
+
+def _failing(problem: SieveProblem) -> Callable[[Run], NoReturn]:
+    def fail(run: Run) -> NoReturn:
+        raise problem
+
+    return fail
 
 
 def _shape(node: Node, found: Command | Test) -> None:

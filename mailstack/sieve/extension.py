@@ -44,15 +44,24 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class Modifier:
+    """What `set` does with a value on its way (RFC 5229 4.1); those of higher precedence come first."""
+
+    precedence: int
+    change: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """A command of the language, and how it is compiled."""
 
     build: Callable[["Bound"], Step]
     positional: tuple[Kind, ...] = ()
     tags: tuple[Tag, ...] = ()
-    optional: bool = False  # the first positional argument may be missing
+    optional: int | None = None  # the place of the positional argument that may be missing
     tests: Tests = Tests.NONE
     block: bool = False
+    modifiers: bool = False  # takes modifiers
     matches: bool = False  # takes a match type and a comparator
     parts: bool = False  # takes an address part
 
@@ -64,10 +73,12 @@ class Test:
     build: Callable[["Bound"], Check]
     positional: tuple[Kind, ...] = ()
     tags: tuple[Tag, ...] = ()
-    optional: bool = False
+    optional: int | None = None
     tests: Tests = Tests.NONE
     matches: bool = False
     parts: bool = False
+    words: bool = False  # :is takes each word of its keys alone
+    remembers: bool = True  # a match sets the variables ${1} and so on
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +92,6 @@ class Extension:
     tags: Mapping[str, tuple[Tag, ...]] = field(default_factory=dict)  # added to commands and tests of others
     matches: Mapping[str, "MatchType"] = field(default_factory=dict)
     parts: Mapping[str, Part] = field(default_factory=dict)
+    modifiers: Mapping[str, Modifier] = field(default_factory=dict)
     comparator: "Comparator | None" = None
     includes: tuple[str, ...] = ()  # extensions that come with it

@@ -11,13 +11,13 @@ class Limits:
     nesting: int = 32  # of blocks, and of tests
     actions: int = 32
     redirects: int = 4
-    edits: int = 64  # changes of the header
+    edits: int = 512  # fields of the header that are added or deleted
     variable: int = 8192  # characters of a variable's value; at least 4,000 (RFC 5229 6)
     variables: int = 256  # at least 128 (RFC 5229 6)
     text: int = 65536  # characters of a string after its variables were put in
     includes: int = 32  # scripts that one run includes; at least 3 deep (RFC 6609 3.2)
     include_depth: int = 10
     questions: int = 256  # that one run may ask
-    work: int = 50_000_000  # characters looked at, tests and steps together: some 0.1 to 2 seconds
+    work: int = 100_000_000  # characters looked at, and what tests cost besides: some 10 ns each, at most
     pattern: int = 1000  # states of a regular expression
     vacation_seconds: int = 86400  # the shortest time between two answers to one sender

@@ -20,6 +20,7 @@ class AskingMatch:
     go: Callable[[Run, Sequence[str]], Asks[bool]]
 
 
+TEST = 20  # what one comparison costs besides the characters it looks at
 Matching = Callable[[Run, Sequence[str]], bool] | AskingMatch
 
 
@@ -68,7 +69,7 @@ def _is(request: Request) -> Matching:
 
         def among(run: Run, values: Sequence[str]) -> bool:
             for value in values:
-                run.spend(len(value) + 1)
+                run.spend(len(value) + TEST)
                 if fold(value) in known:
                     return True
             return False
@@ -79,7 +80,7 @@ def _is(request: Request) -> Matching:
     def equal(run: Run, values: Sequence[str]) -> bool:
         wanted = keys(run)
         for value in values:
-            run.spend(len(value) + len(wanted))
+            run.spend(len(value) + TEST + len(wanted))
             if fold(value) in wanted:
                 return True
         return False
@@ -94,7 +95,7 @@ def _contains(request: Request) -> Matching:
     def inside(run: Run, values: Sequence[str]) -> bool:
         wanted = keys(run)
         for value in values:
-            run.spend((len(value) + 1) * len(wanted))
+            run.spend((len(value) + TEST) * len(wanted))
             text = fold(value)
             for key in wanted:
                 if key in text:
@@ -121,7 +122,7 @@ def _matches(request: Request) -> Matching:
         for value in values:
             text = fold(value)
             for pattern in wanted:
-                run.spend((len(text) + 1) * pattern.weight)
+                run.spend((len(text) + TEST) * pattern.weight)
                 spans = pattern.match(text)
                 if spans is not None:
                     if request.remembers:

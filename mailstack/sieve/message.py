@@ -1,7 +1,9 @@
 """A message as scripts look at it: parsed when it is asked for, and then kept. Several scripts may share one."""
 
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from mailstack.message.charset import decode
 from mailstack.message.header import decode_words, fields, split_header
 from mailstack.message.mime import Part, walk
 
@@ -38,6 +40,7 @@ class Message:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self._kept: dict[str, tuple[str, ...]] = {}
 
     @property
     def size(self) -> int:
@@ -51,5 +54,27 @@ class Message:
 
     @cached_property
     def root(self) -> Part:
-        """Its parts."""
+        """The tree of its parts."""
         return walk(self.data)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts in their order, those of messages inside it too."""
+        found: list[Part] = []
+        stack = [self.root]
+        while stack:
+            part = stack.pop()
+            found.append(part)
+            stack += reversed(part.children)
+        return tuple(found)
+
+    def raw_body(self, limit: int) -> str:
+        """The body as it came, as text."""
+        start = self.root.body
+        return decode(self.data[start : start + limit], None)
+
+    def kept(self, name: str, find: Callable[["Message"], Iterable[str]]) -> tuple[str, ...]:
+        """What `find` finds, worked out once."""
+        if name not in self._kept:
+            self._kept[name] = tuple(find(self))
+        return self._kept[name]

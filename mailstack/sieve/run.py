@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 from mailstack.sieve.actions import Action, FileInto, Flags, Keep, Outcome, Redirect, Reject, Respond, SieveError
+from mailstack.sieve.compiled import Script
 from mailstack.sieve.environment import Environment
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.message import Message
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.questions import Asks, Question
-from mailstack.sieve.script import DEFAULT_LIMITS, Script
 from mailstack.sieve.state import Return, Run, Stop
 from mailstack.sieve.step import do
+
+DEFAULT_LIMITS = Limits()
 
 
 def run(

@@ -1,22 +1,12 @@
 """A script, compiled: `compile()` once, `run.run()` as often as messages come."""
 
-from dataclasses import dataclass
-
+from mailstack.sieve.compiled import Script as Script
 from mailstack.sieve.compiler import Compiler
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.parser import parse
-from mailstack.sieve.step import Step
 from mailstack.sieve.table import EXTENSIONS
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What a source means. It holds no state of a run: any number may share it."""
-
-    step: Step
-    required: frozenset[str]
 
 
 def compile(source: bytes | str, limits: Limits = DEFAULT_LIMITS) -> Script:

@@ -8,6 +8,7 @@ from mailstack.sieve.environment import Environment
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.message import Header, Message
 from mailstack.sieve.problem import SieveProblem
+from mailstack.sieve.questions import Asks, Question, ScriptNamed
 
 
 class Stop(Exception):
@@ -23,7 +24,7 @@ class Run:
 
     __slots__ = (
         "actions", "edits", "environment", "flags", "global_names", "globals", "header", "included", "keeps", "limits", "line",
-        "matched", "message", "names", "remember", "script", "trace", "variables", "work",
+        "matched", "message", "names", "questions", "remember", "responded", "script", "trace", "variables", "work",
     )  # fmt: skip
 
     def __init__(self, message: Message, environment: Environment, limits: Limits, trace: bool) -> None:
@@ -34,6 +35,8 @@ class Run:
         self.work = limits.work
         self.line = 0  # of the command that is carried out
         self.script = ""  # name of the included script that runs
+        self.questions = 0  # asked
+        self.responded = False  # a vacation was there
         self.keeps = True  # the implicit keep
         self.actions: list[Action] = []
         self.edits: tuple[Edit, ...] = ()
@@ -42,8 +45,8 @@ class Run:
         self.globals: dict[str, str] = {}
         self.global_names: frozenset[str] = frozenset()
         self.matched: Sequence[str] = ()
-        self.names: tuple[str, ...] = ()  # of the included scripts that run
-        self.included: set[tuple[str, bool]] = set()
+        self.names: tuple[ScriptNamed, ...] = ()  # of the included scripts that run
+        self.included: list[ScriptNamed] = []
         self.remember: list[Remember] = []
         self.trace: list[Event] | None = [] if trace else None
 
@@ -60,6 +63,13 @@ class Run:
             raise SieveProblem(action.line, f"more than {self.limits.actions} actions")
         if self.trace is not None:
             self.tell(action.line, str(action))
+
+    def ask(self, question: Question) -> Asks[object]:
+        """The answer to a question. Raises SieveProblem when there were too many."""
+        self.questions += 1
+        if self.questions > self.limits.questions:
+            raise SieveProblem(self.line, f"the script asks more than {self.limits.questions} questions")
+        return (yield question)
 
     def tell(self, line: int, text: str) -> None:
         """A step of the trace, where one is kept."""

@@ -50,7 +50,7 @@ def _pieces(source: str) -> tuple[str | Maker, ...]:
     for found in _REFERENCE.finditer(source):
         if found.start() > position:
             pieces.append(source[position : found.start()])
-        pieces.append(_numbered(found[1]) if found[1] else _named(found[2].lower()))
+        pieces.append(_numbered(found[1]) if found[1] else named(found[2].lower()))
         position = found.end()
     if not pieces:
         return ()
@@ -68,7 +68,8 @@ def _numbered(digits: str) -> Maker:
     return matched
 
 
-def _named(name: str) -> Maker:
+def named(name: str) -> Maker:
+    """The value of a variable whose name is in lower case, "" where it has none."""
     if name.startswith("global."):
         rest = name[7:]
         return lambda run: run.globals.get(rest, "")

@@ -2,11 +2,36 @@
 
 from types import MappingProxyType
 
-from mailstack.sieve.commands import control, core, fileinto
-from mailstack.sieve.comparator import CASEMAP, OCTET
+from mailstack.sieve import encoded
+from mailstack.sieve.commands import (
+    control,
+    core,
+    fileinto,
+    flags,
+    headers,
+    ihave,
+    include,
+    notify,
+    reject,
+    vacation,
+    variables,
+)  # fmt: skip
+from mailstack.sieve.comparator import CASEMAP, NUMERIC, OCTET, UNICODE
 from mailstack.sieve.extension import Extension
 from mailstack.sieve.matching import CONTAINS, IS, MATCHES
-from mailstack.sieve.tests import address, header, logic
+from mailstack.sieve.tests import (
+    address,
+    body,
+    date,
+    duplicate,
+    environment,
+    header,
+    lists,
+    logic,
+    mailbox,
+    regex,
+    relational,
+)  # fmt: skip
 
 _ALL = (
     Extension(
@@ -19,10 +44,40 @@ _ALL = (
         comparator=CASEMAP,
     ),
     Extension("comparator-i;octet", always=True, comparator=OCTET),
+    Extension("comparator-i;ascii-numeric", comparator=NUMERIC),
+    Extension("comparator-i;unicode-casemap", comparator=UNICODE),
+    encoded.EXTENSION,
     fileinto.EXTENSION,
     fileinto.COPY,
     address.ENVELOPE,
     address.SUBADDRESS,
+    reject.EXTENSION,
+    reject.PROTOCOL,
+    vacation.EXTENSION,
+    vacation.SECONDS,
+    flags.EXTENSION,
+    variables.EXTENSION,
+    relational.EXTENSION,
+    regex.EXTENSION,
+    body.EXTENSION,
+    date.EXTENSION,
+    date.INDEX,
+    headers.EXTENSION,
+    mailbox.EXTENSION,
+    mailbox.MAILBOX_ID,
+    mailbox.SPECIAL_USE,
+    mailbox.METADATA,
+    mailbox.SERVER_METADATA,
+    include.EXTENSION,
+    duplicate.EXTENSION,
+    notify.EXTENSION,
+    environment.EXTENSION,
+    environment.IMAP,
+    environment.SPAM,
+    environment.SPAM_PLUS,
+    environment.VIRUS,
+    lists.EXTENSION,
+    ihave.EXTENSION,
 )
 EXTENSIONS = MappingProxyType({extension.name: extension for extension in _ALL})
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mailstack.sieve.comparator import Comparator
-from mailstack.sieve.extension import Command, Extension, Part, Tag, Test
+from mailstack.sieve.extension import Command, Extension, Modifier, Part, Tag, Test
 from mailstack.sieve.matching import MatchType
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.tree import Node
@@ -21,6 +21,7 @@ class Vocabulary:
         self._comparators: dict[str, Comparator] = {}
         self.matches: dict[str, MatchType] = {}
         self.parts: dict[str, Part] = {}
+        self.modifiers: dict[str, Modifier] = {}
         for extension in extensions.values():
             if extension.always:
                 self.require(extension.name)
@@ -35,6 +36,7 @@ class Vocabulary:
         self._tests.update(extension.tests)
         self.matches.update(extension.matches)
         self.parts.update(extension.parts)
+        self.modifiers.update(extension.modifiers)
         if extension.comparator is not None:
             self._comparators[extension.comparator.name] = extension.comparator
         for word, tags in extension.tags.items():

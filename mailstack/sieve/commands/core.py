@@ -7,8 +7,9 @@ from mailstack.sieve.bound import Bound
 from mailstack.sieve.extension import Command, Kind
 from mailstack.sieve.flagging import flags_of
 from mailstack.sieve.problem import SieveProblem
+from mailstack.sieve.questions import Asks, ListMembers
 from mailstack.sieve.state import Run
-from mailstack.sieve.step import Step
+from mailstack.sieve.step import Asking, Step
 
 
 def _keep(bound: Bound) -> Step:
@@ -41,6 +42,8 @@ def address(text: str, line: int) -> str:
 
 
 def _redirect(bound: Bound) -> Step:
+    if bound.has("list"):
+        return _to_list(bound)
     to = bound.text(0)
     if to.constant is not None:
         address(to.constant, bound.line)
@@ -52,6 +55,22 @@ def _redirect(bound: Bound) -> Step:
         run.act(Redirect(bound.line, address(to(run), bound.line), run.edits))
 
     return redirect
+
+
+def _to_list(bound: Bound) -> Step:
+    """RFC 6134 2.5: to all addresses of a list; the limit of redirects holds."""
+    name, copies, line = bound.text(0), bound.has("copy"), bound.line
+
+    def redirect(run: Run) -> Asks[None]:
+        members = yield from run.ask(ListMembers(name(run)))
+        if not isinstance(members, tuple):
+            raise SieveProblem(line, f"there is no list {name(run)[:100]!r} to redirect to")
+        if not copies:
+            run.keeps = False
+        for member in members:
+            run.act(Redirect(line, address(member, line), run.edits))
+
+    return Asking(redirect)
 
 
 COMMANDS = {

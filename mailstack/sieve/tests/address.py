@@ -8,7 +8,47 @@ from mailstack.sieve.extension import Extension, Kind, Part, Test
 from mailstack.sieve.matching import checked
 from mailstack.sieve.state import Run
 from mailstack.sieve.step import Check
-from mailstack.sieve.tests.header import names_of
+from mailstack.sieve.tests.header import chosen, names_of
+
+FIELDS = frozenset(
+    {
+        "from",
+        "to",
+        "cc",
+        "bcc",
+        "sender",
+        "reply-to",
+        "resent-from",
+        "resent-to",
+        "resent-cc",
+        "resent-bcc",
+        "resent-sender",
+        "resent-reply-to",
+        "return-path",
+        "errors-to",
+        "disposition-notification-to",
+        "return-receipt-to",
+        "abuse-reports-to",
+        "complaints-to",
+        "x-complaints-to",
+        "delivered-to",
+        "envelope-to",
+        "x-original-to",
+        "apparently-to",
+        "mail-followup-to",
+        "mail-reply-to",
+        "followup-to",
+        "approved-by",
+        "x-envelope-from",
+        "x-envelope-to",
+        "x-original-from",
+        "x-forwarded-to",
+        "x-forwarded-for",
+        "x-beenthere",
+        "x-rcpt-to",
+        "return-to",
+    }
+)
 
 
 def _all(local: str, domain: str, separator: str) -> str | None:
@@ -37,20 +77,25 @@ PARTS: dict[str, Part] = {"all": _all, "localpart": _localpart, "domain": _domai
 
 
 def _address(bound: Bound) -> Check:
-    return checked(address_values(names_of(bound, 0), bound.address_part()), bound.match())
-
-
-def address_values(names: Callable[[Run], Sequence[str]], part: Part) -> Callable[[Run], Sequence[str]]:
-    """What is compared of the addresses in fields."""
+    names, part, choose = address_names(bound), bound.address_part(), chosen(bound)
 
     def values(run: Run) -> Sequence[str]:
         found = []
         for name in names(run):
-            for value in run.header.values(name):
+            for value in choose(run.header.values(name)):
                 found += parts_of(value, part, run.environment.separator)
         return found
 
-    return values
+    return checked(values, bound.match())
+
+
+def address_names(bound: Bound) -> Callable[[Run], Sequence[str]]:
+    """Names of fields that hold addresses; others are a mistake (RFC 5228 5.1)."""
+    names = names_of(bound, 0)
+    for name in bound.texts(0).constant or ():
+        if name.lower() not in FIELDS:
+            raise bound.problem(f"the field {name[:100]!r} holds no addresses")
+    return lambda run: [name for name in names(run) if name in FIELDS]
 
 
 def parts_of(value: bytes, part: Part, separator: str) -> list[str]:

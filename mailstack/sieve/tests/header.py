@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.extension import Kind, Tag, Test
@@ -10,6 +11,7 @@ from mailstack.sieve.state import Run
 from mailstack.sieve.step import Check
 from mailstack.sieve.strings import Texts
 
+T = TypeVar("T")
 FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 2.2
 
 
@@ -25,14 +27,28 @@ def names_of(bound: Bound, place: int) -> Callable[[Run], Sequence[str]]:
     return lambda run: known
 
 
+def chosen(bound: Bound) -> Callable[[Sequence[T]], Sequence[T]]:
+    """All fields of a name, or with :index one of them, with :last counted from the end (RFC 5260 6)."""
+    if not bound.has("index"):
+        if bound.has("last"):
+            raise bound.problem("':last' stands without ':index'")
+        return lambda found: found
+    number = bound.number("index")
+    if not number:
+        raise bound.problem("':index' counts from 1")
+    if bound.has("last"):
+        return lambda found: found[len(found) - number :][:1] if number <= len(found) else ()
+    return lambda found: found[number - 1 :][:1]
+
+
 def _header(bound: Bound) -> Check:
-    names = names_of(bound, 0)
+    names, choose = names_of(bound, 0), chosen(bound)
 
     def values(run: Run) -> Sequence[str]:
         wanted = names(run)
         if len(wanted) == 1:
-            return run.header.texts(wanted[0])
-        return [text for name in wanted for text in run.header.texts(name)]
+            return choose(run.header.texts(wanted[0]))
+        return [text for name in wanted for text in choose(run.header.texts(name))]
 
     return checked(values, bound.match())
 
