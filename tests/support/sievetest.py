@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 NOBODY = 65534
-EXTENSIONS = (
-    "+editheader +spamtest +spamtestplus +virustest +vacation-seconds +mboxmetadata +servermetadata +foreverypart +mime +extracttext"
-)
+EXTENSIONS = "+editheader +spamtest +spamtestplus +virustest +vacation-seconds +mboxmetadata +servermetadata"
 CONFIGURATION = """
 mail_location = maildir:{folder}/Maildir
 mail_uid = {uid}
