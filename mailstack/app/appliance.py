@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import datetime
-import socket
 import ssl
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from mailstack.delivery.plan import Planner
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.runner import QueueRunner
 from mailstack.log import configure, get_logger
+from mailstack.net.listen import ListeningSocket
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
 from mailstack.policy.authentication import Authenticator
 from mailstack.policy.inbound import InboundPolicy, Recipients
@@ -48,7 +48,7 @@ class Appliance:
         self.data = Data(config, surroundings, serves=True)
         self.ports: dict[str, list[int]] = {}
         self.certificates: Certificates | None = None
-        self._sockets: dict[str, list[socket.socket]] = {}
+        self._sockets: dict[str, list[ListeningSocket]] = {}
 
     # Floor 1 to 4, in order -----------------------------------------------------------------------------------------
 

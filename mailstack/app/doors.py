@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any
@@ -108,7 +108,7 @@ class Doors:
             )
         )
 
-    async def open(self, sockets: dict[str, list[socket]]) -> None:
+    async def open(self, sockets: Mapping[str, Sequence[socket]]) -> None:
         """Listen. Raises StartProblem when the control socket can't be made."""
         tls = self._tls
         for name, server in self.smtp.items():

@@ -1,14 +1,14 @@
 """The sockets of all doors."""
 
 import contextlib
-import socket
 
 from mailstack.app.surroundings import StartProblem
 from mailstack.config import SERVICES, Config
-from mailstack.net.listen import ListenProblem, from_systemd, listen
+from mailstack.net.listen import ListeningSocket, ListenProblem, from_systemd, listen
+from mailstack.net.proxied import Proxies
 
 
-def open_sockets(config: Config, undo: contextlib.AsyncExitStack) -> dict[str, list[socket.socket]]:
+def open_sockets(config: Config, undo: contextlib.AsyncExitStack) -> dict[str, list[ListeningSocket]]:
     """What systemd gave, and the configured listeners of every other service."""
     found = from_systemd()
     for one in (one for sockets in found.values() for one in sockets):
@@ -26,4 +26,12 @@ def open_sockets(config: Config, undo: contextlib.AsyncExitStack) -> dict[str, l
             except ListenProblem as problem:
                 raise StartProblem(f"listen.{name}: {problem}") from problem
             undo.callback(one.close)
+    _let_proxies_speak(config, found)
     return {name: found.get(name, []) for name in SERVICES}
+
+
+def _let_proxies_speak(config: Config, sockets: dict[str, list[ListeningSocket]]) -> None:
+    proxies = Proxies.of(config.proxy.trusted)
+    for name in config.proxy.listeners:
+        for one in sockets.get(name, ()):
+            one.proxies = proxies

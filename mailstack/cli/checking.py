@@ -60,7 +60,7 @@ def _ports(config: Config, running: bool, found: Findings) -> None:
     for name, text in config.listeners():
         if running:
             for host, port in hosts(text):
-                problem = greets(name, host, port)
+                problem = greets(name, host, port, proxied=name in config.proxy.listeners)
                 shown = f"{host} port {port}"
                 found.say(f"port {name}", "bad" if problem else "ok", f"{shown}: {problem}" if problem else f"{shown} answers")
             continue

@@ -113,7 +113,8 @@ def health(context: typer.Context) -> None:
     """
     config = invocation(context).config()
     doors = [(name, *place) for name, text in config.listeners() for place in hosts(text)]
-    problems = [f"{name} {host} port {port}: {problem}" for name, host, port in doors if (problem := greets(name, host, port))]
+    answers = [(door, greets(*door, proxied=door[0] in config.proxy.listeners)) for door in doors]
+    problems = [f"{name} {host} port {port}: {problem}" for (name, host, port), problem in answers if problem]
     if problems:
         fail("\n".join(problems))
     print(f"all {len(doors)} listeners answer")

@@ -1,10 +1,14 @@
 """Reaching the listeners of a running server from its own machine."""
 
+import asyncio
+import contextlib
 import http.client
 import socket
 import ssl
+from collections.abc import AsyncIterator
 
 from mailstack.config import TLS_SERVICES, Config
+from mailstack.wire.proxy import LOCAL_HEADER
 
 GREETINGS = (b"220", b"* OK", b"+OK")
 
@@ -44,10 +48,39 @@ def trusting() -> ssl.SSLContext:
     return context
 
 
-def healthz(host: str, port: int, seconds: float = 5.0) -> int:
+@contextlib.asynccontextmanager
+async def prefixed(host: str, port: int) -> AsyncIterator[int]:
+    """A port of this machine that leads to a listener, with the PROXY header in front that says "I speak for myself"."""
+    tasks = set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(host, port)
+        back.write(LOCAL_HEADER)
+        for pair in ((reader, back), (there, writer)):
+            tasks.add(asyncio.create_task(pass_on(*pair)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+
+
+def healthz(host: str, port: int, seconds: float = 5.0, *, proxied: bool = False) -> int:
     """The status of /healthz; straight, whatever proxies the environment names. Raises OSError."""
     connection = http.client.HTTPConnection(host, port, timeout=seconds)
     try:
+        if proxied:
+            connection.connect()
+            connection.sock.sendall(LOCAL_HEADER)
         connection.request("GET", "/healthz")
         return connection.getresponse().status
     except http.client.HTTPException as problem:
@@ -56,13 +89,15 @@ def healthz(host: str, port: int, seconds: float = 5.0) -> int:
         connection.close()
 
 
-def greets(service: str, host: str, port: int) -> str | None:
-    """None when the listener answers as its service does, else why not."""
+def greets(service: str, host: str, port: int, *, proxied: bool = False) -> str | None:
+    """None when the listener answers as its service does, else why not. `proxied`: it wants a PROXY header first."""
     try:
         if service == "http":
-            status = healthz(host, port)
+            status = healthz(host, port, proxied=proxied)
             return None if status == 200 else f"HTTP {status}"
         with socket.create_connection((host, port), timeout=5) as connection:
+            if proxied:
+                connection.sendall(LOCAL_HEADER)
             if service in TLS_SERVICES:
                 with trusting().wrap_socket(connection) as secure:
                     greeting = secure.recv(512)

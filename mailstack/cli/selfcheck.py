@@ -1,18 +1,19 @@
 """The self-test: the whole way through the running server, by the protocols that clients speak."""
 
 import asyncio
+import contextlib
 import poplib
 import secrets
 import shutil
 import smtplib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from aioimaplib import aioimaplib
 
-from mailstack.cli.reaching import greets, hosts, place, trusting
+from mailstack.cli.reaching import greets, hosts, place, prefixed, trusting
 from mailstack.config import Config
 
 ADDRESS_PART = "mailstack-selftest"
@@ -22,12 +23,29 @@ class StepFailed(Exception):
     """Which step, and why."""
 
 
-def _place(config: Config, *names: str) -> tuple[str, str, int]:
-    """The first configured listener among `names`: its name, host and port."""
-    found = place(config, *names)
-    if found is None:
-        raise StepFailed(f"no listener among {', '.join(names)} is configured")
-    return found
+Place = Callable[..., tuple[str, str, int]]
+
+
+@contextlib.asynccontextmanager
+async def _places(config: Config) -> AsyncIterator[Place]:
+    """A function that gives the first configured listener among names: its name, host and port. Raises StepFailed.
+
+    Where a listener wants a PROXY header, it is a door of our own, which puts one in front.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        instead = {}
+        for name in config.proxy.listeners:
+            found = place(config, name)
+            if found is not None:
+                instead[name] = await stack.enter_async_context(prefixed(*found[1:]))
+
+        def one(*names: str) -> tuple[str, str, int]:
+            found = place(config, *names)
+            if found is None:
+                raise StepFailed(f"no listener among {', '.join(names)} is configured")
+            return (found[0], "127.0.0.1", instead[found[0]]) if found[0] in instead else found
+
+        yield one
 
 
 def wait_until_ready(config: Config, ended: Callable[[], object], seconds: float = 60.0) -> None:
@@ -37,7 +55,7 @@ def wait_until_ready(config: Config, ended: Callable[[], object], seconds: float
     while doors and time.monotonic() < end:
         if ended() is not None:
             raise StepFailed("start: the server ended")
-        if greets(*doors[-1]) is None:
+        if greets(*doors[-1], proxied=doors[-1][0] in config.proxy.listeners) is None:
             doors.pop()
         else:
             time.sleep(0.1)
@@ -54,7 +72,7 @@ def run_selftest(config: Config, run: Callable[..., Any], patience: float = 30.0
     password = run("user.add", address=address)["password"]
     try:
         print("Self-test", flush=True)
-        asyncio.run(_round_trip(config, address, password, secrets.token_hex(8), patience))
+        asyncio.run(_self_test(config, address, password, patience))
     finally:
         removed = run("user.remove", address=address)
         for folder in {removed["folder"], str(Path(removed["index"]).parent)}:
@@ -77,11 +95,16 @@ class _Steps:
         print(f"  {name:<42} {1000 * (time.perf_counter() - self._begun):8.1f} ms", flush=True)
 
 
-async def _round_trip(config: Config, address: str, password: str, token: str, patience: float) -> None:
+async def _self_test(config: Config, address: str, password: str, patience: float) -> None:
+    async with _places(config) as one:
+        await _round_trip(config, one, address, password, secrets.token_hex(8), patience)
+
+
+async def _round_trip(config: Config, one: Place, address: str, password: str, token: str, patience: float) -> None:
     steps = _Steps()
     try:
         steps.begin("IMAP login")
-        name, host, port = _place(config, "imaps", "imap")
+        name, host, port = one("imaps", "imap")
         client: Any
         if name == "imaps":
             client = aioimaplib.IMAP4_SSL(host=host, port=port, timeout=patience, ssl_context=trusting())
@@ -95,7 +118,7 @@ async def _round_trip(config: Config, address: str, password: str, token: str, p
         idle = await client.idle_start(timeout=2 * patience)
         steps.done()
         steps.begin("submission: 250")
-        queued = await asyncio.to_thread(_submit, config, address, password, token, patience)
+        queued = await asyncio.to_thread(_submit, config, one, address, password, token, patience)
         steps.done(queued)
         steps.begin("IMAP IDLE told of it")
         async with asyncio.timeout(patience):
@@ -112,15 +135,15 @@ async def _round_trip(config: Config, address: str, password: str, token: str, p
         await client.logout()
         if place(config, "pop3s", "pop3") is not None:
             steps.begin("POP3 RETR: the same message")
-            await asyncio.to_thread(_retrieve, config, address, password, token, patience)
+            await asyncio.to_thread(_retrieve, config, one, address, password, token, patience)
             steps.done()
     except (StepFailed, OSError, TimeoutError, smtplib.SMTPException, aioimaplib.Error, aioimaplib.Abort) as problem:
         words = str(problem) or f"no answer within {patience:.0f} s"
         raise StepFailed(f"{steps.name}: {words}") from problem
 
 
-def _retrieve(config: Config, address: str, password: str, token: str, patience: float) -> None:
-    name, host, port = _place(config, "pop3s", "pop3")
+def _retrieve(config: Config, one: Place, address: str, password: str, token: str, patience: float) -> None:
+    name, host, port = one("pop3s", "pop3")
     client: poplib.POP3
     try:
         if name == "pop3s":
@@ -145,8 +168,8 @@ def _ok(answer: Any) -> Any:
     return answer
 
 
-def _submit(config: Config, address: str, password: str, token: str, patience: float) -> str:
-    name, host, port = _place(config, "submissions", "submission")
+def _submit(config: Config, one: Place, address: str, password: str, token: str, patience: float) -> str:
+    name, host, port = one("submissions", "submission")
     kind = smtplib.SMTP_SSL if name == "submissions" else smtplib.SMTP
     extra: dict[str, Any] = {"context": trusting()} if name == "submissions" else {}
     with kind(host, port, timeout=patience, **extra) as client:

@@ -4,7 +4,9 @@ import msgspec
 
 from mailstack.config.settings import Config
 
-FIXED = frozenset({"hostname", "data_dir", "listen", "tls.mode", "database", "store", "search", "trace"})  # keep_fixed()
+FIXED = frozenset(
+    {"hostname", "data_dir", "listen", "proxy", "tls.mode", "database", "store", "search", "trace"}
+)  # keep_fixed()
 
 
 def changed(old: Config, new: Config) -> list[str]:
@@ -26,6 +28,7 @@ def keep_fixed(old: Config, new: Config) -> Config:
         hostname=old.hostname,
         data_dir=old.data_dir,
         listen=old.listen,
+        proxy=old.proxy,
         tls=new.tls if new.tls.mode == old.tls.mode else old.tls,
         database=old.database,
         store=old.store,

@@ -8,7 +8,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from mailstack.config.quantities import duration, size
-from mailstack.config.settings import SERVICES, Bans, Config, Oauth, Relay
+from mailstack.config.settings import SERVICES, Bans, Config, Oauth, Proxy, Relay
 from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
 
@@ -38,6 +38,7 @@ def check(config: Config, refuse: Refuse) -> None:
             found = _LISTENER.fullmatch(text)
             if found is None or int(found[2]) > 65535:
                 refuse(f"listen.{name}", f'{text!r} is not "address:port"')
+    _check_proxy(config.proxy, refuse)
     _one_of(config.tls.mode, ("files", "self-signed", "off"), "tls.mode", refuse)
     if config.tls.mode == "files":
         for name in ("certificate", "key"):
@@ -72,6 +73,18 @@ def check(config: Config, refuse: Refuse) -> None:
         if getattr(config.limits, name) < 0:
             refuse(f"limits.{name}", "must not be negative")
     _positive("limits.imap_progress", [config.limits.imap_progress], duration, refuse)
+
+
+def _check_proxy(proxy: Proxy, refuse: Refuse) -> None:
+    for name in proxy.listeners:
+        _one_of(name, SERVICES, "proxy.listeners", refuse)
+    for text in proxy.trusted:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as problem:
+            refuse("proxy.trusted", f"{text!r} is not an address or network, like 10.0.0.1 or 10.0.0.0/8: {problem}")
+    if proxy.listeners and not proxy.trusted:
+        refuse("proxy.trusted", "is needed with proxy.listeners: the addresses of the proxies, like 10.0.0.1")
 
 
 def _check_relay(relay: Relay, refuse: Refuse) -> None:

@@ -19,6 +19,11 @@ class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     http: list[str] = msgspec.field(default_factory=lambda: ["[::]:80"])
 
 
+class Proxy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    listeners: list[str] = []
+    trusted: list[str] = []
+
+
 class Tls(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mode: str = "self-signed"
     certificate: str = ""
@@ -129,6 +134,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     data_dir: str = "/var/lib/mailstack"
     postmaster: str = ""
     listen: Listen = Listen()
+    proxy: Proxy = Proxy()
     tls: Tls = Tls()
     auth: Auth = Auth()
     bans: Bans = Bans()

@@ -95,7 +95,7 @@ def _whose(event: Event) -> str | None:
     if event["event"] in ("judged", "rule", "redirected", "replied", "fetched") and account:
         return str(account).lower()
     to = event.get("to")
-    if event["event"] in ("delivered", "deferred", "failed", "refused") and isinstance(to, str):
+    if event["event"] in ("delivered", "deferred", "failed", "refused", "discarded") and isinstance(to, str):
         return to.lower()
     return None
 
@@ -247,6 +247,15 @@ def _replied(event: Event) -> str:
     return f"{clean(event.get('account'))}'s {kind} answer went to {_list(event.get('to') or '')}."
 
 
+def _discarded(event: Event) -> str:
+    return f"A rule of {clean(event.get('to'))} dropped it at {moment(event['time'])}."
+
+
+def _unaligned(event: Event) -> str:
+    waits = ", and it waits" if event.get("waits") else ""
+    return f"Before it left, a warning: {clean(event.get('reason'))}{waits}."
+
+
 def _plain(event: Event) -> str:
     words = ", ".join(f"{key} {clean(value)}" for key, value in event.items() if key not in _SHOWN and value)
     return f"{event['event'].capitalize()} at {moment(event['time'])}{': ' + words if words else ''}."
@@ -265,11 +274,13 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "rule": _rule,
     "delivered": _delivered,
     "queued": _queued,
+    "discarded": _discarded,
     "redirected": _redirected,
     "replied": _replied,
     "fetched": _fetched,
     "deferred": _deferred,
     "failed": _failed,
+    "unaligned": _unaligned,
     "bounced": _bounced,
     "held": lambda event: f"It was held back at {moment(event['time'])}.",
     "released": lambda event: f"It was let go at {moment(event['time'])}.",

@@ -11,6 +11,7 @@ from mailstack.imap.capability import capabilities
 from mailstack.imap.session import Session, State
 from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
+from mailstack.net.proxied import peer_of
 from mailstack.net.tls import TlsEnd
 from mailstack.net.tls_layer import TlsLayer
 from mailstack.policy.login import Channel, is_loopback
@@ -21,6 +22,7 @@ from mailstack.wire.imap.framing import CommandLine, Framer, LiteralData, NeedLi
 from mailstack.wire.imap.grammar import parse
 from mailstack.wire.imap.scanner import CommandProblem
 from mailstack.wire.imap.search_grammar import BadCharset
+from mailstack.wire.proxy import Ends
 
 if TYPE_CHECKING:
     from mailstack.imap.server import ImapServer
@@ -68,6 +70,7 @@ class Connection(asyncio.Protocol):
         "account",
         "closing",
         "current_tag",
+        "ends",
         "framer",
         "from_loopback",
         "last_heard",
@@ -86,6 +89,7 @@ class Connection(asyncio.Protocol):
         self.session: Session | None = None
         self.closing = False
         self.peer = ""
+        self.ends: Ends | None = None  # where a proxy said so
         self.account: str | None = None
         self.from_loopback = False
         self.last_heard = 0.0
@@ -116,8 +120,7 @@ class Connection(asyncio.Protocol):
         if self._upgrading:
             self._upgrading = False
             return
-        name = transport.get_extra_info("peername")
-        self.peer = str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else "local"
+        self.peer = peer_of(transport, self.ends)
         self.from_loopback = is_loopback(self.peer)
         self.last_heard = asyncio.get_running_loop().time()
         crowd = self.server.admit(self)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 
 from mailstack.imap.connection import Connection
 from mailstack.imap.session import ImapServices
 from mailstack.log import get_logger
-from mailstack.net.tls_layer import TlsLayer
+from mailstack.net.serving import serve
 from mailstack.policy.login import BANNED
 
 log = get_logger()
@@ -26,18 +27,12 @@ class ImapServer:
         self._servers: list[asyncio.Server] = []
         self._looker: asyncio.Task[None] | None = None
 
-    async def listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+    async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
-        loop = asyncio.get_running_loop()
         for one in sockets:
-            server = await loop.create_server(lambda: self._protocol(tls), sock=one, backlog=512)
-            self._servers.append(server)
+            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls, light=True))
         if self._looker is None:
             self._looker = asyncio.create_task(self._look())
-
-    def _protocol(self, tls: ssl.SSLContext | None) -> asyncio.Protocol:
-        connection = Connection(self, secure=tls is not None)
-        return connection if tls is None else TlsLayer(connection, tls)
 
     def admit(self, connection: Connection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""

@@ -4,9 +4,17 @@ import errno
 import os
 import socket
 
+from mailstack.net.proxied import Proxies
+
 
 class ListenProblem(Exception):
     """A listener that can't be opened: its name, its address, and the reason."""
+
+
+class ListeningSocket(socket.socket):
+    """With who may speak PROXY to it; None: nobody does, and a connection is whose it seems to be."""
+
+    proxies: Proxies | None = None
 
 
 def parse(text: str) -> tuple[str, int]:
@@ -15,7 +23,7 @@ def parse(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def listen(text: str, backlog: int = 1024) -> socket.socket:
+def listen(text: str, backlog: int = 1024) -> ListeningSocket:
     """A listening socket. "[::]" serves both families where the system has IPv6, else IPv4."""
     host, port = parse(text)
     both = host == "::"
@@ -32,8 +40,8 @@ def listen(text: str, backlog: int = 1024) -> socket.socket:
     return one
 
 
-def _open(family: socket.AddressFamily, host: str, port: int, backlog: int, both: bool) -> socket.socket:
-    one = socket.socket(family, socket.SOCK_STREAM)
+def _open(family: socket.AddressFamily, host: str, port: int, backlog: int, both: bool) -> ListeningSocket:
+    one = ListeningSocket(family, socket.SOCK_STREAM)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -47,15 +55,15 @@ def _open(family: socket.AddressFamily, host: str, port: int, backlog: int, both
     return one
 
 
-def from_systemd(environment: dict[str, str] | None = None) -> dict[str, list[socket.socket]]:
+def from_systemd(environment: dict[str, str] | None = None) -> dict[str, list[ListeningSocket]]:
     """Sockets that systemd opened for this process, by FileDescriptorName (smtp, imaps, ...)."""
     environment = dict(os.environ) if environment is None else environment
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return {}
     names = environment.get("LISTEN_FDNAMES", "").split(":")
-    found: dict[str, list[socket.socket]] = {}
+    found: dict[str, list[ListeningSocket]] = {}
     for number in range(int(environment.get("LISTEN_FDS", "0"))):
-        one = socket.socket(fileno=3 + number)
+        one = ListeningSocket(fileno=3 + number)
         one.set_inheritable(False)
         one.setblocking(False)
         found.setdefault(names[number] if number < len(names) else "", []).append(one)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
+from mailstack.net.proxied import peer_of
 from mailstack.net.tls import TlsEnd
 from mailstack.policy.login import Channel, is_loopback
 from mailstack.pop3.commands import HANDLERS
 from mailstack.pop3.session import Session, State
 from mailstack.store.users.scope import Protocol
 from mailstack.wire.pop3 import LINE_LIMIT, LOGIN_LINE_LIMIT, Lines
+from mailstack.wire.proxy import Ends
 
 if TYPE_CHECKING:
     from mailstack.pop3.server import Pop3Server
@@ -37,6 +39,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.session: Session | None = None
         self.peer = ""
+        self.ends: Ends | None = None  # where a proxy said so
         self.account: str | None = None
         self.closing = False
         self.last_heard = 0.0
@@ -59,8 +62,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         if self._upgrading:
             return
-        name = transport.get_extra_info("peername")
-        self.peer = str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else "local"
+        self.peer = peer_of(transport, self.ends)
         self.last_heard = asyncio.get_running_loop().time()
         crowd = self.server.admit(self)
         if crowd is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 
 from mailstack.log import get_logger
+from mailstack.net.serving import serve
 from mailstack.policy.login import BANNED
 from mailstack.pop3.connection import Connection
 from mailstack.pop3.session import Pop3Services
@@ -25,18 +27,10 @@ class Pop3Server:
         self._servers: list[asyncio.Server] = []
         self._looker: asyncio.Task[None] | None = None
 
-    async def listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+    async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
-        loop = asyncio.get_running_loop()
         for one in sockets:
-            server = await loop.create_server(
-                lambda: Connection(self, secure=tls is not None),
-                sock=one,
-                backlog=512,
-                ssl=tls,
-                ssl_handshake_timeout=30.0 if tls is not None else None,
-            )
-            self._servers.append(server)
+            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls))
         if sockets and self._looker is None:
             self._looker = asyncio.create_task(self._look())
 

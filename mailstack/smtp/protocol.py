@@ -16,6 +16,7 @@ from aiosmtpd.smtp import SMTP
 
 from mailstack.delivery.accept import Acceptor
 from mailstack.log import get_logger
+from mailstack.net.proxied import peer_of
 from mailstack.net.tls import TlsEnd
 from mailstack.policy.inbound import InboundPolicy
 from mailstack.policy.limits import Limits
@@ -26,6 +27,7 @@ from mailstack.smtp.data import Receiver
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import AccountRecord
 from mailstack.store.users.scope import Protocol
+from mailstack.wire.proxy import Ends
 from mailstack.wire.smtp import Reply
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ class SmtpConnection(SMTP):
         self.handlers = handlers
         self.secure = secure
         self.peer = ""
+        self.ends: Ends | None = None  # where a proxy said so
         self.helo: str | None = None
         self.extended = False
         self.account: AccountRecord | None = None
@@ -111,9 +114,7 @@ class SmtpConnection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        name = transport.get_extra_info("peername")
-        # A listener for both families shows IPv4 as ::ffff:192.0.2.1.
-        self.peer = str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else "local"
+        self.peer = peer_of(transport, self.ends)
         self._tls = TlsEnd.of(transport)
 
     def connection_lost(self, error: Exception | None) -> None:

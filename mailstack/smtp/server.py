@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 
 from mailstack.log import get_logger
+from mailstack.net.serving import serve
 from mailstack.policy.login import BANNED
 from mailstack.smtp.protocol import SmtpConnection, SmtpServices
 from mailstack.smtp.table import HANDLERS
@@ -22,19 +24,12 @@ class SmtpServer:
         self._accounts: dict[SmtpConnection, str] = {}
         self._servers: list[asyncio.Server] = []
 
-    async def listen(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+    async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
-        loop = asyncio.get_running_loop()
         for one in sockets:
-            handshake = 30.0 if tls is not None else None
-            server = await loop.create_server(
-                lambda: SmtpConnection(self.services, self, HANDLERS, secure=tls is not None),
-                sock=one,
-                backlog=512,
-                ssl=tls,
-                ssl_handshake_timeout=handshake,
+            self._servers.append(
+                await serve(one, lambda: SmtpConnection(self.services, self, HANDLERS, secure=tls is not None), tls)
             )
-            self._servers.append(server)
 
     def admit(self, connection: SmtpConnection) -> str | None:
         """Let a connection in, or say why not."""

@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mailstack.log import get_logger
+from mailstack.net.proxied import peer_of
+from mailstack.net.serving import serve
+from mailstack.wire.proxy import Ends
 
 WORDS = b"mailstack\n\nThis port answers /healthz, and that is all for now.\n"
 HEAD_LIMIT = 8192
@@ -12,14 +15,21 @@ REQUEST_SECONDS = 10.0
 log = get_logger()
 
 
+class _Connection(asyncio.StreamReaderProtocol):
+    ends: Ends | None = None
+
+
 class HealthServer:
     def __init__(self, healthy: Callable[[], bool]) -> None:
         self._healthy = healthy
         self._servers: list[asyncio.Server] = []
 
-    async def listen(self, sockets: list[socket.socket]) -> None:
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
         for one in sockets:
-            self._servers.append(await asyncio.start_server(self._serve, sock=one, limit=HEAD_LIMIT))
+            self._servers.append(await serve(one, self._protocol, None))
+
+    def _protocol(self) -> asyncio.Protocol:
+        return _Connection(asyncio.StreamReader(limit=HEAD_LIMIT), self._serve)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -38,7 +48,7 @@ class HealthServer:
             writer.write(fields.encode() + (b"" if method == b"HEAD" else body))
             await writer.drain()
         except TimeoutError:
-            log.info("http.timed_out", peer=str((writer.get_extra_info("peername") or ("local",))[0]))
+            log.info("http.timed_out", peer=peer_of(writer.transport, getattr(writer.transport.get_protocol(), "ends", None)))
         except (ValueError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:

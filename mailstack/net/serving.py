@@ -1,0 +1,26 @@
+"""Serving a listening socket: with TLS from the first byte on or without, behind a proxy or not."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from socket import socket
+
+from mailstack.net.listen import ListeningSocket
+from mailstack.net.proxied import ProxyHeader
+from mailstack.net.tls_layer import HANDSHAKE_SECONDS, TlsLayer
+
+BACKLOG = 512
+
+
+async def serve(
+    one: socket, make: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None, *, light: bool = False
+) -> asyncio.Server:
+    """Serve a socket. `make` gives a protocol with an attribute `ends` (net/proxied.py Door). `light`: TLS of our own layer."""
+    loop = asyncio.get_running_loop()
+    proxies = one.proxies if isinstance(one, ListeningSocket) else None
+    if proxies is not None:
+        return await loop.create_server(lambda: ProxyHeader(make, tls, proxies), sock=one, backlog=BACKLOG)
+    if tls is not None and light:
+        return await loop.create_server(lambda: TlsLayer(make(), tls), sock=one, backlog=BACKLOG)
+    handshake = HANDSHAKE_SECONDS if tls is not None else None
+    return await loop.create_server(make, sock=one, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake)
