@@ -38,11 +38,11 @@ def test_every_setting_has_a_meaning() -> None:
     for name in Config.__struct_fields__:
         inner = getattr(Config(), name)
         keys |= {f"{name}.{key}" for key in inner.__struct_fields__} if hasattr(inner, "__struct_fields__") else {name}
-    assert set(MEANINGS) - keys <= {"listen", "bans", "oauth"}
+    assert set(MEANINGS) - keys <= {"listen", "proxy", "bans", "oauth"}
     assert keys <= set(MEANINGS)
 
 
-@pytest.mark.parametrize("key", sorted(set(MEANINGS) - {"listen", "bans", "oauth"}))
+@pytest.mark.parametrize("key", sorted(set(MEANINGS) - {"listen", "proxy", "bans", "oauth"}))
 def test_what_needs_a_restart_is_marked(key: str) -> None:
     section, _, name = key.rpartition(".")
     plain = Config()
@@ -94,6 +94,9 @@ def test_the_environment_overrides() -> None:
         ('[tls]\nmode = "acme"', "tls.mode"),
         ('[auth]\nallow_plaintext = "yes"', "auth.allow_plaintext"),
         ('[auth]\nscram = "maybe"', "auth.scram"),
+        ('[proxy]\nlisteners = ["smtp"]', "proxy.trusted"),
+        ('[proxy]\nlisteners = ["imap4"]', "proxy.listeners"),
+        ('[proxy]\ntrusted = ["10.0.0.1/8"]', "proxy.trusted"),
         ("[bans]\nfailures = -1", "bans.failures"),
         ("[bans]\nclients = 1", "bans.clients"),
         ('[bans]\nfirst = "soon"', "bans.first"),
