@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from mailstack.store.mailbox import keywords
 from mailstack.store.mailbox.facts import Added, Entry, pack
@@ -11,7 +12,7 @@ from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A message that comes into a mailbox."""
 
     uid: int

@@ -1,25 +1,24 @@
 """What other programs do in an account's folders: seen, taken over, told to the sessions."""
 
-import itertools
 import time
 from collections.abc import Awaitable, Callable
 
 from mailstack.log import get_logger
 from mailstack.store.errors import from_os_error
 from mailstack.store.mailbox import keywords, marks
-from mailstack.store.mailbox.change import Arrival, Write, added
+from mailstack.store.mailbox.adopting import ADOPTED_AT_ONCE, Adoption, facts_of, forget, rename_adopted
+from mailstack.store.mailbox.change import Write
 from mailstack.store.mailbox.committing import Committer
 from mailstack.store.mailbox.facts import Entry, Fact, Flagged, Gone, MailboxFacts, Rebased, pack
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming
 from mailstack.store.mailbox.promises import Promises
-from mailstack.store.mailbox.scan import Adoption, Found, Known, rename_adopted, scan
+from mailstack.store.mailbox.scan import Found, Known, scan
 from mailstack.store.mailbox.surroundings import Surroundings
 
 log = get_logger()
 
-ADOPTED_AT_ONCE = 4096
 RESCAN_SECONDS = 30.0
 JUST_NOW = 2.0
 
@@ -119,26 +118,19 @@ class Others:
             await self._commit(mailbox, facts)
 
     async def _adopt(self, mailbox: Mailbox, adoptions: list[Adoption]) -> None:
-        """Some thousand at a time, so that the event loop has others' turns between them."""
+        """In ascending order of UIDs."""
         if not adoptions:
             return
         commits = 4 * -(-len(adoptions) // ADOPTED_AT_ONCE)
-        raised = mailbox.marks.raised(max(one.uid for one in adoptions) + 1, mailbox.highest_modseq + commits)
+        raised = mailbox.marks.raised(adoptions[-1].uid + 1, mailbox.highest_modseq + commits)
         if raised is not None:
             path = self._maildir.folder_path(mailbox.folder)
             await self._journal.durably(marks.write, self._with.disk, path, raised)
             mailbox.marks = raised
         adopted = await self._journal.durably(rename_adopted, self._maildir, adoptions)
-        for first in range(0, len(adopted), ADOPTED_AT_ONCE):
-            some = adopted[first : first + ADOPTED_AT_ONCE]
-            facts: list[Fact] = []
-            # In the order of UIDs: no session may hear of a message between those that it knows.
-            for (known, fresh), chosen in itertools.groupby(some, lambda one: (one.known, one.fresh)):
-                # Strangers came now, as far as this mailbox knows; of others the index has forgotten when they came.
-                saved = 0 if known else int(self._with.clock())
-                arrivals = [Arrival(one.uid, one.flags, one.size, one.date, one.base) for one in chosen]
-                facts.append(added(mailbox.highest_modseq + len(facts) + 1, arrivals, fresh=fresh, saved=saved))
+        for facts in await self._with.hop(facts_of, adopted, mailbox.highest_modseq, int(self._with.clock())):
             await self._commit(mailbox, facts)
+        await self._with.hop(forget, adoptions, adopted)
 
     async def _commit(self, mailbox: Mailbox, facts: list[Fact]) -> None:
         await self._committer.commit(Write(Naming(self._maildir), Entry([MailboxFacts(mailbox.id, facts)])), [mailbox])

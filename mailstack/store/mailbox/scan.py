@@ -6,7 +6,6 @@ listings lack it and the folder did not change between them.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 import stat
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 from mailstack.log import get_logger
 from mailstack.message.flag import from_letters, to_letters
 from mailstack.store.errors import MessageGone
+from mailstack.store.mailbox.adopting import Adoption
 from mailstack.store.mailbox.doubles import settle
 from mailstack.store.mailbox.filename import compose, parse, safe_unique, split, stem
 from mailstack.store.mailbox.maildir import Maildir
@@ -44,21 +44,6 @@ class Known:
     fresh: frozenset[int]
     buried: frozenset[int]
     complete: bool = True  # whether all that was in the folder was known once: a name does not bring an old UID back then
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """A file that gets a UID, or keeps the one in its name."""
-
-    source: bytes
-    target: bytes
-    base: bytes
-    uid: int
-    flags: int
-    size: int
-    date: int
-    fresh: bool
-    known: bool  # it was in this mailbox before
 
 
 @dataclass(slots=True)
@@ -105,7 +90,7 @@ def scan(maildir: Maildir, known: Known, new_unique: Callable[[], str], host: st
     listed = _listing(maildir, prefix)
     listing = listed.paths
     places = {base: place for place, base in enumerate(known.bases)}
-    missing = places.keys() - listing.keys()
+    missing = {base for base in places if base not in listing}  # the views' difference would hold the interpreter
     for _ in range(TRIES):
         if not missing:
             break
@@ -280,18 +265,3 @@ def _wire_size(maildir: Maildir, path: bytes) -> int:
         return size
     finally:
         os.close(descriptor)
-
-
-def rename_adopted(maildir: Maildir, adoptions: list[Adoption]) -> list[Adoption]:
-    """Give the files their names; those that vanished meanwhile are left out."""
-    done: list[Adoption] = []
-    with maildir.ours([path for adoption in adoptions for path in (adoption.source, adoption.target)]):
-        for adoption in adoptions:
-            if adoption.source == adoption.target:
-                done.append(adoption)
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                maildir.disk.rename(maildir.path(adoption.source), maildir.path(adoption.target))
-                done.append(adoption)
-    maildir.sync_parents(adoption.target for adoption in done if adoption.source != adoption.target)
-    return done
