@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,7 +35,8 @@ class HelperProcess:
         """Ends after `idle` seconds without a question."""
         self._niceness = niceness
         self._idle = idle
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer: asyncio.StreamWriter | None = None
         self._starting = asyncio.Lock()
         self._answers: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
@@ -55,10 +58,9 @@ class HelperProcess:
         self._waiting[number] = future
         try:
             async with self._starting:
-                process = self._process or await self._start()
-                assert process.stdin is not None
-                process.stdin.write(framed(Numbered(number, question)))
-                await process.stdin.drain()
+                writer = self._writer or await self._start()
+                writer.write(framed(Numbered(number, question)))
+                await writer.drain()
             return await future
         except (OSError, RuntimeError) as problem:
             raise HelperGone(str(problem)) from problem
@@ -69,45 +71,51 @@ class HelperProcess:
             if not self._waiting and self._rest is None:
                 self._rest = asyncio.get_running_loop().call_later(self._idle, self._end)
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self) -> asyncio.StreamWriter:
         # The same code that runs here, wherever it is; and nothing of the folder in which the server was started.
         environment = {**os.environ, "PYTHONPATH": str(Path(mailstack.__file__).parents[1])}
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "mailstack.store.fulltext.helper",
-            str(self._niceness),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        self._answers = asyncio.create_task(self._listen(process))
-        return process
+        command = [sys.executable, "-P", "-m", "mailstack.store.fulltext.helper", str(self._niceness)]
+        ours, its = socket.socketpair()
+        try:
+            # Not by uvloop: that copies all page tables first, and the loop waits until the copy has run.
+            process = subprocess.Popen(  # noqa: S603, ASYNC220 - this program itself
+                command, stdin=its.fileno(), stdout=its.fileno(), env=environment, start_new_session=True
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            its.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        self._process, self._writer = process, writer
+        self._answers = asyncio.create_task(self._listen(process, reader, writer))
+        return writer
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
+    async def _listen(
+        self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
-                (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-                answer = questions.to_answer.decode(await process.stdout.readexactly(length))
+                (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+                answer = questions.to_answer.decode(await reader.readexactly(length))
                 future = self._waiting.get(answer.id)
                 if future is not None and not future.done():
                     future.set_result(answer)
         if self._process is process:
-            self._process = None
+            self._process = self._writer = None
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(HelperDied("it ended"))
-        await process.wait()
+        writer.close()
+        await asyncio.to_thread(process.wait)
 
     def _end(self) -> None:
         """It ends when its input does."""
-        process, self._process = self._process, None
+        writer, self._process, self._writer = self._writer, None, None
         self._rest = None
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
+        if writer is not None:
+            with contextlib.suppress(OSError):
+                writer.write_eof()
 
     async def close(self) -> None:
         """End it, whatever it is at."""
@@ -118,11 +126,8 @@ class HelperProcess:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(HelperGone("the server stops"))
-        if process is not None:
-            try:
-                await asyncio.wait_for(process.wait(), PATIENCE)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
         if self._answers is not None:
-            await asyncio.wait([self._answers], timeout=PATIENCE)
+            _, running = await asyncio.wait([self._answers], timeout=PATIENCE)
+            if running and process is not None:
+                process.kill()
+                await asyncio.wait([self._answers], timeout=PATIENCE)
