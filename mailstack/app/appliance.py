@@ -19,8 +19,9 @@ from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.outgoing import Outgoing
 from mailstack.delivery.parcels import Parcels
 from mailstack.delivery.placing import Placing
-from mailstack.delivery.plan import Planner
+from mailstack.delivery.planner import Planner
 from mailstack.delivery.remote import RemoteDelivery
+from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner
 from mailstack.log import configure, get_logger
 from mailstack.net.listen import ListeningSocket
@@ -86,7 +87,9 @@ class Appliance:
         inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()), origins)
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
 
-        placing = Placing(data.directory, data.mailboxes, Planner(data.directory, data.mailboxes))
+        rules = Rules(data.directory, data.scripts, data.memories, data.trace, config.hostname, clock)
+        planner = Planner(data.directory, data.mailboxes, rules)
+        placing = Placing(data.directory, data.mailboxes, planner)
         parcels = Parcels(router, data.directory, config.hostname, clock, randomness)
         acceptor = Acceptor(router, placing, parcels, data.queue, data.trace, clock, randomness)
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)

@@ -42,6 +42,8 @@ from mailstack.store.lock import DataLock
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
+from mailstack.store.sieve.memory import SieveMemories
+from mailstack.store.sieve.scripts import Scripts
 from mailstack.store.trace import Trace
 from mailstack.store.users.bans import BanTable
 from mailstack.store.users.devices import Devices
@@ -79,6 +81,8 @@ class Data:
             search=search_settings(config) if serves else None,
         )
         self.sharing = Sharing(self.directory, Shares(self.database), self.mailboxes, anyone=config.sharing.anyone)
+        self.scripts = Scripts(data / "mail", self.surroundings.disk)
+        self.memories = SieveMemories(self.database, self.surroundings.clock)
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
         self.nat = Nat(default_gateways(_route_table()))
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
@@ -124,6 +128,7 @@ class Data:
 
     async def close(self) -> None:
         await self.queue.close()
+        self.scripts.close()
         await self.mailboxes.close()
         await self.trace.close()
         await self.behind.close()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mailstack.delivery.placing import Message, Place, body_alone
-from mailstack.delivery.plan import Redirect
+from mailstack.delivery.plan import REDIRECTED, Redirect
 from mailstack.message.address import Address
 from mailstack.message.envelope import Envelope, Notify, Recipient, derived_id, new_id
 from mailstack.message.header import split_header
@@ -17,8 +17,6 @@ from mailstack.store.content import Content
 from mailstack.store.users.directory import Directory
 
 HEADER_SHOWN = 65536  # octets of a refused message's header that go back
-# Who passed a message on already: a redirect that finds itself there goes no further.
-REDIRECTED = "X-Sieve-Redirected-From"
 
 
 class Kind(enum.Enum):

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailstack.delivery.plan import INTO_INBOX, Arrival, Keep, Plan, Planner
+from mailstack.delivery.plan import INTO_INBOX, Arrival, Keep, Plan
+from mailstack.delivery.planner import Planner
 from mailstack.log import get_logger
 from mailstack.message.address import Address
 from mailstack.message.envelope import Recipient

@@ -43,6 +43,26 @@ class AnnotationTooLarge(StoreProblem):
     """One annotation is larger than is allowed."""
 
 
+class NoSuchScript(StoreProblem):
+    """There is no Sieve script of that name."""
+
+
+class ScriptExists(StoreProblem):
+    """A Sieve script of that name is there already."""
+
+
+class ScriptInUse(StoreProblem):
+    """The active script can't be deleted."""
+
+
+class TooManyScripts(StoreProblem):
+    """The account has all the scripts that it may have."""
+
+
+class ScriptTooLarge(StoreProblem):
+    """One script is larger than is allowed."""
+
+
 class MessageGone(StoreProblem):
     """The message was expunged meanwhile."""
 

@@ -134,7 +134,7 @@ async def test_redirects_answers_and_memories(here: Relay, peer: Peer, dns: DnsS
         (Keep("Archive", header=b"X-New: 1\r\nSubject: other\r\n\r\n"),),
         (Redirect(parse_address("x@b.test")), Redirect(parse_address("bob@a.test"))),
         (Answer("vacation", parse_address("y@c.test"), b"Subject: away\r\n\r\nbye\r\n"),),
-        memories=(Memory("vacation:far", 60.0),),
+        memories=(Memory(("vacation", "far"), 60.0),),
     )
     remembered = always(here, plan)
     assert (await accept(here, "alice@a.test")).positive

@@ -17,8 +17,9 @@ from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.outgoing import Outgoing
 from mailstack.delivery.parcels import Parcels
 from mailstack.delivery.placing import Placing
-from mailstack.delivery.plan import Planner
+from mailstack.delivery.planner import Planner
 from mailstack.delivery.remote import RemoteDelivery, RemoteSettings, parse_smarthost
+from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner, Schedule
 from mailstack.message.address import parse_address
 from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return, new_id
@@ -91,7 +92,8 @@ class Relay:
         await data.directory.add_domain("a.test")
         await self.add("alice@a.test")
         self.router = Router(data.directory, self._postmaster, SECRET, self.clock)
-        self.planner = Planner(data.directory, data.mailboxes)
+        rules = Rules(data.directory, data.scripts, data.memories, data.trace, "mail.a.test", self.clock)
+        self.planner = Planner(data.directory, data.mailboxes, rules)
         placing = Placing(data.directory, data.mailboxes, self.planner)
         parcels = Parcels(self.router, data.directory, "mail.a.test", self.clock, self.random)
         self.acceptor = Acceptor(self.router, placing, parcels, data.queue, data.trace, self.clock, self.random)

@@ -127,6 +127,10 @@ class Directory:
             return None
         return (await self.entry(key)).account
 
+    async def aliases_of(self, key: str) -> tuple[str, ...]:
+        """The addresses that lead to an account at once, alone or among others; no catch-alls."""
+        return await self._database.run(_aliases_of, key)
+
     async def setting(self, name: str) -> str:
         """A secret of this installation, made when it is first asked for."""
         return await self._database.run(_setting, name, secrets.token_hex(16))
@@ -301,6 +305,11 @@ def _entry(connection: Connection, key: str) -> Entry:
     row = connection.execute(_ACCOUNT, {"key": key}).first()
     targets = tuple(target for (target,) in connection.execute(_TARGETS, {"key": key}))
     return Entry(_record(row) if row else None, targets) if row or targets else NOTHING
+
+
+def _aliases_of(connection: Connection, key: str) -> tuple[str, ...]:
+    found = connection.execute(select(alias_table.c.source).where(alias_table.c.target == key))
+    return tuple(row.source for row in found if not row.source.startswith("@"))
 
 
 def _setting(connection: Connection, name: str, fresh: str) -> str:

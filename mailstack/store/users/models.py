@@ -56,6 +56,16 @@ class Banned(SQLModel, table=True):
     failures: int
 
 
+class SieveMemory(SQLModel, table=True):
+    """What an account's scripts remember: store/sieve/memory.py."""
+
+    __tablename__ = "sieve_memory"
+    account: str = Field(primary_key=True, foreign_key="account.address")
+    digest: str = Field(primary_key=True)
+    at: float
+    expires: float = Field(index=True)
+
+
 class Share(SQLModel, table=True):
     """Folders of accounts. The grants themselves lie beside the mailboxes."""
 

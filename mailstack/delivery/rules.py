@@ -1,0 +1,172 @@
+"""An account's own rules: its active script is run over a message, and what it decided becomes a plan.
+
+A script that can't be read, compiled or carried out never costs a message: it goes where it would have gone without one.
+"""
+
+import datetime
+from collections.abc import Callable
+from functools import partial
+
+from mailstack.delivery.asking import ANSWERED, Answerer
+from mailstack.delivery.carrying import Carrier, in_words
+from mailstack.delivery.plan import Arrival, Memory, Plan
+from mailstack.log import get_logger
+from mailstack.policy.judgement import Judgement
+from mailstack.policy.routing import Local
+from mailstack.sieve.actions import Keep, Outcome, SieveError
+from mailstack.sieve.environment import Environment
+from mailstack.sieve.message import Message
+from mailstack.sieve.problem import SieveProblem
+from mailstack.sieve.questions import Asks, Question
+from mailstack.sieve.run import run
+from mailstack.store.errors import StoreProblem
+from mailstack.store.mailbox.account import Account
+from mailstack.store.sieve.memory import SieveMemories
+from mailstack.store.sieve.scripts import Active, Scripts
+from mailstack.store.trace import Trace
+from mailstack.store.users.directory import Directory
+
+log = get_logger()
+# Scripts that look at the judgement themselves are asked about junk, too; others are spared it, and answer none of it.
+JUDGES = frozenset({"spamtest", "spamtestplus", "virustest"})
+
+
+class Rules:
+    """One for the server."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        scripts: Scripts,
+        memories: SieveMemories,
+        trace: Trace,
+        hostname: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._directory = directory
+        self.scripts = scripts
+        self._memories = memories
+        self._trace = trace
+        self._hostname = hostname
+        self._clock = clock
+
+    async def active(self, folder: str) -> Active | None:
+        """The script of the account with this folder; None where there is none, or none can be read."""
+        try:
+            return await self.scripts.active(folder)
+        except StoreProblem as problem:
+            log.error("sieve.unreadable", folder=folder, problem=problem.detail)
+            return None
+
+    def wanted(self, active: Active, judgement: Judgement | None) -> bool:
+        """Whether the script is asked about such a message."""
+        if judgement is None or not judgement.junk:
+            return True
+        return active.script is not None and bool(active.script.required & JUDGES)
+
+    async def plan(self, active: Active, account: Account, route: Local, arrival: Arrival, default: Plan) -> Plan:
+        """What the script makes of a message. `default`: what becomes of it otherwise. Raises StoreProblem."""
+        outcome = await self.outcome(active, account, route, arrival)
+        carrier = Carrier(account, route, arrival, default, self._hostname, self._clock())
+        if outcome.problem is not None:
+            return await self._failed(active, outcome.problem, carrier, route, arrival, default)
+        self._tell(active, outcome, route, arrival)
+        plan = await carrier.plan(outcome)
+        for one in plan.memories:
+            if one.words[0] == ANSWERED:
+                self._memories.claim(route.account.address, one.words)
+        return plan
+
+    async def outcome(
+        self, active: Active, account: Account, route: Local, arrival: Arrival, *, trace: bool = False
+    ) -> Outcome:
+        """What the script decides; nothing is done. Raises StoreProblem."""
+        if active.script is None:
+            assert active.problem is not None
+            return Outcome((Keep(0),), (), SieveError(active.problem.line, active.problem.reason))
+        environment = await self._environment(active, route, arrival)
+        answerer = Answerer(route.account, account, self.scripts, self._memories)
+        data = await self.scripts.hop(_whole, arrival)
+        running = run(active.script, Message(data), environment, self.scripts.language, trace)
+        step: Callable[[], Question | Outcome] = partial(_advance, running, None, None)
+        while True:
+            found = await self.scripts.hop(step)
+            if isinstance(found, Outcome):
+                return found
+            try:
+                step = partial(_advance, running, await answerer.answer(found), None)
+            except SieveProblem as problem:
+                step = partial(_advance, running, None, problem)
+
+    async def _environment(self, active: Active, route: Local, arrival: Arrival) -> Environment:
+        own = {route.account.address, arrival.recipient.address.key}
+        if active.script is not None and active.script.required & {"vacation", "vacation-seconds"}:
+            own |= set(await self._directory.aliases_of(route.account.address))
+        moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).astimezone()
+        items = {"name": "mailstack", "host": self._hostname, "location": "MDA", "phase": "during"}
+        items["domain"] = route.account.domain
+        return Environment(
+            arrival.sender, arrival.recipient.address, moment, frozenset(own), "+", items, _percent(arrival.judgement)
+        )
+
+    async def remember(self, account: str, memories: tuple[Memory, ...]) -> None:
+        """Never raises for trouble with the disk: the message is delivered."""
+        try:
+            await self._memories.remember(account, [(one.words, one.seconds) for one in memories])
+        except StoreProblem as problem:
+            log.error("sieve.not_remembered", account=account, problem=problem.detail)
+
+    async def _failed(
+        self, active: Active, error: SieveError, carrier: Carrier, route: Local, arrival: Arrival, default: Plan
+    ) -> Plan:
+        """The message goes where it would have gone without the script, and the owner is told, once a day."""
+        address = route.account.address
+        log.warning(
+            "sieve.failed", id=arrival.id, account=address, script=error.script or active.name, line=error.line,
+            problem=error.reason,
+        )  # fmt: skip
+        self._trace.record(
+            arrival.id, "rule", account=address, script=error.script or active.name, line=error.line,
+            action=f"failed: {error.reason}", mailbox=None,
+        )  # fmt: skip
+        try:
+            told = await self._memories.age(address, Carrier.TOLD) is not None
+        except StoreProblem:
+            told = True
+        if told:
+            return default
+        self._memories.claim(address, Carrier.TOLD)
+        return carrier.trouble(active.name, error)
+
+    def _tell(self, active: Active, outcome: Outcome, route: Local, arrival: Arrival) -> None:
+        for line, words, mailbox in described(outcome):
+            if line:
+                self._trace.record(
+                    arrival.id, "rule", account=route.account.address, script=active.name, line=line, action=words,
+                    mailbox=mailbox,
+                )  # fmt: skip
+
+
+def described(outcome: Outcome) -> list[tuple[int, str, str | None]]:
+    """The actions in plain words: the script's line (0: nothing said so), what, and the mailbox that it names."""
+    return [(action.line, in_words(action), getattr(action, "mailbox", None)) for action in outcome.actions]
+
+
+def _advance(running: Asks[Outcome], answer: object, problem: SieveProblem | None) -> Question | Outcome:
+    """In a thread: on to the next question, or to the end."""
+    try:
+        return running.throw(problem) if problem is not None else running.send(answer)
+    except StopIteration as done:
+        outcome: Outcome = done.value
+        return outcome
+
+
+def _whole(arrival: Arrival) -> bytes:
+    return arrival.prefix + arrival.content.bytes()
+
+
+def _percent(judgement: Judgement | None) -> float | None:
+    """How sure it is spam: 50 is where Junk begins."""
+    if judgement is None or judgement.required <= 0:
+        return None
+    return min(100.0, max(0.0, 50.0 * judgement.score / judgement.required))

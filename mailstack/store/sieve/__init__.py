@@ -1,0 +1,1 @@
+"""Users' Sieve scripts, and what those scripts must remember."""
