@@ -49,7 +49,7 @@ class SieveMemories:
             self._pruned = now
         await self._database.run(_write, account, rows, now if prune else None)
         for row in rows:
-            self._claimed.pop((account, row["digest"]), None)
+            self._claimed.pop((account, str(row["digest"])), None)
 
 
 def _digest(words: tuple[str, ...]) -> str:
