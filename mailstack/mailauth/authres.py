@@ -4,7 +4,7 @@ import re
 
 from mailstack.mailauth.results import Authentication, Dkim, Dmarc, Result, Spf
 
-SHOWN = 200  # characters of a value that is somebody else's
+SHOWN = 80  # characters of a text that is somebody else's: no line of the field may be longer than 998 octets
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+")
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~=/-]*@[A-Za-z0-9.-]+")
 _UNSEEN = re.compile(r"[^\x20-\x7e]")
@@ -59,7 +59,7 @@ def _dmarc(one: Dmarc) -> str:
 
 def _value(text: str) -> str:
     """RFC 8601 2.2: a value, a domain, or an address; quoted where it is none of them. Text of others can't break out."""
-    text = _UNSEEN.sub("?", text)[:SHOWN]
+    text = _UNSEEN.sub("?", text)[:255]
     return text if _TOKEN.fullmatch(text) or _ADDRESS.fullmatch(text) else _quoted(text)
 
 
