@@ -41,12 +41,10 @@ _Words = list[tuple[str, bool]]  # (text, whether it is a delimiter)
 def read(value: bytes) -> AuthenticationResults:
     """A field's value. Raises SyntaxProblem. Comments are nothing, as everywhere (RFC 5322 3.2.2)."""
     parts = list(_parts(_lexemes(value)))
-    host = _run(parts[0], version=True)
+    host = _run(parts[0], version=True).lower().rstrip(".")
     if not host:
         raise SyntaxProblem("no authserv-id")
-    return AuthenticationResults(
-        host.lower().rstrip("."), tuple(_method(part) for part in parts[1:] if part and part != [("none", False)])
-    )
+    return AuthenticationResults(host, tuple(_method(part) for part in parts[1:] if part and part != [("none", False)]))
 
 
 def sealed(value: bytes) -> AuthenticationResults:
