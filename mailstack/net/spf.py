@@ -5,8 +5,7 @@ from spftrace import BaseResolver, Evaluator, Limits
 from mailstack.mailauth.results import Result, Spf
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 
-QUESTIONS = 60  # of one evaluation: ten mechanisms with ten hosts each would be more than anybody honest needs
-KINDS = ("TXT", "A", "AAAA", "MX", "PTR")
+QUESTIONS = 111  # of one evaluation: ten mechanisms with ten hosts each, and the record
 
 
 class _Questions(BaseResolver):
