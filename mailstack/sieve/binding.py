@@ -10,7 +10,7 @@ from mailstack.sieve.limits import Limits
 from mailstack.sieve.matching import IS, Matching, MatchType, Request
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.step import Check, Step
-from mailstack.sieve.strings import Text, Texts
+from mailstack.sieve.strings import texts_of
 from mailstack.sieve.tree import Argument, Node, Number, Strings
 from mailstack.sieve.tree import Tag as TagNode
 from mailstack.sieve.vocabulary import Vocabulary
@@ -149,8 +149,7 @@ class _Binder:
         if self._match.parts and not self._comparator.parts:
             raise self._problem(f"':{self._match_name}' can't be used with {self._comparator.name}")
         variables = "variables" in self._words.required
-        each = (word for text in keys.texts for word in text.split()) if self._splits() else keys.texts
-        texts = Texts(tuple([Text(text, variables) for text in each]))
+        texts = texts_of(keys, self._words.required, self._splits())
         return self._match.build(
             Request(self._comparator, texts, variables and self._remembers(), self._relation, self._limits, self._node.line)
         )

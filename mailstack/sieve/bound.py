@@ -8,7 +8,7 @@ from mailstack.sieve.limits import Limits
 from mailstack.sieve.matching import Matching
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.step import Check, Step
-from mailstack.sieve.strings import Text, Texts
+from mailstack.sieve.strings import Text, Texts, texts_of
 from mailstack.sieve.tree import Number, Strings
 
 Value = Strings | Number | None
@@ -50,8 +50,7 @@ class Bound:
         """The strings of an argument, by its place or its tag."""
         value = self._value(at)
         assert isinstance(value, Strings)
-        variables = "variables" in self.required
-        return Texts(tuple([Text(text, variables) for text in value.texts]))
+        return texts_of(value, self.required)
 
     def text(self, at: int | str) -> Text:
         return self.texts(at).texts[0]

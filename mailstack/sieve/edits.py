@@ -51,13 +51,26 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
     if not edits:
         return data
     header, body = split_header(data)
-    lines = [raw for _, raw in field_lines(header)]
+    pieces = _pieces(header)
     for edit in edits:
         if isinstance(edit, DeleteField):
-            if edit.place < len(lines):
-                del lines[edit.place]
+            if edit.place < len(pieces) - 1:
+                before, _ = pieces.pop(edit.place)
+                pieces[edit.place] = (before + pieces[edit.place][0], pieces[edit.place][1])
         elif edit.last:
-            lines.append(edit.octets)
+            pieces.insert(len(pieces) - 1, (b"", edit.octets))
         else:
-            lines.insert(0, edit.octets)
-    return b"".join(lines) + b"\r\n" + body
+            pieces.insert(0, (b"", edit.octets))
+    return b"".join([piece for pair in pieces for piece in pair]) + body
+
+
+def _pieces(header: bytes) -> list[tuple[bytes, bytes]]:
+    """Each field behind what stands before it and is none; the last pair is the blank line, behind what is left."""
+    pieces: list[tuple[bytes, bytes]] = []
+    position = 0
+    for _, field in field_lines(header):
+        start = header.index(field, position)
+        ended = field if field.endswith(b"\n") else field + b"\r\n"
+        pieces.append((header[position:start], ended))
+        position = start + len(field)
+    return [*pieces, (header[position:], b"")]

@@ -1,11 +1,19 @@
 """A message as scripts look at it: parsed when it is asked for, and then kept. Several scripts may share one."""
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from mailstack.message.charset import decode
 from mailstack.message.header import decode_words, fields, split_header
 from mailstack.message.mime import Part, walk
+
+_FOLD = re.compile(rb"\r?\n[ \t]")
+
+
+def field_text(value: bytes) -> str:
+    """A field's value as scripts see it: decoded, unfolded (a fold is one blank, also where it is a tab), stripped."""
+    return decode_words(_FOLD.sub(b" ", value) if b"\n" in value else value)
 
 
 class Header:
@@ -31,7 +39,7 @@ class Header:
         """The values decoded, unfolded and stripped (RFC 5228 2.7.2)."""
         found = self._texts.get(name)
         if found is None:
-            found = self._texts[name] = tuple([decode_words(value) for value in self.values(name)])
+            found = self._texts[name] = tuple([field_text(value) for value in self.values(name)])
         return found
 
 

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable
 
+from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.state import Run
+from mailstack.sieve.tree import Strings
 
 _REFERENCE = re.compile(r"\$\{(?:([0-9]+)|([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*))\}")
 Maker = Callable[[Run], str]
@@ -41,6 +43,25 @@ class Texts:
         if self.constant is not None:
             return self.constant
         return tuple([text(run) for text in self.texts])
+
+
+def texts_of(strings: Strings, required: frozenset[str], words: bool = False) -> Texts:
+    """The strings of an argument, or with `words` each word of them. Raises SieveProblem for variables in a namespace that
+    there is not (RFC 5229 3).
+    """
+    variables = "variables" in required
+    if variables:
+        for text in strings.texts:
+            _check_namespaces(text, "include" in required, strings.line)
+    sources = [word for text in strings.texts for word in text.split()] if words else strings.texts
+    return Texts(tuple([Text(text, variables) for text in sources]))
+
+
+def _check_namespaces(text: str, has_global: bool, line: int) -> None:
+    for found in _REFERENCE.finditer(text) if "${" in text else ():
+        space, dot, _ = (found[2] or "").lower().rpartition(".")
+        if dot and not (space == "global" and has_global):
+            raise SieveProblem(line, f"{space[:100]!r} is no namespace of variables")
 
 
 def _pieces(source: str) -> tuple[str | Maker, ...]:

@@ -67,7 +67,7 @@ def short(action: Action) -> str:
 
 
 def _flags(flags: tuple[str, ...] | None) -> str:
-    return "" if flags is None else " ".join(("", "with", *flags))
+    return "" if not flags else " ".join(("", "with", *flags))
 
 
 def actions(script: str | bytes, **settings: object) -> list[str]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from mailstack.message.header import decode_words
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.edits import AddField, DeleteField
 from mailstack.sieve.extension import Command, Extension, Kind, Tag
 from mailstack.sieve.matching import AskingMatch
-from mailstack.sieve.message import Header
+from mailstack.sieve.message import Header, field_text
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.state import Run
 from mailstack.sieve.step import Step
@@ -71,7 +70,7 @@ def _deleteheader(bound: Bound) -> Step:
             return
         places = choose([place for place, (one, _) in enumerate(run.header.fields) if one == wanted])
         if matching is not None:
-            places = [place for place in places if matching(run, (decode_words(run.header.fields[place][1]),))]
+            places = [place for place in places if matching(run, (field_text(run.header.fields[place][1]),))]
         if places:
             run.tell(bound.line, f"deleteheader {wanted}")
             gone = frozenset(places)

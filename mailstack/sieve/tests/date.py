@@ -24,7 +24,8 @@ def _zone_of(moment: datetime) -> str:
 
 def _iso(moment: datetime) -> str:
     zone = _zone_of(moment)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}".zfill(19) + f"{zone[:3]}:{zone[3:]}"
+    shown = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}".zfill(19) + shown
 
 
 PARTS: MappingProxyType[str, Callable[[datetime], str]] = MappingProxyType(
