@@ -8,19 +8,17 @@ from pathlib import Path
 
 from mailstack.app.data import Data
 from mailstack.app.doors import Behind, Doors
+from mailstack.app.sending import Sending
 from mailstack.app.settings import Settings
 from mailstack.app.sockets import open_sockets
 from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
-from mailstack.delivery.alignment import Alignment
 from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.local import LocalDelivery
-from mailstack.delivery.outgoing import Outgoing
 from mailstack.delivery.parcels import Parcels
 from mailstack.delivery.placing import Placing
 from mailstack.delivery.planner import Planner
-from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner
 from mailstack.log import configure, get_logger
@@ -72,7 +70,6 @@ class Appliance:
         tls = self._certificates(settings)
         self.passwords = PasswordChecker(data.directory, scram=data.scram, wall=clock)
         undo.callback(self.passwords.close)
-        resolver = data.resolver
         limits = self._limits = Limits(settings.connections_per_address, data.nat, connections=settings.connections)
         logins = self._logins = Logins(
             data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, data.bans, clock
@@ -82,7 +79,7 @@ class Appliance:
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages
         recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
-        authenticator = Authenticator(resolver, config.hostname, clock)
+        authenticator = Authenticator(data.resolver, config.hostname, clock)
         origins = self._origins = Origins(authenticator, data.directory, data.trace, config.hostname, settings.authentication)
         inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()), origins)
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
@@ -94,22 +91,25 @@ class Appliance:
         acceptor = Acceptor(router, placing, parcels, data.queue, data.trace, clock, randomness)
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)
         acceptor.bouncer = bouncer
-        self._alignment = Alignment(resolver, data.signer, config.hostname)
-        outgoing = self._outgoing = Outgoing(data.queue, data.signer, self._alignment, data.trace, config.hostname, clock)
-        outgoing.defers = settings.defers_unaligned
-        remote = self._remote = RemoteDelivery(
-            settings.remote, resolver, data.queue, outgoing, client_context(verify=False), client_context(verify=True)
-        )
+        self.sending = Sending(data, settings)
         local = LocalDelivery(router, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
-            data.queue, remote, local.deliver, router.is_local, bouncer, data.trace, settings.schedule, randomness, clock
+            data.queue,
+            self.sending.remote,
+            local.deliver,
+            router.is_local,
+            bouncer,
+            data.trace,
+            settings.schedule,
+            randomness,
+            clock,
         )
 
         self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner), settings, tls)
+        undo.push_async_callback(self.sending.stop)
+        await self.sending.start()
         undo.push_async_callback(self.runner.stop)
         await self.runner.start()
-        undo.push_async_callback(data.rotation.stop)
-        data.rotation.start()
         await self.doors.open(self._sockets)
 
     def _tokens(self, settings: Settings) -> Tokens | None:
@@ -166,20 +166,15 @@ class Appliance:
         self._recipients.limit = settings.recipients
         self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster
-        self.data.resolver.use(list(settings.nameservers))
-        self.data.rotation.overlap, self.data.signer.valid = settings.key_overlap, settings.signature_valid
-        self.data.signer.forget()
-        self._alignment.forget()
-        self._outgoing.defers = settings.defers_unaligned
         self._origins.settings = settings.authentication
-        self._remote.use(settings.remote)
+        self.sending.use(settings)
         self.runner.schedule = settings.schedule
 
     async def stop(self) -> None:
         """Answer what is under way, then close everything. At most some ten seconds."""
         log.info("stopping")
         await self.doors.stop()
-        await self.data.rotation.stop()
+        await self.sending.stop()
         await self.runner.stop(3.0)
         self.passwords.close()
         await self.data.close()

@@ -45,6 +45,7 @@ from mailstack.store.queue.queue import Queue
 from mailstack.store.sieve.memory import SieveMemories
 from mailstack.store.sieve.scripts import Scripts
 from mailstack.store.trace import Trace
+from mailstack.store.transport import TransportStore
 from mailstack.store.users.bans import BanTable
 from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
@@ -86,7 +87,8 @@ class Data:
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
         self.nat = Nat(default_gateways(_route_table()))
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
-        self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness)
+        self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
+        self.transport = TransportStore(data / "transport.sqlite3")
         keys = KeyStore(data / "dkim", self.surroundings.disk)
         self.signer = Signer(keys, config.hostname, duration(config.dkim.valid) if config.dkim.valid else None)
         self.rotation = Rotation(keys, self.signer, self.resolver, self.surroundings.clock, duration(config.dkim.overlap))
@@ -131,6 +133,7 @@ class Data:
         self.scripts.close()
         await self.mailboxes.close()
         await self.trace.close()
+        await self.transport.close()
         await self.behind.close()
         self.database.close()
         self._executor.shutdown()

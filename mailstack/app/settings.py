@@ -20,6 +20,29 @@ from mailstack.store.users.scram import ScramMode
 
 
 @dataclass(frozen=True, slots=True)
+class SendingSettings:
+    """How mail leaves; times in seconds."""
+
+    key_overlap: float
+    signature_valid: float | None
+    defers_unaligned: bool
+    dnssec: bool
+    mta_sts: bool
+    keeps_tls: bool
+
+    @classmethod
+    def of(cls, config: Config) -> "SendingSettings":
+        return cls(
+            key_overlap=duration(config.dkim.overlap),
+            signature_valid=duration(config.dkim.valid) if config.dkim.valid else None,
+            defers_unaligned=config.dkim.unaligned == "defer",
+            dnssec=config.dns.dnssec,
+            mta_sts=config.relay.mta_sts,
+            keeps_tls=config.relay.downgrade == "defer",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What may change while the server runs, read whole before anything is touched: a bad file changes nothing."""
 
@@ -42,9 +65,7 @@ class Settings:
     authentication: AuthenticationSettings
     remote: RemoteSettings
     schedule: Schedule
-    key_overlap: float  # seconds
-    signature_valid: float | None
-    defers_unaligned: bool
+    sending: SendingSettings
     pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
 
     @classmethod
@@ -77,9 +98,7 @@ class Settings:
             authentication=_authentication_settings(config),
             remote=_remote_settings(config),
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
-            key_overlap=duration(config.dkim.overlap),
-            signature_valid=duration(config.dkim.valid) if config.dkim.valid else None,
-            defers_unaligned=config.dkim.unaligned == "defer",
+            sending=SendingSettings.of(config),
             pair=pair,
         )
 

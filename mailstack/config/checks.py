@@ -56,7 +56,10 @@ def check(config: Config, refuse: Refuse) -> None:
     for text in config.authentication.trusted_sealers:
         if not _is_domain(text):
             refuse("authentication.trusted_sealers", f"{text!r} is not a domain, like lists.example.org")
+    if config.dns.dnssec and not all(_is_here(_host(text)) for text in config.dns.nameservers):
+        refuse("dns.dnssec", "is for name servers on this machine: else anybody between could say that an answer is proved")
     _check_relay(config.relay, refuse)
+    _one_of(config.relay.downgrade, ("warn", "defer"), "relay.downgrade", refuse)
     _positive("dkim.overlap", [config.dkim.overlap], duration, refuse)
     _positive("dkim.valid", [config.dkim.valid] if config.dkim.valid else [], duration, refuse)
     _one_of(config.dkim.unaligned, ("warn", "defer"), "dkim.unaligned", refuse)
@@ -185,6 +188,13 @@ def _positive(key: str, texts: list[str], reader: Callable[[str], float], refuse
             refuse(key, str(problem))
         if value <= 0:
             refuse(key, f"{text!r}: more than nothing is needed")
+
+
+def _host(nameserver: str) -> str:
+    """Without its port."""
+    if nameserver.startswith("["):
+        return nameserver[1:].partition("]")[0]
+    return nameserver.partition(":")[0] if nameserver.count(":") == 1 else nameserver
 
 
 def _nameserver(text: str) -> bool:

@@ -65,6 +65,7 @@ class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Dns(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     nameservers: list[str] = []
+    dnssec: bool = False
 
 
 class Authentication(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -81,6 +82,8 @@ class Relay(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     expire: str = "5d"
     source: list[str] = []
     ipv6: str = "auto"
+    mta_sts: bool = True
+    downgrade: str = "warn"
 
 
 class Dkim(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -4,12 +4,13 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from mailstack.delivery.outcome import Delivered, Failed, Outcome
 from mailstack.message.envelope import Envelope, Notify, Recipient
 from mailstack.message.errors import SyntaxProblem
+from mailstack.net.tls import peer_chain
 from mailstack.wire.smtp import Reply, ReplyParser, encode_xtext, parse_ehlo
 
 LINE_LIMIT = 65536
@@ -31,13 +32,15 @@ class Timeouts:
 class ClientProblem(Exception):
     """The connection is of no more use: what the other host said, or what went wrong.
 
-    `sent`: the whole message went out, so that the other host may have it.
+    `sent`: the whole message went out, so that the other host may have it. `unproved`: the certificate is not the one that
+    was wanted.
     """
 
-    def __init__(self, reply: Reply, *, tls: bool = False, sent: bool = False) -> None:
+    def __init__(self, reply: Reply, *, tls: bool = False, sent: bool = False, unproved: bool = False) -> None:
         super().__init__(str(reply))
         self.reply = reply
         self.tls = tls
+        self.unproved = unproved
         self.sent = sent
 
 
@@ -56,6 +59,9 @@ class SmtpClient:
         self._timeouts = timeouts or Timeouts()
         self.extensions: dict[str, str] = {}
         self.secure = False
+        self.version: str | None = None  # of TLS
+        self.tls: str | None = None  # version and proof, for the trace
+        self.worse: str | None = None  # than what the domain had before
         self.used = 0
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter | None = None
@@ -91,6 +97,8 @@ class SmtpClient:
             reason = "timed out" if isinstance(problem, TimeoutError) else (problem.strerror or "failed")
             raise ClientProblem(Reply(451, "4.4.1", f"connection to {self.host} [{address}] {reason}")) from problem
         self.secure = implicit_tls is not None
+        if self.secure:
+            self.version = self._writer.get_extra_info("ssl_object").version()
         try:
             greeting = await self._reply(self._timeouts.greeting)
             if not greeting.positive:
@@ -110,8 +118,13 @@ class SmtpClient:
             raise ClientProblem(reply)
         self.extensions = {}
 
-    async def start_tls(self, context: ssl.SSLContext) -> None:
-        """Raises ClientProblem with `tls` set when there is no TLS to be had."""
+    async def start_tls(
+        self, context: ssl.SSLContext, *, name: str | None = None, judge: Callable[[list[bytes]], str | None] | None = None
+    ) -> None:
+        """Raises ClientProblem with `tls` set when there is no TLS to be had.
+
+        `name`: for SNI, where it is not the host's. `judge` says what is wrong with the certificates that were shown.
+        """
         try:
             reply = await self.command("STARTTLS")
         except ClientProblem as problem:
@@ -125,11 +138,17 @@ class SmtpClient:
                 raise ssl.SSLError("words before the handshake")
             assert self._writer is not None
             async with asyncio.timeout(self._timeouts.connect):
-                await self._writer.start_tls(context, server_hostname=self.host)
+                await self._writer.start_tls(context, server_hostname=name or self.host)
         except (ssl.SSLError, OSError, TimeoutError, ValueError) as problem:
             self.abort()
             words = str(problem) or "timed out"
             raise ClientProblem(Reply(451, "4.7.5", f"TLS with {self.host} failed: {words}"), tls=True) from problem
+        end = self._writer.get_extra_info("ssl_object")
+        self.version = end.version()
+        wrong = judge(peer_chain(end)) if judge is not None else None
+        if wrong is not None:
+            self.abort()
+            raise ClientProblem(Reply(451, "4.7.5", f"{self.host}: {wrong}"), tls=True, unproved=True)
         self.secure = True
         await self._ehlo()
 
@@ -264,13 +283,16 @@ class SmtpClient:
             elif accepted:
                 replies = [data if reply.positive else reply for reply in replies]
             await self._reset()
-            return [Failed(_failure(reply), self.host) for reply in replies]
+            return [Failed(_failure(reply), self.host, self.tls) for reply in replies]
         final = await self._data(blocks)
         confirms = "DSN" in self.extensions
         if not final.positive:
             replies = [final if reply.positive else reply for reply in replies]
         return [
-            Delivered(final, self.host, confirms) if reply.positive else Failed(_failure(reply), self.host) for reply in replies
+            Delivered(final, self.host, confirms, tls=self.tls)
+            if reply.positive
+            else Failed(_failure(reply), self.host, self.tls)
+            for reply in replies
         ]
 
     async def _data(self, blocks: AsyncIterator[bytes]) -> Reply:

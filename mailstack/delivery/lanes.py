@@ -129,7 +129,7 @@ class Lanes:
                 if lane.down is not None and now < lane.down_until:
                     return None, dict.fromkeys(job.numbers, lane.down)
                 lane.down = None
-                found = await self._remote.connect(job.domain)
+                found = await self._remote.connect(job.domain, job.queued.envelope.tls)
                 if not isinstance(found, SmtpClient):
                     outcome = found[0]
                     if isinstance(outcome, Failed) and not outcome.permanent:

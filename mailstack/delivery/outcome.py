@@ -13,6 +13,7 @@ class Delivered:
     host: str | None = None
     confirms: bool = False
     final: bool = False  # in a mailbox
+    tls: str | None = None  # version and proof: "TLSv1.3, DANE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Failed:
 
     reply: Reply
     host: str | None = None
+    tls: str | None = None
 
     @property
     def permanent(self) -> bool:

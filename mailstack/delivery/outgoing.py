@@ -64,6 +64,10 @@ class Outgoing:
         self._trace.record(queued.id, "unaligned", reason=found.reason, waits=waits)
         log.warning("message.unaligned", id=queued.id, reason=found.reason, waits=waits)
 
+    def tell_worse(self, queued: Queued, host: str, text: str) -> None:
+        """The connection is not as safe as those before."""
+        self._trace.record(queued.id, "downgrade", host=host, reason=text)
+
     async def form(self, queued: Queued, header: bytes, *, takes_8bit: bool) -> Formed:
         """Signed with what its receiver gets: after whatever had to be changed for a host without 8BITMIME."""
         if queued.size <= AT_ONCE or not takes_8bit:

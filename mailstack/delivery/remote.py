@@ -8,13 +8,12 @@ from urllib.parse import unquote, urlsplit
 from mailstack.delivery.client import ClientProblem, Credentials, SmtpClient, Timeouts
 from mailstack.delivery.outcome import Failed, Outcome, later, never
 from mailstack.delivery.outgoing import Outgoing
-from mailstack.log import get_logger
-from mailstack.message.envelope import Recipient
+from mailstack.delivery.reaching import Place, Reach
+from mailstack.message.envelope import Recipient, TlsWish
 from mailstack.net.dns import DnsTemporary, MailHost, NoSuchDomain, NullMx, Resolver
 from mailstack.store.queue.queue import Queue, Queued
 from mailstack.wire.smtp import Reply
 
-log = get_logger()
 ADDRESSES = 8  # tried for one message
 REUSE = 200  # messages on one connection
 IPV6_PROVED, IPV6_DENIED = 3600.0, 600.0  # seconds until the PTR is asked for again
@@ -63,6 +62,7 @@ class RemoteDelivery:
         resolver: Resolver,
         queue: Queue,
         outgoing: Outgoing,
+        reach: Reach,
         tls_opportunistic: ssl.SSLContext,
         tls_verified: ssl.SSLContext,
     ) -> None:
@@ -70,6 +70,7 @@ class RemoteDelivery:
         self._resolver = resolver
         self._queue = queue
         self._outgoing = outgoing
+        self._reach = reach
         self._opportunistic = tls_opportunistic
         self._verified = tls_verified
         self._ipv6 = False
@@ -80,13 +81,15 @@ class RemoteDelivery:
         self.settings = settings
         self._ipv6_until = 0.0
 
-    def lane(self, domain: str) -> str:
-        """Recipients that share a lane share connections."""
-        return "" if self.settings.smarthost is not None else domain
+    def lane(self, domain: str, wish: TlsWish = TlsWish.POLICY) -> str:
+        """Recipients that share a lane share connections; those of messages that want TLS otherwise have their own."""
+        if self.settings.smarthost is not None:
+            return ""
+        return domain if wish is TlsWish.POLICY else f"{domain} {wish.value}"
 
     # Connections ----------------------------------------------------------------------------------------------------
 
-    async def connect(self, domain: str) -> SmtpClient | list[Outcome]:
+    async def connect(self, domain: str, wish: TlsWish = TlsWish.POLICY) -> SmtpClient | list[Outcome]:
         """A client that is ready for MAIL, or why there is none (one outcome for all)."""
         smarthost = self.settings.smarthost
         if smarthost is not None:
@@ -101,9 +104,9 @@ class RemoteDelivery:
             return [never(f"the domain {domain} does not exist, or has no mail host", "5.1.2")]
         except DnsTemporary as problem:
             return [later(f"the DNS gives no answer for {domain}: {problem}", "4.4.3")]
-        return await self._connect_hosts(domain, hosts)
+        return await self._connect_hosts(domain, hosts, wish)
 
-    async def _connect_hosts(self, domain: str, hosts: list[MailHost]) -> SmtpClient | list[Outcome]:
+    async def _connect_hosts(self, domain: str, hosts: list[MailHost], wish: TlsWish) -> SmtpClient | list[Outcome]:
         own = next((host.preference for host in hosts if host.name.lower() == self.settings.helo.lower()), None)
         if own is not None:
             # RFC 5321 5.1: hosts that are not better than this one would send it back.
@@ -112,6 +115,7 @@ class RemoteDelivery:
                 return [never(f"mail for {domain} comes back to this host", "5.4.6")]
         last: Outcome = later(f"no host of {domain} could be reached", "4.4.1")
         tried = 0
+        about = await self._reach.policies.domain(domain, wish)
         use_ipv6 = await self._uses_ipv6()
         missing = 0
         for host in hosts:
@@ -125,11 +129,13 @@ class RemoteDelivery:
             except DnsTemporary as problem:
                 last = later(f"the DNS gives no answer for {host.name}: {problem}", "4.4.3")
                 continue
-            for address in addresses:
+            policy = await self._reach.policies.host(about, host.name, self.settings.mx_port)
+            for address in addresses if policy.refusal is None else addresses[:1]:
                 if tried >= ADDRESSES:
                     return [last]
                 tried += 1
-                found = await self._connect_one(host.name, address, self.settings.mx_port)
+                place = Place(host.name, address, self.settings.mx_port, self._source(address))
+                found = await self._reach.connect(about, policy, place, self.settings.helo, self.settings.timeouts)
                 if isinstance(found, SmtpClient):
                     return found
                 last = found
@@ -151,22 +157,6 @@ class RemoteDelivery:
     def _source(self, address: str) -> str | None:
         return next((one for one in self.settings.source if (":" in one) == (":" in address)), None)
 
-    async def _connect_one(self, host: str, address: str, port: int) -> SmtpClient | Outcome:
-        """To one address, with TLS if the host offers it; a host whose TLS is broken is asked again without."""
-        for with_tls in (True, False):
-            client = SmtpClient(host, self.settings.helo, self.settings.timeouts)
-            try:
-                await client.connect(address, port, source=self._source(address))
-                if with_tls and "STARTTLS" in client.extensions:
-                    await client.start_tls(self._opportunistic)
-                return client
-            except ClientProblem as problem:
-                if problem.tls and with_tls:
-                    log.info("relay.tls_failed", host=host, problem=str(problem))
-                    continue
-                return Failed(problem.reply, host)
-        raise AssertionError("not reached")
-
     async def _connect_smarthost(self, smarthost: Smarthost) -> SmtpClient | list[Outcome]:
         try:
             addresses = await self._resolver.addresses(smarthost.host)
@@ -185,6 +175,7 @@ class RemoteDelivery:
                 if not client.secure and (smarthost.credentials is not None or "STARTTLS" in client.extensions):
                     # A password never goes where the certificate was not proved.
                     await client.start_tls(self._verified if smarthost.credentials else self._opportunistic)
+                client.tls = client.version
                 if smarthost.credentials is not None:
                     await client.log_in(smarthost.credentials)
                 return client
@@ -208,6 +199,8 @@ class RemoteDelivery:
         refusal = client.refuses(envelope, queued.size, recipients, utf8_header and envelope.smtputf8)
         if refusal is not None:
             return {number: Failed(refusal, client.host) for number in numbers}
+        if client.worse is not None:
+            self._outgoing.tell_worse(queued, client.host, client.worse)
         waits = await self._outgoing.judge(queued, header)
         if waits is not None:
             return {number: Failed(waits) for number in numbers}

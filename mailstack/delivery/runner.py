@@ -171,9 +171,9 @@ class QueueRunner:
                 outcomes[number] = await self._local(queued, recipient, number)
                 continue
             domain = recipient.address.domain
-            groups.setdefault((self._remote.lane(domain), domain if not self._remote.settings.smarthost else ""), []).append(
-                number
-            )
+            name = self._remote.lane(domain, queued.envelope.tls)
+            key = name, domain if not self._remote.settings.smarthost else ""
+            groups.setdefault(key, []).append(number)
         waits = []
         for (name, domain), numbers in groups.items():
             for first in range(0, len(numbers), RECIPIENTS):
@@ -245,6 +245,7 @@ class QueueRunner:
             to=to,
             host=outcome.host,
             reply=state.reply,
+            tls=outcome.tls,
         )
         event = "message.relayed" if delivered else "message.attempt_failed"
         log.info(event, id=queued.envelope.id, to=to, host=outcome.host, reply=state.reply)

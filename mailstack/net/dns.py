@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.name
 import dns.rdatatype
 import dns.resolver
@@ -42,14 +43,19 @@ class Resolver:
         *,
         lifetime: float = 15.0,
         timeout: float = 4.0,
+        dnssec: bool = False,
     ) -> None:
         self._random = randomness or random.SystemRandom()
         self._lifetime = lifetime
         self._timeout = timeout
-        self.use(nameservers)
+        self.trusts_ad = False
+        self.use(nameservers, dnssec=dnssec)
 
-    def use(self, nameservers: list[str]) -> None:
-        """Ask these from now on; what was kept from others is forgotten."""
+    def use(self, nameservers: list[str], *, dnssec: bool = False) -> None:
+        """Ask these from now on; what was kept from others is forgotten.
+
+        `dnssec`: they validate, and their word (AD) counts if they are this machine itself.
+        """
         if nameservers:
             self._resolver = dns.asyncresolver.Resolver(configure=False)
             servers = [_split(text) for text in nameservers]
@@ -64,8 +70,13 @@ class Resolver:
         self._resolver.lifetime = self._lifetime
         self._resolver.timeout = self._timeout
         self._resolver.cache = dns.resolver.LRUCache(10_000)
+        self.trusts_ad = dnssec and _on_loopback([str(one) for one in self._resolver.nameservers])
+        if self.trusts_ad:
+            self._resolver.use_edns(0, dns.flags.DO, 1232)
+            self._resolver.set_flags(dns.flags.RD | dns.flags.AD)
 
-    async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
+    async def ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
+        """An answer as dnspython has it; for net/. Raises NoSuchDomain, DnsTemporary."""
         try:
             return await self._resolver.resolve(name, kind, search=False)
         except dns.resolver.NXDOMAIN as problem:
@@ -82,7 +93,7 @@ class Resolver:
         if _literal(domain) is not None:
             return [MailHost(domain, 0)]
         try:
-            answer = await self._ask(domain, dns.rdatatype.MX)
+            answer = await self.ask(domain, dns.rdatatype.MX)
         except NoSuchDomain:
             await self.addresses(domain)
             return [MailHost(domain, 0)]
@@ -103,7 +114,7 @@ class Resolver:
         trouble: Exception | None = None
         for kind in (dns.rdatatype.AAAA, dns.rdatatype.A) if ipv6 else (dns.rdatatype.A,):
             try:
-                found += [one.address for one in await self._ask(host, kind)]
+                found += [one.address for one in await self.ask(host, kind)]
             except NoSuchDomain as problem:
                 trouble = trouble or problem
             except DnsTemporary as problem:
@@ -116,7 +127,7 @@ class Resolver:
         """Records as a zone file has them; those of TXT as the text that they are."""
         if kind == "TXT":
             return await self.txt(name)
-        return [one.to_text() for one in await self._ask(name, dns.rdatatype.from_text(kind))]
+        return [one.to_text() for one in await self.ask(name, dns.rdatatype.from_text(kind))]
 
     async def plain(self, name: str, kind: str) -> list[str]:
         """Values without what stands around them: texts, addresses, the hosts of MX by preference, the names of PTR.
@@ -125,7 +136,7 @@ class Resolver:
         """
         if kind == "TXT":
             return await self.txt(name)
-        answer = await self._ask(name, dns.rdatatype.from_text(kind))
+        answer = await self.ask(name, dns.rdatatype.from_text(kind))
         match kind:
             case "MX":
                 return [str(one.exchange).rstrip(".") for one in sorted(answer, key=lambda one: one.preference)]
@@ -135,10 +146,10 @@ class Resolver:
                 return [str(one.address) for one in answer]
 
     async def txt(self, name: str) -> list[str]:
-        return [b"".join(one.strings).decode("utf-8", "replace") for one in await self._ask(name, dns.rdatatype.TXT)]
+        return [b"".join(one.strings).decode("utf-8", "replace") for one in await self.ask(name, dns.rdatatype.TXT)]
 
     async def ptr(self, address: str) -> list[str]:
-        answer = await self._ask(str(dns.reversename.from_address(address)), dns.rdatatype.PTR)
+        answer = await self.ask(str(dns.reversename.from_address(address)), dns.rdatatype.PTR)
         return [str(one.target).rstrip(".") for one in answer]
 
     async def confirmed_name(self, address: str) -> str | None:
@@ -160,6 +171,14 @@ def _split(text: str) -> tuple[str, int]:
         host, _, port = text.partition(":")
         return host, int(port)
     return text, 53
+
+
+def _on_loopback(nameservers: list[str]) -> bool:
+    """Whether nobody sits between, who could set AD (RFC 4035 4.9.3)."""
+    try:
+        return bool(nameservers) and all(ipaddress.ip_address(one).is_loopback for one in nameservers)
+    except ValueError:
+        return False
 
 
 def _literal(host: str) -> str | None:

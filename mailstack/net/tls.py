@@ -153,6 +153,18 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         raise TlsProblem(key, f"can't be used with {certificate}: {problem.reason or problem}", is_key=True) from problem
 
 
+def peer_chain(ssl_object: ssl.SSLObject) -> list[bytes]:
+    """The certificates that the other side showed (DER), its own first, as they came: nothing is verified here."""
+    # Public from Python 3.13 on; before, what it is made of has it.
+    source = ssl_object if hasattr(ssl_object, "get_unverified_chain") else getattr(ssl_object, "_sslobj", None)
+    shown = getattr(source, "get_unverified_chain", None)
+    found = shown() if shown is not None else None
+    if not found:
+        own = ssl_object.getpeercert(binary_form=True)
+        return [own] if own else []
+    return [one if isinstance(one, bytes) else ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in found]
+
+
 def client_context(*, verify: bool) -> ssl.SSLContext:
     """For connections to other hosts: verified for a smarthost, opportunistic for MX hosts (RFC 7435)."""
     context = ssl.create_default_context()

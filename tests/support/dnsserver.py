@@ -19,6 +19,7 @@ class DnsServer:
         self.records = {dns.name.from_text(name): kinds for name, kinds in records.items()}
         self.broken: set[str] = set()
         self.silent: set[str] = set()
+        self.signed: set[str] = set()  # names whose answers a validating resolver would vouch for
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -82,6 +83,8 @@ class DnsServer:
         if name in self.broken:
             response.set_rcode(dns.rcode.SERVFAIL)
             return response.to_wire()
+        if name in self.signed:
+            response.flags |= dns.flags.AD
         kinds = self.records.get(dns.name.from_text(name))
         if kinds is None:
             response.set_rcode(dns.rcode.NXDOMAIN)

@@ -18,12 +18,16 @@ from mailstack.delivery.outgoing import Outgoing
 from mailstack.delivery.parcels import Parcels
 from mailstack.delivery.placing import Placing
 from mailstack.delivery.planner import Planner
+from mailstack.delivery.reaching import Reach
 from mailstack.delivery.remote import RemoteDelivery, RemoteSettings, parse_smarthost
 from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner, Schedule
+from mailstack.delivery.sts import StsPolicies
+from mailstack.delivery.tls_policy import TlsPolicies
 from mailstack.message.address import parse_address
 from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return, new_id
 from mailstack.net.dns import Resolver
+from mailstack.net.dnssec import Dnssec
 from mailstack.net.tls import client_context
 from mailstack.policy.routing import Router
 from mailstack.store.content import Content
@@ -66,6 +70,8 @@ class Relay:
         retry: tuple[float, ...] = (300.0, 900.0, 3600.0),
         disk: Disk | None = None,
         postmaster: str = "postmaster-of-all@a.test",
+        sts_port: int = 9,
+        dnssec: bool = False,
     ) -> None:
         self.clock = FakeClock()
         self.random = random.Random(7)
@@ -80,11 +86,12 @@ class Relay:
             ipv6,
             timeouts,
         )
-        self.resolver = Resolver([f"127.0.0.1:{dns.port}"], self.random, lifetime=0.8, timeout=0.4)
+        self.resolver = Resolver([f"127.0.0.1:{dns.port}"], self.random, lifetime=0.8, timeout=0.4, dnssec=dnssec)
         self.signer = self.data.signer
         self._verified = verified or client_context(verify=True)
         self._retry = retry
         self._postmaster = postmaster
+        self._sts_port = sts_port
 
     async def __aenter__(self) -> "Relay":
         data = self.data
@@ -101,8 +108,13 @@ class Relay:
         self.acceptor.bouncer = self.bouncer
         self.alignment = Alignment(self.resolver, self.signer, "mail.a.test")
         self.outgoing = Outgoing(data.queue, self.signer, self.alignment, data.trace, "mail.a.test", self.clock)
+        await data.transport.open()
+        opportunistic = client_context(verify=False)
+        sts = StsPolicies(data.transport, self.resolver, self._verified, self.clock, port=self._sts_port)
+        self.policies = TlsPolicies(data.transport, sts, Dnssec(self.resolver), self.clock)
+        reach = Reach(self.policies, opportunistic, self._verified, self.clock)
         self.remote = RemoteDelivery(
-            self.settings, self.resolver, data.queue, self.outgoing, client_context(verify=False), self._verified
+            self.settings, self.resolver, data.queue, self.outgoing, reach, opportunistic, self._verified
         )
         local = LocalDelivery(self.router, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
