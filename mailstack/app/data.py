@@ -20,6 +20,7 @@ from mailstack.control.dkim import DkimOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
+from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
 from mailstack.delivery.rotation import Rotation
@@ -161,6 +162,7 @@ class Data:
             **BanOperations(self.bans).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
+            **TlsOperations(self.transport, open_=runner is None).table(),
             **DkimOperations(self.directory, self.rotation).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
             **NatOperations(self.nat).table(),

@@ -81,7 +81,7 @@ class Doors:
             Pop3Services(**self._shared, mailboxes=data.mailboxes, directory=data.directory, logins=behind.logins, tls=tls)
         )
         self.ready = False
-        self._health = HealthServer(lambda: self.ready)
+        self._health = HealthServer(lambda: self.ready, settings.web_texts)
         self._control = ControlServer(data.path / "control.sock", data.operations(behind.runner))
         for smtp in self.smtp.values():
             data.directory.on_revoked.append(smtp.end_sessions)
@@ -128,6 +128,7 @@ class Doors:
     def use(self, settings: Settings) -> None:
         """A connection keeps the settings it was greeted with: they are what it was told."""
         plain, size = settings.allow_plaintext, settings.message_size
+        self._health.texts = settings.web_texts
         for server in self.smtp.values():
             server.services = replace(server.services, message_size=size, allow_plaintext=plain)
         self.imap.services = replace(

@@ -17,6 +17,7 @@ from mailstack.store.fulltext.indexing import IndexSettings
 from mailstack.store.fulltext.questions import Attachments
 from mailstack.store.mailbox.searching import SearchSettings
 from mailstack.store.users.scram import ScramMode
+from mailstack.wire.mta_sts import own_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Settings:
     remote: RemoteSettings
     schedule: Schedule
     sending: SendingSettings
+    web_texts: dict[str, bytes]  # by path
     pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
 
     @classmethod
@@ -99,6 +101,7 @@ class Settings:
             remote=_remote_settings(config),
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
             sending=SendingSettings.of(config),
+            web_texts=_web_texts(config),
             pair=pair,
         )
 
@@ -107,6 +110,11 @@ def _authentication_settings(config: Config) -> AuthenticationSettings:
     settings = config.authentication
     sealers = frozenset(normalise_domain(text) for text in settings.trusted_sealers)
     return AuthenticationSettings(settings.check, settings.obey_dmarc, sealers)
+
+
+def _web_texts(config: Config) -> dict[str, bytes]:
+    policy = own_policy(config.mta_sts.mode, config.hostname, duration(config.mta_sts.max_age))
+    return {} if policy is None else {"/.well-known/mta-sts.txt": str(policy).encode()}
 
 
 def _oauth_settings(config: Config) -> OAuthSettings | None:

@@ -8,6 +8,7 @@ import typer
 
 from mailstack.cli.invocation import Invocation, fail, octets, read_password, show
 from mailstack.cli.records import records
+from mailstack.config import Config
 
 domain = typer.Typer(no_args_is_help=True, help="Domains whose mail is here.")
 user = typer.Typer(no_args_is_help=True, help="Accounts.")
@@ -28,7 +29,7 @@ def domain_add(context: typer.Context, name: str) -> None:
     """
     added = invocation(context).run("domain.add", domain=name)
     print(f"{added['domain']} added. Publish these records:")
-    show_records(invocation(context).config().hostname, added)
+    show_records(invocation(context).config(), added)
 
 
 @domain.command("records")
@@ -40,15 +41,15 @@ def domain_records(context: typer.Context, name: str, json: bool = JSON) -> None
     one = invocation(context)
     found = one.run("domain.records", domain=name)
     if json:
-        rows = records(found["domain"], one.config().hostname, found["dkim"])
+        rows = records(found["domain"], one.config(), found["dkim"])
         show([{"name": row.name, "kind": row.kind, "value": row.value} for row in rows], True, [])
         return
-    show_records(one.config().hostname, found)
+    show_records(one.config(), found)
 
 
-def show_records(host: str, found: dict[str, Any]) -> None:
+def show_records(config: Config, found: dict[str, Any]) -> None:
     """As lines of a zone file."""
-    for record in records(found["domain"], host, found["dkim"]):
+    for record in records(found["domain"], config, found["dkim"]):
         print(f"  {record}")
 
 

@@ -141,7 +141,7 @@ async def _dns(config: Config, domains: list[dict[str, Any]], found: Findings) -
         if ipaddress.ip_address(address).is_global:
             for blocklist in BLOCKLISTS:
                 await _blocklist(resolver, address, blocklist, found)
-    wanted = [record for domain in domains for record in records(domain["domain"], config.hostname, domain["dkim"])]
+    wanted = [record for domain in domains for record in records(domain["domain"], config, domain["dkim"])]
     # All at once: where nobody answers, each question takes its time.
     parts = [Findings() for _ in wanted]
     await asyncio.gather(*(_record(resolver, record, part) for record, part in zip(wanted, parts, strict=True)))
@@ -169,7 +169,7 @@ async def _record(resolver: Resolver, record: Record, found: Findings) -> None:
         have = [text for text in have if text.startswith(sign)]
     if record.kind == "MX":
         good = any(one.lower().endswith(" " + record.value.partition(" ")[2].lower()) for one in have)
-    elif sign in ("v=spf1", "v=DMARC1"):
+    elif sign in ("v=spf1", "v=DMARC1", "v=TLSRPTv1"):
         good = bool(have)  # how strict it is, is the domain's own choice
     else:
         good = any(_plain(one) == _plain(record.value) for one in have)

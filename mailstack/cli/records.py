@@ -1,6 +1,14 @@
 """What a domain publishes in the DNS."""
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from mailstack.config import Config, duration
+from mailstack.wire.mta_sts import StsPolicy, own_policy, record_of
 
 STRING_LIMIT = 255  # octets of one string in a TXT record (RFC 1035 3.3.14)
 
@@ -23,13 +31,29 @@ def txt(text: str) -> str:
     return " ".join('"' + piece.replace("\\", "\\\\").replace('"', '\\"') + '"' for piece in pieces)
 
 
-def records(domain: str, host: str, dkim: list[dict[str, str]]) -> list[Record]:
-    """MX, SPF, DKIM, DMARC, where clients find the services (RFC 6186, RFC 8314 5.1), and autoconfig."""
+def tlsa(certificate: str) -> str:
+    """The TLSA record of a certificate's key (RFC 7672 3.1.1): it stays when a new certificate has the old key."""
+    key = x509.load_pem_x509_certificate(Path(certificate).read_bytes()).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return f"3 1 1 {hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()}"
+
+
+def _sts(domain: str, host: str, policy: StsPolicy | None) -> list[Record]:
+    if policy is None:
+        return []
+    return [Record(f"_mta-sts.{domain}", "TXT", record_of(policy)), Record(f"mta-sts.{domain}", "CNAME", f"{host}.")]
+
+
+def records(domain: str, config: Config, dkim: list[dict[str, str]]) -> list[Record]:
+    """MX, SPF, DKIM, DMARC, MTA-STS, TLSRPT, where clients find the services (RFC 6186, RFC 8314 5.1), and autoconfig."""
+    host = config.hostname
     return [
         Record(domain, "MX", f"10 {host}."),
         Record(domain, "TXT", "v=spf1 mx -all"),
         *(Record(one["name"], "TXT", one["value"]) for one in dkim),
         Record(f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=quarantine; rua=mailto:postmaster@{domain}"),
+        Record(f"_smtp._tls.{domain}", "TXT", f"v=TLSRPTv1; rua=mailto:postmaster@{domain}"),
+        *_sts(domain, host, own_policy(config.mta_sts.mode, host, duration(config.mta_sts.max_age))),
         Record(f"_submissions._tcp.{domain}", "SRV", f"0 1 465 {host}."),
         Record(f"_submission._tcp.{domain}", "SRV", f"10 1 587 {host}."),
         Record(f"_imaps._tcp.{domain}", "SRV", f"0 1 993 {host}."),

@@ -81,7 +81,7 @@ def quickstart(
         raise
     print(f"Configuration: {path}\nAccount: {user['address']}\nPassword, shown this once: {user['password']}\n")
     print(f"DNS records to publish:\n\n  {host}. A ADDRESS")
-    show_records(host, domain)
+    show_records(config, domain)
     print(
         f"""
 Next steps:

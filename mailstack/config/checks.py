@@ -60,6 +60,8 @@ def check(config: Config, refuse: Refuse) -> None:
         refuse("dns.dnssec", "is for name servers on this machine: else anybody between could say that an answer is proved")
     _check_relay(config.relay, refuse)
     _one_of(config.relay.downgrade, ("warn", "defer"), "relay.downgrade", refuse)
+    _one_of(config.mta_sts.mode, ("off", "testing", "enforce"), "mta_sts.mode", refuse)
+    _positive("mta_sts.max_age", [config.mta_sts.max_age], duration, refuse)
     _positive("dkim.overlap", [config.dkim.overlap], duration, refuse)
     _positive("dkim.valid", [config.dkim.valid] if config.dkim.valid else [], duration, refuse)
     _one_of(config.dkim.unaligned, ("warn", "defer"), "dkim.unaligned", refuse)

@@ -55,6 +55,8 @@ MEANINGS: dict[str, str] = {
     "dkim.overlap": "how long the record of a key that was replaced is to stay in the DNS",
     "dkim.valid": "how long a signature is good, so that nobody sends the message again later; empty: for ever",
     "dkim.unaligned": 'mail that will fail its own DMARC: "warn": it leaves, and log and trace say why; "defer": it waits',
+    "mta_sts.mode": 'what hosts that bring mail are told: "off", "testing" (report what fails), "enforce" (TLS with proof)',
+    "mta_sts.max_age": "how long they are to remember it",
     "store.index_dir": "where indexes live; empty: beside the mail. A fast local disk helps when the mail is on a network",
     "sharing.anyone": "let users open mailboxes to `anyone`: to every account of this server, of all its domains",
     "imap.urlauth": "let users authorise URLs by which others fetch single messages of theirs; hardly a client does",

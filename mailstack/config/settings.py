@@ -92,6 +92,11 @@ class Dkim(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     unaligned: str = "warn"
 
 
+class MtaSts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    mode: str = "off"
+    max_age: str = "7d"
+
+
 class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     index_dir: str = ""
 
@@ -147,6 +152,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     authentication: Authentication = Authentication()
     relay: Relay = Relay()
     dkim: Dkim = Dkim()
+    mta_sts: MtaSts = MtaSts()
     store: Store = Store()
     sharing: Sharing = Sharing()
     imap: Imap = Imap()

@@ -1,15 +1,15 @@
-"""GET /healthz says whether the server runs; any other path is told what this port answers."""
+"""GET /healthz says whether the server runs, and the policies of this server's domains are here for those who ask."""
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mailstack.log import get_logger
 from mailstack.net.proxied import peer_of
 from mailstack.net.serving import serve
 from mailstack.wire.proxy import Ends
 
-WORDS = b"mailstack\n\nThis port answers /healthz, and that is all for now.\n"
+WORDS = b"mailstack\n\nThis port answers /healthz, and mail policies under /.well-known.\n"
 HEAD_LIMIT = 8192
 REQUEST_SECONDS = 10.0
 log = get_logger()
@@ -20,8 +20,11 @@ class _Connection(asyncio.StreamReaderProtocol):
 
 
 class HealthServer:
-    def __init__(self, healthy: Callable[[], bool]) -> None:
+    """`texts`: plain texts by path."""
+
+    def __init__(self, healthy: Callable[[], bool], texts: Mapping[str, bytes] | None = None) -> None:
         self._healthy = healthy
+        self.texts = texts or {}
         self._servers: list[asyncio.Server] = []
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
@@ -40,6 +43,8 @@ class HealthServer:
                 status, body = "405 Method Not Allowed", WORDS
             elif path.partition(b"?")[0] == b"/healthz":
                 status, body = ("200 OK", b"ok\n") if self._healthy() else ("503 Service Unavailable", b"not ready\n")
+            elif (text := self.texts.get(path.partition(b"?")[0].decode("ascii", "replace"))) is not None:
+                status, body = "200 OK", text
             else:
                 status, body = "404 Not Found", WORDS
             fields = (

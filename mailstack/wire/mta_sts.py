@@ -1,6 +1,7 @@
 """MTA-STS: what a domain says of TLS to its hosts (RFC 8461): a record in the DNS, and a policy on a web server."""
 
 import enum
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -36,6 +37,16 @@ class StsPolicy:
         """The policy file."""
         lines = ["version: STSv1", f"mode: {self.mode}", *(f"mx: {host}" for host in self.hosts), f"max_age: {self.max_age}"]
         return "".join(f"{line}\r\n" for line in lines)
+
+
+def own_policy(mode: str, host: str, max_age: float) -> StsPolicy | None:
+    """What a server says of itself; None for "off"."""
+    return None if mode == "off" else StsPolicy(Mode(mode), (host.lower(),), min(int(max_age), LONGEST))
+
+
+def record_of(policy: StsPolicy) -> str:
+    """The record at _mta-sts: another id for another policy (RFC 8461 3.1)."""
+    return f"v=STSv1; id={hashlib.sha256(str(policy).encode()).hexdigest()[:20]}"
 
 
 def parse_record(texts: list[str]) -> str | None:

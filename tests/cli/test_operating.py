@@ -442,4 +442,4 @@ def test_a_long_text_is_cut_into_strings() -> None:
     assert txt("short") == '"short"'
     assert txt("a" * 256) == f'"{"a" * 255}" "a"'
     assert txt('a"b\\c') == '"a\\"b\\\\c"'
-    assert str(records("a.test", "mail.a.test", [])[0]) == "a.test. MX 10 mail.a.test."
+    assert str(records("a.test", Config(hostname="mail.a.test"), [])[0]) == "a.test. MX 10 mail.a.test."
