@@ -7,17 +7,18 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from mailstack.delivery.bounce import Bouncer
+from mailstack.delivery.bounce import Bouncer, wants
 from mailstack.delivery.lanes import Job, Lanes
 from mailstack.delivery.outcome import Delivered, Failed, Outcome, later
 from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.schedule import next_attempt, rounds
 from mailstack.log import get_logger
 from mailstack.message.address import Address
-from mailstack.message.envelope import Recipient
+from mailstack.message.envelope import Notify, Recipient
 from mailstack.store.errors import StoreProblem
-from mailstack.store.queue.queue import Queue, Queued
+from mailstack.store.queue.queue import Arrival, Queue, Queued
 from mailstack.store.trace import Trace
+from mailstack.wire.smtp import Reply
 
 log = get_logger()
 RECIPIENTS = 100  # in one transaction
@@ -191,10 +192,9 @@ class QueueRunner:
 
     async def _keep(self, queued: Queued, outcomes: dict[int, Outcome]) -> None:
         """Other hosts are still under way, and that may take long: who has the message by now gets it only once."""
-        arrived = [number for number, outcome in outcomes.items() if isinstance(outcome, Delivered)]
-        for number in arrived:
-            queued.states[number].done = True
-            queued.states[number].reply = str(outcomes[number].reply)
+        arrived = [(number, outcome) for number, outcome in outcomes.items() if isinstance(outcome, Delivered)]
+        for number, outcome in arrived:
+            _mark_arrived(queued, number, outcome)
         if arrived:
             try:
                 await self._queue.save(queued)
@@ -214,13 +214,17 @@ class QueueRunner:
             if isinstance(outcome, Failed) and not outcome.permanent and expired:
                 words = f"given up after several attempts; the last: {outcome.reply}"
                 outcome = Failed(outcome.reply.__class__(554, "5.4.7", words), outcome.host)
-            if isinstance(outcome, Delivered) or outcome.reply.permanent:
+            if isinstance(outcome, Failed) and outcome.reply.permanent:
                 told.append((queued.envelope.recipients[number], outcome))
                 final.append(number)
+        owed = [(number, state.owed) for number, state in enumerate(queued.states) if state.owed is not None]
+        told += [(queued.envelope.recipients[number], _delivered(arrival)) for number, arrival in owed]
         # Failures are done once their notice is kept: if it can't be, all of this comes again.
         await self._bouncer.tell(queued, told, now)
         for number in final:
             queued.states[number].done = True
+        for number, _ in owed:
+            queued.states[number].owed = None
         await self._tell_delay(queued, outcomes, now)
         if not queued.pending():
             await self._queue.finish(queued)
@@ -237,8 +241,8 @@ class QueueRunner:
         state = queued.states[number]
         state.reply = str(outcome.reply)
         delivered = isinstance(outcome, Delivered)
-        if delivered:
-            state.done = True
+        if isinstance(outcome, Delivered):
+            _mark_arrived(queued, number, outcome)
         self._trace.record(
             queued.envelope.id,
             "delivered" if delivered else "failed" if outcome.reply.permanent or expired else "deferred",
@@ -264,3 +268,16 @@ class QueueRunner:
 
     def _down_seconds(self) -> float:
         return min(DOWN_SECONDS, self.schedule.retry[0] / 2)
+
+
+def _mark_arrived(queued: Queued, number: int, outcome: Delivered) -> None:
+    """It is there; who asked for word of that is owed it until it is sent, over a restart too."""
+    state, recipient = queued.states[number], queued.envelope.recipients[number]
+    state.done, state.reply = True, str(outcome.reply)
+    if wants(recipient, Notify.SUCCESS) and not outcome.confirms:
+        reply = outcome.reply
+        state.owed = Arrival(reply.code, reply.enhanced, reply.text, outcome.host, outcome.final)
+
+
+def _delivered(arrival: Arrival) -> Delivered:
+    return Delivered(Reply(arrival.code, arrival.enhanced, arrival.text), arrival.host, final=arrival.final)

@@ -2,7 +2,9 @@
 
 from mailstack.message.crlf import LineEnds, ToCrlf
 from mailstack.store.content import Content
+from mailstack.wire.smtp import Reply
 
+OVERRUN = 8 << 20  # octets behind the limit that are read for the sake of a proper answer at the end
 END = b"\r\n.\r\n"
 
 
@@ -55,6 +57,15 @@ class Receiver:
         self.size = 0
         self.full = False
         self.problem: OSError | None = None
+
+    @property
+    def too_large(self) -> Reply:
+        return Reply(552, "5.3.4", f"Messages may have up to {self._limit} octets")
+
+    @property
+    def endless(self) -> bool:
+        """Whether so much came behind the limit that its end is not waited for."""
+        return self.size > self._limit + OVERRUN
 
     def take(self, data: bytes) -> None:
         self.size += len(data)

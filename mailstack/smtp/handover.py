@@ -28,7 +28,7 @@ async def hand_over(connection: SmtpConnection, transaction: Transaction, receiv
     try:
         receiver.finish()
         if receiver.full:
-            connection.say(Reply(552, "5.3.4", f"Messages may have up to {services.message_size} octets"))
+            connection.refuse(transaction, receiver.too_large, "size")
         elif receiver.problem is not None:
             log.error("smtp.spool_failed", problem=str(receiver.problem))
             connection.say(DISK_FULL)

@@ -41,6 +41,7 @@ FLUSH_AT = 65536
 COMMAND_SECONDS = 300.0
 DATA_SECONDS = 180.0
 LINGER_SECONDS = 10.0
+PARTING_SECONDS = 2.0
 BAD_LIMIT = 10
 REFUSED_LIMIT = 100
 
@@ -200,6 +201,17 @@ class SmtpConnection(SMTP):
         limit = LOGIN_LINE_LIMIT if line[:5].upper() == b"AUTH " else limit
         return line.rstrip(b"\r\n") if len(line) <= limit else None
 
+    async def cut_off(self, reply: Reply) -> None:
+        """Answer in the middle of what never ends, and leave. What is on its way is let come for a moment: octets that nobody
+        read when the connection closes would take the answer with them (RFC 1122 4.2.2.13)."""
+        self.say(reply)
+        self.leaving = True
+        await self.flush()
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(PARTING_SECONDS):
+                while await self._reader.read(BUFFER):
+                    pass
+
     async def read_block(self, limit: int) -> bytes:
         """Octets of a message, as many as there are. Raises ConnectionResetError when there will be none."""
         async with asyncio.timeout(self.services.data_seconds):
@@ -282,19 +294,8 @@ class SmtpConnection(SMTP):
         self.say(reply)
 
     def refuse(self, transaction: Transaction, reply: Reply, reason: str, to: str | None = None) -> None:
-        sender = str(transaction.sender) if transaction.sender else None
-        log.info("smtp.refused", id=transaction.id, peer=self.peer, sender=sender, to=to, reason=reason, reply=str(reply))
-        account = transaction.account.address if transaction.account else None
-        self.services.trace.record(
-            transaction.id,
-            "refused",
-            sender=sender,
-            to=to,
-            peer=self.peer,
-            account=account,
-            reason=reason,
-            reply=str(reply),
-        )
+        """Say no, and write it down. `to`: whom it is about; without, all who were named so far."""
+        self.note_refused(transaction, reply, reason, to)
         # Many refused recipients are an old list, or somebody who guesses names; they do not count as bad commands.
         self.refused += reply.code in (550, 553)
         if self.refused > REFUSED_LIMIT:
@@ -302,6 +303,22 @@ class SmtpConnection(SMTP):
             self.leaving = True
             return
         self.say(reply)
+
+    def note_refused(self, transaction: Transaction, reply: Reply, reason: str, to: str | None = None) -> None:
+        """For log and trace."""
+        sender = str(transaction.sender) if transaction.sender else None
+        log.info("smtp.refused", id=transaction.id, peer=self.peer, sender=sender, to=to, reason=reason, reply=str(reply))
+        account = transaction.account.address if transaction.account else None
+        self.services.trace.record(
+            transaction.id,
+            "refused",
+            sender=sender,
+            to=to or [str(recipient.address) for recipient, _ in transaction.recipients],
+            peer=self.peer,
+            account=account,
+            reason=reason,
+            reply=str(reply),
+        )
 
     def forget(self) -> None:
         self.transaction = None

@@ -13,7 +13,7 @@ from mailstack.message.envelope import Notify, Return
 from tests.support.dnsserver import DnsServer
 from tests.support.faults import FailingDisk
 from tests.support.peer import EXTENSIONS, Peer, Script, until
-from tests.support.relay import TEXT, Relay, asked
+from tests.support.relay import TEXT, Again, Relay, asked
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -80,6 +80,38 @@ async def test_success(relay: Relay, peer: Peer, notify: Notify | None, told: in
     peer.play(Script(extensions=NO_DSN))
     assert await relay.settled(await relay.send(asked(notify))) is None
     assert [b"Action: relayed" in notice for notice in await relay.notices(told)] == [True] * told
+
+
+async def test_a_success_is_told_even_if_the_server_stops_before_the_other_host_has_answered(
+    tmp_path: Path, dns: DnsServer, peer: Peer
+) -> None:
+    gate = asyncio.Event()
+    peer.play(Script(extensions=NO_DSN), Script(extensions=NO_DSN, gate=gate))
+    async with Relay(tmp_path, dns, peer) as relay:
+        id = await relay.send(asked(Notify.SUCCESS), asked(Notify.SUCCESS, "carol@c.test"))
+        await until(lambda: sum(state.done for state in relay.queue.messages[id].states) == 1)
+        await until(lambda: relay.queue.messages[id].has_row)
+    async with Again(tmp_path, dns, peer) as relay:
+        gate.set()
+        relay.runner.kick(relay.queue.messages[id])
+        (notice,) = await relay.notices()
+        for name in (b"bob@b.test", b"carol@c.test"):
+            assert b"Final-Recipient: rfc822; " + name + b"\r\nAction: relayed" in notice
+        await until(lambda: not relay.queue.messages)
+
+
+async def test_a_success_is_told_even_if_the_disk_was_full(tmp_path: Path, dns: DnsServer) -> None:
+    disk = FailingDisk(("create",))
+    async with Peer(Script(extensions=NO_DSN)) as peer, Relay(tmp_path, dns, peer, disk=disk) as relay:
+        id = await relay.send(asked(Notify.SUCCESS))
+        disk.error = errno.ENOSPC
+        await until(lambda: bool(peer.messages) and relay.queue.messages[id].next_attempt > relay.clock())
+        disk.error = None
+        relay.runner.kick(relay.queue.messages[id])
+        (notice,) = await relay.notices()
+        assert b"Action: relayed" in notice
+        await until(lambda: not relay.queue.messages)
+        assert len(peer.messages) == 1
 
 
 @pytest.mark.parametrize(("notify", "told"), [(None, 1), (Notify.DELAY, 1), (Notify.NEVER, 0), (Notify.FAILURE, 0)])
@@ -222,8 +254,6 @@ async def test_a_clock_that_is_put_back_makes_nothing_wait_for_days(relay: Relay
 
 
 async def test_messages_that_wait_are_read_again_at_the_start(tmp_path: Path, dns: DnsServer, peer: Peer) -> None:
-    from tests.delivery.test_relay import Again
-
     script = Script(dict(BUSY))
     peer.play(script)
     async with Relay(tmp_path, dns, peer) as relay:

@@ -11,7 +11,7 @@ import trustme
 from mailstack.store.queue.queue import Queued
 from tests.support.dnsserver import DnsServer
 from tests.support.peer import EXTENSIONS, Act, Peer, Script, until
-from tests.support.relay import SHORT, TEXT, Relay, outcome
+from tests.support.relay import SHORT, TEXT, Again, Relay, outcome
 
 
 async def test_taken(relay: Relay, peer: Peer) -> None:
@@ -388,19 +388,6 @@ async def test_what_one_host_took_is_not_sent_again_because_another_is_slow(tmp_
         await until(lambda: not relay.queue.messages)
         (message,) = second.messages
         assert message.to == [{"bob@b.test": "carol@c.test", "carol@c.test": "bob@b.test"}[fast]]
-
-
-class Again(Relay):
-    """The same data once more."""
-
-    async def __aenter__(self) -> Relay:
-        self.add = _nothing  # type: ignore[method-assign]
-        self.data.directory.add_domain = _nothing  # type: ignore[method-assign]
-        return await super().__aenter__()
-
-
-async def _nothing(*_: object) -> None:
-    """There already."""
 
 
 # TLS --------------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ import trustme
 
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins, is_loopback
+from mailstack.smtp import data as smtp_data
 from mailstack.smtp import protocol
+from mailstack.smtp.commands import message as smtp_message
 from mailstack.smtp.protocol import BUFFER, LINE_LIMIT
 from tests.support.dnsserver import DnsServer
 from tests.support.door import Door, Strict, opened
@@ -121,6 +123,42 @@ async def test_long_lines_and_large_messages_keep_the_connection(door: Door, rel
         client.writer.write(b"y" * (BUFFER * 3))
         assert (await client.reply()).startswith("421 5.5.2")
     assert await bodies(relay) == [b"x" * 100_000 + b"\r\n"]
+
+
+ENDLESS = [
+    (b"DATA\r\n", b"x" * 70, [b"354", b"552 5.3.4"]),
+    (b"BDAT 999999999999999 LAST\r\n", b"x" * 70, [b"552 5.3.4"]),
+    (b"RSET\r\nBDAT 999999999999999 LAST\r\n", b"x" * 70, [b"250 2.0.0", b"503 5.5.1"]),
+]
+
+
+@pytest.mark.parametrize(("command", "piece", "answers"), ENDLESS, ids=["data", "bdat", "bdat-nobody"])
+async def test_a_message_without_end_is_cut_off(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, command: bytes, piece: bytes, answers: list[bytes]
+) -> None:
+    for module in (smtp_data, smtp_message):
+        monkeypatch.setattr(module, "OVERRUN", 200_000)
+    monkeypatch.setattr(protocol, "PARTING_SECONDS", 0.1)
+    async with opened(relay, message_size=100_000) as door, door.client() as client:
+        client.writer.write(ENVELOPE + command)
+
+        async def send() -> None:
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    client.writer.write(piece * 1000)
+                    await client.writer.drain()
+
+        sending = asyncio.create_task(send())
+        lines = []
+        with contextlib.suppress(ConnectionError):
+            while line := await asyncio.wait_for(client.reader.readline(), 20):
+                lines.append(line)
+        sending.cancel()
+        assert [line[: len(answer)] for line, answer in zip(lines[-len(answers) :], answers, strict=True)] == answers
+    assert await bodies(relay) == []
+    if len(answers) < 2 or answers[0] == b"354":
+        (refused,) = [event for event in await relay.data.trace.find("alice@a.test") if event["event"] == "refused"]
+        assert (refused["to"], refused["reason"]) == (["alice@a.test"], "size")
 
 
 async def test_a_header_without_end(relay: Relay) -> None:

@@ -32,7 +32,8 @@ async def mail(connection: SmtpConnection, argument: str) -> None:
         connection.complain(Reply(501, "5.1.7", problem.reason))
         return
     if parameters.size is not None and parameters.size > services.message_size:
-        connection.say(Reply(552, "5.3.4", f"Messages may have up to {services.message_size} octets"))
+        too_large = Reply(552, "5.3.4", f"Messages may have up to {services.message_size} octets")
+        connection.refuse(_transaction(connection, connection.helo, sender, parameters), too_large, "size")
         return
     if services.logins is None:
         services.limits.nat.seen(connection.peer, connection.helo, sender.domain if sender is not None else None)

@@ -1,6 +1,6 @@
 """DATA and BDAT: a message's octets, up to its end."""
 
-from mailstack.smtp.data import DataReader, Receiver
+from mailstack.smtp.data import OVERRUN, DataReader, Receiver
 from mailstack.smtp.handover import hand_over
 from mailstack.smtp.protocol import SmtpConnection
 from mailstack.store.content import BLOCK, Content
@@ -28,6 +28,10 @@ async def data(connection: SmtpConnection, argument: str) -> None:
     try:
         while not reader.finished:
             receiver.take(reader.feed(await connection.read_block(BLOCK)))
+            if receiver.endless:
+                connection.note_refused(transaction, receiver.too_large, "size")
+                await connection.cut_off(receiver.too_large)
+                return
     except BaseException:
         receiver.content.close()
         raise
@@ -51,12 +55,21 @@ async def bdat(connection: SmtpConnection, argument: str) -> None:
         connection.receiver = _new_receiver(connection)
     receiver = connection.receiver
     left = int(size)
+    if receiver is None and left > OVERRUN:
+        # Nobody has asked for it: it is not read to its end for the sake of an answer.
+        await connection.cut_off(Reply(503, "5.5.1", "No recipients"))
+        return
     await connection.flush()
     while left:
         block = await connection.read_block(min(BLOCK, left))
         left -= len(block)
-        if receiver is not None:
-            receiver.take(block)
+        if receiver is None:
+            continue
+        receiver.take(block)
+        if receiver.endless and transaction is not None:
+            connection.note_refused(transaction, receiver.too_large, "size")
+            await connection.cut_off(receiver.too_large)
+            return
     if transaction is None or receiver is None:
         connection.complain(Reply(503, "5.5.1", "No recipients"))
         return
@@ -64,7 +77,7 @@ async def bdat(connection: SmtpConnection, argument: str) -> None:
         connection.transaction = connection.receiver = None
         await hand_over(connection, transaction, receiver)
     elif receiver.full:
-        connection.say(Reply(552, "5.3.4", "The message is too large"))
+        connection.refuse(transaction, receiver.too_large, "size")
         connection.forget()
     else:
         connection.say(Reply(250, "2.0.0", f"{size} octets received"))

@@ -33,6 +33,17 @@ KEEP_SMALL = 64 * 1024  # messages up to this size are kept in memory for their 
 KEEP_ALL = 32 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A host's word that it has the message: what a notice of success says (RFC 3461 6.1)."""
+
+    code: int
+    enhanced: str | None
+    text: str
+    host: str | None
+    final: bool  # in a mailbox
+
+
 @dataclass(slots=True)
 class RecipientState:
     """What became of one recipient so far."""
@@ -40,6 +51,7 @@ class RecipientState:
     done: bool = False
     reply: str = ""  # the last word on it
     delay_told: bool = False
+    owed: Arrival | None = None  # it arrived, and the sender who asked for word of that was not told yet
 
 
 @dataclass(slots=True)
@@ -377,8 +389,12 @@ def _from_json(value: dict[str, Any]) -> Envelope:
 
 
 def _state(queued: Queued) -> bytes:
-    recipients = [[state.done, state.reply, state.delay_told] for state in queued.states]
+    recipients = [[state.done, state.reply, state.delay_told, _owed(state.owed)] for state in queued.states]
     return orjson.dumps({"attempts": queued.attempts, "recipients": recipients})
+
+
+def _owed(arrival: Arrival | None) -> list[Any] | None:
+    return [arrival.code, arrival.enhanced, arrival.text, arrival.host, arrival.final] if arrival is not None else None
 
 
 def _restore(queued: Queued, row: Any) -> None:
@@ -387,8 +403,9 @@ def _restore(queued: Queued, row: Any) -> None:
     queued.next_attempt = row.next_attempt
     queued.held = bool(row.held)
     queued.has_row = True
-    for state, (done, reply, delay_told) in zip(queued.states, value["recipients"], strict=False):
+    for state, (done, reply, delay_told, *more) in zip(queued.states, value["recipients"], strict=False):
         state.done, state.reply, state.delay_told = done, reply, delay_told
+        state.owed = Arrival(*more[0]) if more and more[0] is not None else None
 
 
 def _rows(connection: Connection) -> dict[str, Any]:
