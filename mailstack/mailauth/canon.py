@@ -1,11 +1,9 @@
 """Canonical forms of header and body, shared by signing, verifying and sealing (RFC 6376 3.4)."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-_FOLD = re.compile(rb"\r\n(?=[ \t])")
 _BLANKS = {"simple": b"\r\n", "relaxed": b" \t\r\n"}
 _LINES = b"\r\n" * 4096
 
@@ -26,9 +24,11 @@ def squeeze(data: bytes) -> bytes:
 
 def relaxed(name: bytes, value: bytes) -> bytes:
     """A header field in relaxed form, without its line end (RFC 6376 3.4.2)."""
+    # A field's line breaks are those of folds: a blank follows each.
+    value = value.strip(b" \t\r\n")
     if b"\n" in value:
-        value = _FOLD.sub(b"", value)
-    return name.strip(b" \t").lower() + b":" + squeeze(value).strip(b" \t\r\n")
+        value = value.replace(b"\r\n", b"")
+    return name.strip(b" \t").lower() + b":" + squeeze(value)
 
 
 class BodyHash:

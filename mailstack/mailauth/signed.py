@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 
 from mailstack.mailauth.canon import Canon, relaxed
-from mailstack.message.header import field_lines
 
 # The value of b=, with the blanks around it (RFC 6376 3.5), but not that of bh=.
-_SIGNATURE = re.compile(rb"((?:\A[^:]*:|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
+_SIGNATURE = re.compile(rb"(?:\A[^:]*:|;)[ \t\r\n]*b[ \t\r\n]*=")
+_FIELD = re.compile(rb"^(([!-9;-~]+)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n?)", re.MULTILINE)
 
 
 class Fields:
@@ -15,8 +15,8 @@ class Fields:
 
     def __init__(self, header: bytes) -> None:
         self.by_name: dict[bytes, list[bytes]] = {}
-        for name, raw in field_lines(header):
-            self.by_name.setdefault(name, []).append(raw)
+        for raw, name in _FIELD.findall(header):
+            self.by_name.setdefault(name.lower(), []).append(raw)
         self._relaxed: dict[bytes, list[bytes]] = {}
 
     def all(self, name: bytes) -> list[bytes]:
@@ -33,13 +33,14 @@ class Fields:
 
     def chosen(self, names: Iterable[bytes], canon: Canon) -> list[bytes]:
         """The fields that a list in h= means; names without a (further) field mean nothing."""
-        left: dict[bytes, list[bytes]] = {}
+        taken: dict[bytes, int] = {}
         text = []
         for name in names:
-            if name not in left:
-                left[name] = list(self.canonical(name, canon))
-            if left[name]:
-                text.append(left[name].pop())
+            if name in self.by_name:
+                place = taken[name] = taken.get(name, 0) + 1
+                found = self.canonical(name, canon)
+                if place <= len(found):
+                    text.append(found[-place])
         return text
 
 
@@ -51,7 +52,10 @@ def relaxed_field(raw: bytes) -> bytes:
 
 def unsigned(raw: bytes, canon: Canon) -> bytes:
     """A signature's own field as it is signed: b= is empty, and no line end follows (RFC 6376 3.7)."""
-    raw = _SIGNATURE.sub(rb"\1", raw, count=1)
+    found = _SIGNATURE.search(raw)
+    if found is not None:
+        end = raw.find(b";", found.end())
+        raw = raw[: found.end()] + (raw[end:] if end >= 0 else b"")
     if canon is Canon.RELAXED:
         return relaxed_field(raw)
     return raw.removesuffix(b"\n").removesuffix(b"\r")
