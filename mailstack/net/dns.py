@@ -2,6 +2,7 @@
 
 import ipaddress
 import random
+import time
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -11,6 +12,8 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 import dns.reversename
+
+from mailstack.net.answers import NOTHING_SECONDS, Answers
 
 
 class NoSuchDomain(Exception):
@@ -74,6 +77,7 @@ class Resolver:
         if self.trusts_ad:
             self._resolver.use_edns(0, dns.flags.DO, 1232)
             self._resolver.set_flags(dns.flags.RD | dns.flags.AD)
+        self._answers = Answers()
 
     async def ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
         """An answer as dnspython has it; for net/. Raises NoSuchDomain, DnsTemporary."""
@@ -134,23 +138,25 @@ class Resolver:
 
         Raises NoSuchDomain, DnsTemporary.
         """
-        if kind == "TXT":
-            return await self.txt(name)
-        answer = await self.ask(name, dns.rdatatype.from_text(kind))
-        match kind:
-            case "MX":
-                return [str(one.exchange).rstrip(".") for one in sorted(answer, key=lambda one: one.preference)]
-            case "PTR":
-                return [str(one.target).rstrip(".") for one in answer]
-            case _:
-                return [str(one.address) for one in answer]
+        name = name.lower()
+        kept = self._answers.get(name, kind)
+        if kept is None:
+            try:
+                answer = await self.ask(name, dns.rdatatype.from_text(kind))
+            except NoSuchDomain:
+                self._answers.put(name, kind, (), NOTHING_SECONDS)
+                raise
+            kept = tuple(_plain(answer, kind))
+            self._answers.put(name, kind, kept, answer.expiration - time.time())
+        if not kept:
+            raise NoSuchDomain(f"{name} {kind}")
+        return list(kept)
 
     async def txt(self, name: str) -> list[str]:
         return [b"".join(one.strings).decode("utf-8", "replace") for one in await self.ask(name, dns.rdatatype.TXT)]
 
     async def ptr(self, address: str) -> list[str]:
-        answer = await self.ask(str(dns.reversename.from_address(address)), dns.rdatatype.PTR)
-        return [str(one.target).rstrip(".") for one in answer]
+        return await self.plain(str(dns.reversename.from_address(address)), "PTR")
 
     async def confirmed_name(self, address: str) -> str | None:
         """A name that the address has by PTR and that leads back to it (iprev), None if there is none."""
@@ -161,6 +167,18 @@ class Resolver:
         except (NoSuchDomain, DnsTemporary):
             return None
         return None
+
+
+def _plain(answer: dns.resolver.Answer, kind: str) -> list[str]:
+    match kind:
+        case "TXT":
+            return [b"".join(one.strings).decode("utf-8", "replace") for one in answer]
+        case "MX":
+            return [str(one.exchange).rstrip(".") for one in sorted(answer, key=lambda one: one.preference)]
+        case "PTR":
+            return [str(one.target).rstrip(".") for one in answer]
+        case _:
+            return [str(one.address) for one in answer]
 
 
 def _split(text: str) -> tuple[str, int]:

@@ -1,0 +1,32 @@
+"""Answers of the DNS as plain values, kept as long as they are good: what many messages ask again costs a look into a table."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+LIMIT = 10_000
+NOTHING_SECONDS = 30.0  # how long it is believed that there is nothing
+LONGEST_SECONDS = 3600.0
+
+
+class Answers:
+    """By name and kind; the one that was not asked for longest goes first."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: OrderedDict[tuple[str, str], tuple[float, tuple[str, ...]]] = OrderedDict()
+
+    def get(self, name: str, kind: str) -> tuple[str, ...] | None:
+        """The values; empty where there is nothing, None where it is not known (any more)."""
+        found = self._kept.get((name, kind))
+        if found is None or found[0] < self._clock():
+            return None
+        self._kept.move_to_end((name, kind))
+        return found[1]
+
+    def put(self, name: str, kind: str, values: tuple[str, ...], seconds: float) -> None:
+        """Keep what is good for so long; nothing, where the values are empty, for half a minute at most."""
+        longest = LONGEST_SECONDS if values else NOTHING_SECONDS
+        self._kept[name, kind] = (self._clock() + min(seconds, longest), values)
+        if len(self._kept) > LIMIT:
+            self._kept.popitem(last=False)
