@@ -38,11 +38,11 @@ def test_every_setting_has_a_meaning() -> None:
     for name in Config.__struct_fields__:
         inner = getattr(Config(), name)
         keys |= {f"{name}.{key}" for key in inner.__struct_fields__} if hasattr(inner, "__struct_fields__") else {name}
-    assert set(MEANINGS) - keys <= {"listen", "proxy", "bans", "oauth"}
+    assert set(MEANINGS) - keys <= {"listen", "proxy", "bans", "sending", "oauth"}
     assert keys <= set(MEANINGS)
 
 
-@pytest.mark.parametrize("key", sorted(set(MEANINGS) - {"listen", "proxy", "bans", "oauth"}))
+@pytest.mark.parametrize("key", sorted(set(MEANINGS) - {"listen", "proxy", "bans", "sending", "oauth"}))
 def test_what_needs_a_restart_is_marked(key: str) -> None:
     section, _, name = key.rpartition(".")
     plain = Config()
@@ -101,6 +101,7 @@ def test_the_environment_overrides() -> None:
         ("[bans]\nclients = 1", "bans.clients"),
         ('[bans]\nfirst = "soon"', "bans.first"),
         ('[bans]\nexempt = ["home"]', "bans.exempt"),
+        ("[sending]\nstop_at_networks = -1", "sending.stop_at_networks"),
         ('[oauth]\nissuer = "https://id.test"', "oauth.audience"),
         ('[oauth]\nissuer = "http://id.test"\naudience = "x"', "oauth.issuer"),
         ('[oauth]\nissuer = "https://u:p@id.test"\naudience = "x"', "oauth.issuer"),

@@ -21,6 +21,7 @@ from mailstack.delivery.placing import Placing
 from mailstack.delivery.planner import Planner
 from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner
+from mailstack.delivery.stopping import Stopper
 from mailstack.log import configure, get_logger
 from mailstack.net.listen import ListeningSocket
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
@@ -82,7 +83,8 @@ class Appliance:
         authenticator = Authenticator(data.resolver, config.hostname, clock)
         origins = self._origins = Origins(authenticator, data.directory, data.trace, config.hostname, settings.authentication)
         inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()), origins)
-        submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness)
+        submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness, data.sending)
+        data.sending.use(settings.allowances)
 
         rules = Rules(data.directory, data.scripts, data.memories, data.trace, config.hostname, clock)
         planner = Planner(data.directory, data.mailboxes, rules)
@@ -105,6 +107,12 @@ class Appliance:
             clock,
         )
 
+        stopper = Stopper(
+            data.keeper, data.sending, data.directory, data.mailboxes, acceptor.submit, config.hostname, clock, randomness
+        )
+        data.sending.on_stopped = stopper.stopped
+        self.runner.holds, self.runner.on_outcome = stopper.holds, stopper.outcome
+        await stopper.start()
         self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner), settings, tls)
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
@@ -163,6 +171,7 @@ class Appliance:
         self._limits.per_address = settings.connections_per_address
         self._limits.connections = settings.connections
         self.data.bans.settings = settings.bans
+        self.data.sending.use(settings.allowances)
         self._recipients.limit = settings.recipients
         self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster
@@ -176,5 +185,6 @@ class Appliance:
         await self.doors.stop()
         await self.sending.stop()
         await self.runner.stop(3.0)
+        await self.data.sending.settled()
         self.passwords.close()
         await self.data.close()

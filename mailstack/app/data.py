@@ -20,12 +20,14 @@ from mailstack.control.dkim import DkimOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
+from mailstack.control.sending import SendingOperations
 from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
 from mailstack.delivery.rotation import Rotation
 from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.signing import Signer, make_keys
+from mailstack.delivery.stopping import Keeper
 from mailstack.imap.capability import hideable, on_request
 from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
@@ -34,6 +36,7 @@ from mailstack.net.dns import Resolver
 from mailstack.policy.bans import Bans
 from mailstack.policy.limits import default_gateways
 from mailstack.policy.nat import Nat
+from mailstack.policy.sending import Sending
 from mailstack.policy.sharing import Sharing
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
@@ -51,6 +54,7 @@ from mailstack.store.users.bans import BanTable
 from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.scram import Scram, ScramMode
+from mailstack.store.users.sending import SendingBook
 from mailstack.store.users.shares import Shares
 
 CONTROL_THREADS = 2
@@ -72,6 +76,7 @@ class Data:
         self.behind = WriteBehind(self.database)
         self.devices = Devices(self.database, self.behind)
         self.bans = Bans(BanTable(self.database, self.behind), self.surroundings.clock)
+        self.sending = Sending(SendingBook(self.database, self.behind), self.surroundings.clock)
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
         self.scram = Scram(self.directory, ScramMode(config.auth.scram))
@@ -90,6 +95,7 @@ class Data:
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
         self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
         self.transport = TransportStore(data / "transport.sqlite3")
+        self.keeper = Keeper(self.queue, self.trace)
         keys = KeyStore(data / "dkim", self.surroundings.disk)
         self.signer = Signer(keys, config.hostname, duration(config.dkim.valid) if config.dkim.valid else None)
         self.rotation = Rotation(keys, self.signer, self.resolver, self.surroundings.clock, duration(config.dkim.overlap))
@@ -154,12 +160,14 @@ class Data:
                 self.scram,
                 self.mailboxes,
                 self.sharing,
+                self.sending,
                 self.make_keys,
                 self._hop,
                 self.surroundings.clock,
             ).table(),
             **DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock).table(),
             **BanOperations(self.bans).table(),
+            **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **TlsOperations(self.transport, open_=runner is None).table(),

@@ -12,11 +12,14 @@ from mailstack.net.tls import TlsProblem, try_pair
 from mailstack.policy.bans import BanSettings
 from mailstack.policy.dmarc import AuthenticationSettings
 from mailstack.policy.networks import parse_network
+from mailstack.policy.sending import SendingRules
+from mailstack.policy.signs import SignSettings
 from mailstack.policy.tokens import OAuthSettings
 from mailstack.store.fulltext.indexing import IndexSettings
 from mailstack.store.fulltext.questions import Attachments
 from mailstack.store.mailbox.searching import SearchSettings
 from mailstack.store.users.scram import ScramMode
+from mailstack.store.users.sending import Allowance
 from mailstack.wire.mta_sts import own_policy
 
 
@@ -54,6 +57,7 @@ class Settings:
     scram: ScramMode
     oauth: OAuthSettings | None
     bans: BanSettings
+    allowances: SendingRules
     recipients: int
     messages: int | None
     connections_per_address: int
@@ -88,6 +92,7 @@ class Settings:
             scram=ScramMode(config.auth.scram),
             oauth=_oauth_settings(config),
             bans=_ban_settings(config),
+            allowances=_sending_rules(config),
             recipients=config.limits.recipients,
             messages=config.limits.messages or None,
             connections_per_address=config.limits.connections_per_address,
@@ -125,6 +130,14 @@ def _oauth_settings(config: Config) -> OAuthSettings | None:
     return OAuthSettings(
         oauth.issuer, oauth.jwks, oauth.introspection, oauth.client_id, secret, oauth.audience, oauth.scope, oauth.claim
     )
+
+
+def _sending_rules(config: Config) -> SendingRules:
+    one = config.sending
+    account = Allowance(one.messages_per_hour, one.messages_per_day, one.new_recipients_per_day, one.recipients)
+    domain = Allowance(one.domain_messages_per_hour, one.domain_messages_per_day, one.domain_new_recipients_per_day, 0)
+    signs = SignSettings(one.stop_at_new_recipients, one.stop_at_refusals, one.stop_at_networks, one.stop_at_overruns)
+    return SendingRules(account, domain, signs)
 
 
 def _ban_settings(config: Config) -> BanSettings:

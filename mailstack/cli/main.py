@@ -3,7 +3,7 @@
 import typer
 
 from mailstack import __version__
-from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, sharing, start, tls
+from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, sending, sharing, start, tls
 from mailstack.cli.invocation import Invocation
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.add_typer(accounts.domain, name="domain")
 app.add_typer(accounts.user, name="user")
 accounts.user.add_typer(devices.app_password, name="app-password")
+accounts.user.add_typer(sending.send_as, name="send-as")
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")

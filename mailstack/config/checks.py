@@ -48,6 +48,9 @@ def check(config: Config, refuse: Refuse) -> None:
         _check_oauth(config.oauth, refuse)
     _one_of(config.auth.scram, ("auto", "on", "off"), "auth.scram", refuse)
     _check_bans(config.bans, refuse)
+    for name in config.sending.__struct_fields__:
+        if getattr(config.sending, name) < 0:
+            refuse(f"sending.{name}", "must not be negative; 0 is any number")
     if config.database.url:
         refuse("database.url", "only SQLite in data_dir is built; leave it empty")
     for text in config.dns.nameservers:

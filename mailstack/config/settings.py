@@ -44,6 +44,20 @@ class Bans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     exempt: list[str] = []
 
 
+class Sending(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    messages_per_hour: int = 200
+    messages_per_day: int = 1000
+    new_recipients_per_day: int = 200
+    recipients: int = 100
+    domain_messages_per_hour: int = 1000
+    domain_messages_per_day: int = 5000
+    domain_new_recipients_per_day: int = 1000
+    stop_at_new_recipients: int = 150
+    stop_at_refusals: int = 25
+    stop_at_networks: int = 8
+    stop_at_overruns: int = 20
+
+
 class Oauth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     issuer: str = ""
     jwks: str = ""
@@ -146,6 +160,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tls: Tls = Tls()
     auth: Auth = Auth()
     bans: Bans = Bans()
+    sending: Sending = Sending()
     oauth: Oauth = Oauth()
     database: Database = Database()
     dns: Dns = Dns()

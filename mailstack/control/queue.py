@@ -90,7 +90,7 @@ class QueueOperations:
 
     async def release(self, arguments: Arguments) -> Any:
         queued = self._find(arguments)
-        queued.held = False
+        queued.held = queued.stopped = False
         self._trace.record(queued.id, "released")
         queued.next_attempt = 0.0
         await self._queue.save(queued)

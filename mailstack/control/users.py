@@ -6,6 +6,7 @@ from typing import Any
 from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_domain, read_password, read_quota
 from mailstack.control.importing import Hop, import_accounts
 from mailstack.control.operations import Operation
+from mailstack.policy.sending import Sending
 from mailstack.policy.sharing import Sharing
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import Directory
@@ -22,6 +23,7 @@ class UserOperations:
         scram: Scram,
         mailboxes: Mailboxes,
         sharing: Sharing,
+        sending: Sending,
         make_keys: Callable[[str], list[tuple[str, str]]],
         hop: Hop,
         clock: Callable[[], float],
@@ -30,6 +32,7 @@ class UserOperations:
         self._scram = scram
         self._mailboxes = mailboxes
         self._sharing = sharing
+        self._sending = sending
         self._make_keys = make_keys
         self._hop = hop
         self._clock = clock
@@ -115,6 +118,7 @@ class UserOperations:
     async def user_remove(self, arguments: Arguments) -> Any:
         record = await self._directory.remove_account(read_address(arguments["address"]).key)
         await self._sharing.forget(record)
+        await self._sending.forget(record.address)
         await self._mailboxes.forget(self._directory.folder(record))
         folder = self._directory.folder(record)
         return {"folder": str(folder.path), "index": str(folder.index)}

@@ -137,6 +137,8 @@ class Lanes:
                     return None, dict.fromkeys(job.numbers, outcome)
                 client = found
             assert client is not None
+            if job.queued.held:
+                return client, dict.fromkeys(job.numbers, later("it is held", "4.7.1"))
             try:
                 return client, await self._remote.send(client, job.queued, job.numbers)
             except ClientProblem as problem:

@@ -14,7 +14,7 @@ from mailstack.delivery.remote import RemoteDelivery
 from mailstack.delivery.schedule import next_attempt, rounds
 from mailstack.log import get_logger
 from mailstack.message.address import Address
-from mailstack.message.envelope import Notify, Recipient
+from mailstack.message.envelope import Envelope, Notify, Recipient
 from mailstack.store.errors import StoreProblem
 from mailstack.store.queue.queue import Arrival, Queue, Queued
 from mailstack.store.trace import Trace
@@ -64,6 +64,8 @@ class QueueRunner:
         self._wakeup = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self._stopping = False
+        self.holds: Callable[[Queued], bool] = lambda _: False  # whether a new message is kept back
+        self.on_outcome: Callable[[Envelope, Outcome], None] = lambda _, __: None
         self._seen = 0.0  # the wall clock when it was last looked at
 
     async def start(self) -> None:
@@ -98,7 +100,7 @@ class QueueRunner:
 
     def _take(self, queued: Queued) -> None:
         """A new message: no need to wait for the clock."""
-        if not self._stopping:
+        if not self._stopping and not self.holds(queued):
             self._begin(queued)
 
     def _replan(self) -> None:
@@ -241,6 +243,7 @@ class QueueRunner:
         state = queued.states[number]
         state.reply = str(outcome.reply)
         delivered = isinstance(outcome, Delivered)
+        self.on_outcome(queued.envelope, outcome)
         if isinstance(outcome, Delivered):
             _mark_arrived(queued, number, outcome)
         self._trace.record(

@@ -8,6 +8,7 @@ from mailstack.message.address import Address
 from mailstack.message.header import addresses, every, first, split_header
 from mailstack.policy.inbound import HEADER_LIMIT, Recipients, loop_verdict
 from mailstack.policy.routing import Route
+from mailstack.policy.sending import Sending
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import YES, Accept, Verdict, reject
 from mailstack.store.content import Content
@@ -27,22 +28,27 @@ class SubmissionPolicy:
         hostname: str,
         clock: Callable[[], float],
         randomness: random.Random,
+        sending: Sending | None = None,
     ) -> None:
         self.recipients = recipients
         self._directory = directory
         self._hostname = hostname
         self._clock = clock
         self._random = randomness
+        self._sending = sending  # None: nothing is counted
 
     async def sender(self, transaction: Transaction) -> Verdict:
         """The envelope's sender must be the account's; the null sender is for notices of its programs."""
         assert transaction.account is not None
         if transaction.sender is None or await self._directory.owns(transaction.account, transaction.sender):
-            return YES
-        return reject(553, "5.7.1", f"{transaction.account.address} may not send as {transaction.sender}", "sender")
+            return await self._sending.begin(transaction) if self._sending is not None else YES
+        return reject(550, "5.7.1", f"{transaction.account.address} may not send as {transaction.sender}", "sender")
 
     async def recipient(self, transaction: Transaction, address: Address) -> tuple[Verdict, tuple[Route, ...]]:
-        return await self.recipients.judge(transaction, address)
+        verdict, routes = await self.recipients.judge(transaction, address)
+        if isinstance(verdict, Accept) and self._sending is not None:
+            verdict = await self._sending.recipient(transaction, address, routes)
+        return verdict, routes
 
     async def body(self, transaction: Transaction, content: Content) -> Verdict:
         """Every address in From and Sender is the account's; Date and Message-ID are added where they are missing."""
@@ -57,9 +63,14 @@ class SubmissionPolicy:
         senders += [one.address for value in every(header, b"sender") for one in addresses(value)]
         for address in senders:
             if address is None:
-                return reject(553, "5.7.1", "From or Sender holds what is no address", "from")
+                return reject(550, "5.7.1", "From or Sender holds what is no address", "from")
             if not await self._directory.owns(transaction.account, address):
-                return reject(553, "5.7.1", f"{transaction.account.address} may not send as {address}", "from")
+                return reject(550, "5.7.1", f"{transaction.account.address} may not send as {address}", "from")
+        if self._sending is not None:
+            # Last of all: what is counted is sent.
+            verdict = await self._sending.take(transaction)
+            if not isinstance(verdict, Accept):
+                return verdict
         prefix = b""
         if first(header, b"date") is None:
             prefix += f"Date: {formatdate(self._clock())}\r\n".encode()

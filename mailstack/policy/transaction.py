@@ -26,4 +26,6 @@ class Transaction:
     recipients: list[tuple[Recipient, tuple[Route, ...]]] = field(default_factory=list)
     # False where the peer's address is that of a gateway: SPF and iprev would judge the wrong host, and are not asked.
     peer_known: bool = True
+    fresh: set[str] = field(default_factory=set)  # recipients to whom the account never wrote before
+    overran: bool = False  # a limit of the account stopped it
     authentication: Authentication | None = None  # known once the message is here

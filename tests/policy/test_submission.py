@@ -48,7 +48,7 @@ def test_addresses_of_others(world: World, sender: str) -> None:
     transaction = world.transaction("alice@a.test", sender)
     verdict = world.run(world.submission.sender(transaction))
     assert not isinstance(verdict, Accept)
-    assert (verdict.reply.code, verdict.reply.enhanced) == (553, "5.7.1")
+    assert (verdict.reply.code, verdict.reply.enhanced) == (550, "5.7.1")
     assert not isinstance(world.submit(f"From: {sender}"), Accept)
     assert not isinstance(world.submit(f"From: alice@a.test\r\nSender: {sender}"), Accept)
 
@@ -119,7 +119,7 @@ def test_forms_of_ones_own(world: World, header: str) -> None:
 def test_forms_that_hide_another(world: World, header: str) -> None:
     verdict = world.submit(header)
     assert not isinstance(verdict, Accept)
-    assert verdict.reply.code in (553, 554)
+    assert verdict.reply.code in (550, 554)
 
 
 def test_a_header_that_cannot_be_seen_whole(world: World) -> None:

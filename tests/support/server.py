@@ -17,6 +17,14 @@ from typing import Any
 
 DOMAIN = "a.test"
 PASSWORD = "correct horse battery staple"
+# Load for a test is no abuse.
+UNLIMITED = "[sending]\n" + "".join(
+    f"{name} = 0\n"
+    for name in (
+        "messages_per_hour", "messages_per_day", "new_recipients_per_day", "domain_messages_per_hour",
+        "domain_messages_per_day", "domain_new_recipients_per_day", "recipients", "stop_at_new_recipients",
+    )
+)  # fmt: skip
 ROOT = Path(__file__).parents[2]
 NETWORK_PROBLEMS = (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.error)
 
@@ -58,6 +66,8 @@ class Server:
         self.ports = dict(zip(names, free_ports(len(names)), strict=True)) | (ports or {})
         listeners = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in self.ports.items())
         self.domain = domain
+        if "[sending]" not in settings:
+            settings += UNLIMITED
         relay = relay or (f'smarthost = "smtp://127.0.0.1:{smarthost}"' if smarthost else "")
         self.configuration = folder / "mailstack.toml"
         self.configuration.write_text(

@@ -65,6 +65,7 @@ class Queued:
     next_attempt: float = 0.0
     attempts: int = 0
     held: bool = False
+    stopped: bool = False  # held because its account is stopped
     data: bytes | None = None  # the message, while it is small and new
     busy: bool = False
     has_row: bool = False
@@ -390,7 +391,7 @@ def _from_json(value: dict[str, Any]) -> Envelope:
 
 def _state(queued: Queued) -> bytes:
     recipients = [[state.done, state.reply, state.delay_told, _owed(state.owed)] for state in queued.states]
-    return orjson.dumps({"attempts": queued.attempts, "recipients": recipients})
+    return orjson.dumps({"attempts": queued.attempts, "recipients": recipients, "stopped": queued.stopped})
 
 
 def _owed(arrival: Arrival | None) -> list[Any] | None:
@@ -402,6 +403,7 @@ def _restore(queued: Queued, row: Any) -> None:
     queued.attempts = value["attempts"]
     queued.next_attempt = row.next_attempt
     queued.held = bool(row.held)
+    queued.stopped = bool(value.get("stopped", False))
     queued.has_row = True
     for state, (done, reply, delay_told, *more) in zip(queued.states, value["recipients"], strict=False):
         state.done, state.reply, state.delay_told = done, reply, delay_told

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.message.address import Address, parse_address
 from mailstack.store.database import Database
 from mailstack.store.mailbox.values import AccountFolder
-from mailstack.store.users import devices
+from mailstack.store.users import devices, senders
 from mailstack.store.users.devices import Device, app_table
 from mailstack.store.users.models import Account, Alias, Domain, Setting
 from mailstack.store.users.scope import ALL, Scope
@@ -25,6 +25,7 @@ setting_table: Any = Setting.__table__  # type: ignore[attr-defined]
 
 _ACCOUNT = select(account_table).where(account_table.c.address == bindparam("key"))
 _TARGETS = select(alias_table.c.target).where(alias_table.c.source == bindparam("key"))
+ROLES = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1, RFC 2142 4: answered by the postmaster, if by nobody else
 CACHE_LIMIT = 50_000
 
 
@@ -65,6 +66,7 @@ class Entry:
 
     account: AccountRecord | None
     targets: tuple[str, ...]
+    send_as: frozenset[str] = frozenset()  # what an account was granted to send as: addresses, or "@domain"
 
 
 NOTHING = Entry(None, ())
@@ -143,24 +145,32 @@ class Directory:
         return await self._database.run(_scram_keys, key)
 
     async def owns(self, account: AccountRecord, address: Address) -> bool:
-        """Whether an account may send as an address: its own, its +tags, aliases that end in it alone."""
-        key = address.key
-        for candidate in dict.fromkeys((key, _untagged(key))):
+        """Whether an account may send as an address: mail for it ends there and nowhere else (its own, its +tags, aliases, what
+        the catch-all leaves to it), or it was granted.
+        """
+        candidate: str | None = address.key
+        seen: set[str] = set()
+        while candidate is not None and candidate not in seen:
             if candidate == account.address:
                 return True
-            seen = set()
-            while candidate not in seen:
-                seen.add(candidate)
-                entry = await self.entry(candidate)
-                if entry.account is not None or len(entry.targets) != 1:
-                    break
-                candidate = entry.targets[0]
-                untagged = _untagged(candidate)
-                if untagged != candidate and await self.entry(candidate) == NOTHING:
-                    candidate = untagged
-                if candidate == account.address:
-                    return True
-        return False
+            seen.add(candidate)
+            candidate = await self._leads_to(candidate)
+        granted = (await self.entry(account.address)).send_as
+        return bool(granted) and not granted.isdisjoint({address.key, _untagged(address.key), f"@{address.domain}"})
+
+    async def _leads_to(self, key: str) -> str | None:
+        """The one address that mail for another goes on to; None where it stays, or goes to several, or nowhere."""
+        for candidate in dict.fromkeys((key, _untagged(key))):
+            entry = await self.entry(candidate)
+            if entry.account is not None:
+                return candidate
+            if entry.targets:
+                return entry.targets[0] if len(entry.targets) == 1 else None
+        local, _, domain = _untagged(key).rpartition("@")
+        if local in ROLES:
+            return None  # mail for these never comes to the catch-all
+        targets = (await self.entry(f"@{domain}")).targets
+        return targets[0] if len(targets) == 1 else None
 
     # Changes --------------------------------------------------------------------------------------------------------
 
@@ -253,6 +263,22 @@ class Directory:
     async def aliases(self) -> list[dict[str, Any]]:
         return await self._database.run(_list_aliases)
 
+    async def grant_sender(self, key: str, address: str) -> None:
+        """Let an account send as an address, or as all of a domain ("@domain")."""
+        if (await self.entry(key)).account is None:
+            raise DirectoryProblem(f"there is no account {key}")
+        await self._change(senders.add, key, address)
+
+    async def revoke_sender(self, key: str, address: str) -> None:
+        if not await self._change(senders.remove, key, address):
+            raise DirectoryProblem(f"{key} was not granted to send as {address}")
+
+    async def granted_senders(self, key: str) -> list[str]:
+        entry = await self.entry(key)
+        if entry.account is None:
+            raise DirectoryProblem(f"there is no account {key}")
+        return sorted(entry.send_as)
+
     async def add_app_password(
         self,
         key: str,
@@ -304,7 +330,9 @@ def _all_domains(connection: Connection) -> list[str]:
 def _entry(connection: Connection, key: str) -> Entry:
     row = connection.execute(_ACCOUNT, {"key": key}).first()
     targets = tuple(target for (target,) in connection.execute(_TARGETS, {"key": key}))
-    return Entry(_record(row) if row else None, targets) if row or targets else NOTHING
+    if row is None:
+        return Entry(None, targets) if targets else NOTHING
+    return Entry(_record(row), targets, senders.of_account(connection, key))
 
 
 def _aliases_of(connection: Connection, key: str) -> tuple[str, ...]:
@@ -393,6 +421,7 @@ def _set_app_scram(connection: Connection, digest: str, scram: str) -> None:
 def _remove_account(connection: Connection, key: str) -> None:
     folder = connection.execute(select(account_table.c.folder).where(account_table.c.address == key)).scalar_one()
     connection.execute(delete(app_table).where(app_table.c.account == key))
+    senders.forget(connection, key)
     connection.execute(delete(account_table).where(account_table.c.address == key))
     # The mail stays on disk until the admin removes it; its folder is never given to a new account.
     connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=f"gone:{folder}", value=folder))

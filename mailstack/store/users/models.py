@@ -44,6 +44,51 @@ class Setting(SQLModel, table=True):
     value: str
 
 
+class SendAs(SQLModel, table=True):
+    """As whom an account may send although mail for that address does not come to it."""
+
+    __tablename__ = "send_as"
+    account: str = Field(primary_key=True, foreign_key="account.address")
+    address: str = Field(primary_key=True)  # or "@domain"
+
+
+class SendingLimit(SQLModel, table=True):
+    """How much may be sent, where it is not what the settings say: None there, 0 for any number."""
+
+    __tablename__ = "sending_limit"
+    subject: str = Field(primary_key=True)  # an account, or "@domain"
+    hour: int | None = None
+    day: int | None = None
+    fresh: int | None = None
+    recipients: int | None = None
+
+
+class Sent(SQLModel, table=True):
+    """How much was sent, in slots of time."""
+
+    subject: str = Field(primary_key=True)
+    slot: int = Field(primary_key=True)
+    messages: int
+    fresh: int
+
+
+class KnownRecipient(SQLModel, table=True):
+    """To whom an account wrote."""
+
+    __tablename__ = "known_recipient"
+    account: str = Field(primary_key=True)
+    recipient: str = Field(primary_key=True)
+
+
+class Stopped(SQLModel, table=True):
+    """Accounts that may not send."""
+
+    account: str = Field(primary_key=True)
+    since: float
+    sign: str
+    text: str
+
+
 class Banned(SQLModel, table=True):
     """Networks from which nobody may log in."""
 

@@ -139,7 +139,9 @@ async def test_what_an_account_may_send_as(directory: Directory) -> None:
     await directory.add_alias("all@a.test", ["alice@a.test", "bob@a.test"])
     await directory.add_alias("loop@a.test", ["pool@a.test"])
     await directory.add_alias("pool@a.test", ["loop@a.test"])
-    await directory.add_alias("@a.test", ["alice@a.test"])
+    await directory.add_alias("@a.test", ["info@a.test"])
+    await directory.add_domain("c.test")
+    await directory.add_alias("@c.test", ["alice@a.test", "bob@a.test"])
     alice = await directory.account("alice@a.test")
     assert alice is not None
     for text, mine in (
@@ -147,9 +149,39 @@ async def test_what_an_account_may_send_as(directory: Directory) -> None:
         ("deep@a.test", True),
         ("info+x@a.test", True), ("all@a.test", False), ("bob@a.test", False), ("loop@a.test", False),
         ("alice@b.test", False),
-        ("anyone@a.test", False), ("bob+alice@a.test", False), ("+alice@a.test", False),
+        ("anyone@a.test", True), ("any+one@a.test", True), ("+alice@a.test", True),  # by the catch-all
+        ("bob+alice@a.test", False), ("postmaster@a.test", False), ("abuse+x@a.test", False), ("anyone@c.test", False),
     ):  # fmt: skip
         assert await directory.owns(alice, parse_address(text)) is mine, text
+
+
+async def test_what_an_account_was_granted_to_send_as(directory: Directory) -> None:
+    await add(directory, "alice@a.test")
+    await add(directory, "bob@a.test")
+    await directory.add_alias("team@a.test", ["alice@a.test", "bob@a.test"])
+
+    async def owns(text: str) -> bool:
+        alice = await directory.account("alice@a.test")
+        assert alice is not None
+        return await directory.owns(alice, parse_address(text))
+
+    assert not await owns("team@a.test")
+    await directory.grant_sender("alice@a.test", "team@a.test")
+    await directory.grant_sender("alice@a.test", "@far.test")
+    assert await directory.granted_senders("alice@a.test") == ["@far.test", "team@a.test"]
+    for text, mine in (("team@a.test", True), ("Team+x@A.test", True), ("x@far.test", True), ("x@sub.far.test", False)):
+        assert await owns(text) is mine, text
+    assert not await owns("bob@a.test")
+    await directory.revoke_sender("alice@a.test", "@far.test")
+    assert not await owns("x@far.test")
+    for call in (directory.grant_sender("no@a.test", "x@a.test"), directory.revoke_sender("alice@a.test", "x@a.test"),
+                 directory.granted_senders("no@a.test")):  # fmt: skip
+        with pytest.raises(DirectoryProblem):
+            await call
+    # Grants end with the account.
+    await directory.remove_account("alice@a.test")
+    await add(directory, "alice@a.test")
+    assert not await owns("team@a.test")
 
 
 async def test_alias_loops_end(directory: Directory) -> None:
