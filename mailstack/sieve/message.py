@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from mailstack.message.charset import decode
-from mailstack.message.header import decode_words, fields, split_header
+from mailstack.message.header import Mailbox, addresses, decode_words, fields, split_header
 from mailstack.message.mime import Part, walk
 
 _FOLD = re.compile(rb"\r?\n[ \t]")
@@ -19,12 +19,13 @@ def field_text(value: bytes) -> str:
 class Header:
     """The fields of a message as (name in lower case, raw value), in order."""
 
-    __slots__ = ("_texts", "_values", "fields")
+    __slots__ = ("_addresses", "_texts", "_values", "fields")
 
     def __init__(self, found: tuple[tuple[str, bytes], ...]) -> None:
         self.fields = found
         self._values: dict[str, tuple[bytes, ...]] | None = None
         self._texts: dict[str, tuple[str, ...]] = {}
+        self._addresses: dict[str, tuple[tuple[Mailbox, ...], ...]] = {}
 
     def values(self, name: str) -> tuple[bytes, ...]:
         """The raw values of all fields of a name, which is in lower case."""
@@ -40,6 +41,13 @@ class Header:
         found = self._texts.get(name)
         if found is None:
             found = self._texts[name] = tuple([field_text(value) for value in self.values(name)])
+        return found
+
+    def addresses(self, name: str) -> tuple[tuple[Mailbox, ...], ...]:
+        """The addresses of each field of a name."""
+        found = self._addresses.get(name)
+        if found is None:
+            found = self._addresses[name] = tuple([tuple(addresses(value)) for value in self.values(name)])
         return found
 
 
@@ -78,8 +86,7 @@ class Message:
 
     def raw_body(self, limit: int) -> str:
         """The body as it came, as text."""
-        start = self.root.body
-        return decode(self.data[start : start + limit], None)
+        return self.kept("raw", lambda message: [decode(message.data[self.root.body : self.root.body + limit], None)])[0]
 
     def kept(self, name: str, find: Callable[["Message"], Iterable[str]]) -> tuple[str, ...]:
         """What `find` finds, worked out once."""

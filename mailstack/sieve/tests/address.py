@@ -1,8 +1,8 @@
 """address (RFC 5228 5.1), envelope (5.4), and the parts of addresses (2.7.4, RFC 5233)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from mailstack.message.header import addresses
+from mailstack.message.header import Mailbox
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.extension import Extension, Kind, Part, Test
 from mailstack.sieve.matching import checked
@@ -80,10 +80,11 @@ def _address(bound: Bound) -> Check:
     names, part, choose = address_names(bound), bound.address_part(), chosen(bound)
 
     def values(run: Run) -> Sequence[str]:
-        found = []
+        found: list[str] = []
         for name in names(run):
-            for value in choose(run.header.values(name)):
-                found += parts_of(value, part, run.environment.separator)
+            for mailboxes in choose(run.header.addresses(name)):
+                run.spend(10 * len(mailboxes))
+                found += parts_of(mailboxes, part, run.environment.separator)
         return found
 
     return checked(values, bound.match())
@@ -98,10 +99,10 @@ def address_names(bound: Bound) -> Callable[[Run], Sequence[str]]:
     return lambda run: [name for name in names(run) if name in FIELDS]
 
 
-def parts_of(value: bytes, part: Part, separator: str) -> list[str]:
+def parts_of(mailboxes: Iterable[Mailbox], part: Part, separator: str) -> list[str]:
     """One part of each address of a field. What is none has only :all (RFC 5228 2.7.4)."""
     found = []
-    for mailbox in addresses(value):
+    for mailbox in mailboxes:
         if part is not _all and not (mailbox.local and mailbox.domain):
             continue
         text = part(mailbox.local, mailbox.domain, separator)

@@ -47,6 +47,16 @@ def _contents(message: Message, types: Sequence[str]) -> Iterator[str]:
                 yield text_of(message, part)
 
 
+def _spent(run: Run, texts: Iterator[str]) -> list[str]:
+    """The texts, whose decoding costs, too."""
+    found = []
+    run.spend(100 * len(run.message.parts))
+    for text in texts:
+        run.spend(2 * len(text))
+        found.append(text)
+    return found
+
+
 def _is_type(part: Part, wanted: str) -> bool:
     kind, slash, subtype = wanted.partition("/")
     if not wanted:
@@ -69,7 +79,7 @@ def _body(bound: Bound) -> Check:
         find: Callable[[Run], Sequence[str]] = lambda run: (run.message.raw_body(LIMIT),)  # noqa: E731
     elif bound.has("content"):
         types = bound.texts("content")
-        find = lambda run: list(_contents(run.message, types(run)))  # noqa: E731
+        find = lambda run: _spent(run, _contents(run.message, types(run)))  # noqa: E731
     else:
         find = lambda run: run.message.kept("texts", _texts)  # noqa: E731
     return checked(find, bound.match())

@@ -15,6 +15,7 @@ from mailstack.sieve.tests.header import FIELD_NAME, chosen
 
 _ZONE = re.compile(r"([+-])([0-9]{2})([0-5][0-9])")
 _JULIAN = 678576  # date.toordinal() of day 0 of the modified Julian calendar
+READING = 500  # what reading a date costs (Limits.work)
 DATE_LENGTH = 200  # characters of a field that are looked at
 
 
@@ -101,6 +102,7 @@ def _date(bound: Bound) -> Check:
         found = []
         show = part(run)
         for text in choose(run.header.texts(name(run).lower())):
+            run.spend(READING + len(text))
             moment = read_date(text)
             moment = placed(run, moment) if moment is not None else None
             if moment is not None and show is not None:
