@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mailstack.app.data import Data
 from mailstack.app.doors import Behind, Doors
+from mailstack.app.reporting import Reporting
 from mailstack.app.sending import Sending
 from mailstack.app.settings import Settings
 from mailstack.app.sockets import open_sockets
@@ -94,6 +95,7 @@ class Appliance:
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)
         acceptor.bouncer = bouncer
         self.sending = Sending(data, settings)
+        self.reporting = Reporting(data, acceptor, settings)
         local = LocalDelivery(router, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue,
@@ -116,6 +118,8 @@ class Appliance:
         self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner), settings, tls)
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
+        undo.push_async_callback(self.reporting.stop)
+        self.reporting.start()
         undo.push_async_callback(self.runner.stop)
         await self.runner.start()
         await self.doors.open(self._sockets)
@@ -177,12 +181,14 @@ class Appliance:
         self._router.postmaster = settings.postmaster
         self._origins.settings = settings.authentication
         self.sending.use(settings)
+        self.reporting.use(settings)
         self.runner.schedule = settings.schedule
 
     async def stop(self) -> None:
         """Answer what is under way, then close everything. At most some ten seconds."""
         log.info("stopping")
         await self.doors.stop()
+        await self.reporting.stop()
         await self.sending.stop()
         await self.runner.stop(3.0)
         await self.data.sending.settled()

@@ -20,10 +20,12 @@ from mailstack.control.dkim import DkimOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
+from mailstack.control.reports import ReportOperations
 from mailstack.control.sending import SendingOperations
 from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
+from mailstack.delivery.report_mail import ReportMail
 from mailstack.delivery.rotation import Rotation
 from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.signing import Signer, make_keys
@@ -46,6 +48,7 @@ from mailstack.store.lock import DataLock
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
+from mailstack.store.reports import ReportStore
 from mailstack.store.sieve.memory import SieveMemories
 from mailstack.store.sieve.scripts import Scripts
 from mailstack.store.trace import Trace
@@ -96,6 +99,8 @@ class Data:
         self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
         self.transport = TransportStore(data / "transport.sqlite3")
         self.keeper = Keeper(self.queue, self.trace)
+        self.reports = ReportStore(data / "reports.sqlite3")
+        self.report_mail = ReportMail(self.reports, self.trace, config.hostname, self.surroundings.clock)
         keys = KeyStore(data / "dkim", self.surroundings.disk)
         self.signer = Signer(keys, config.hostname, duration(config.dkim.valid) if config.dkim.valid else None)
         self.rotation = Rotation(keys, self.signer, self.resolver, self.surroundings.clock, duration(config.dkim.overlap))
@@ -141,6 +146,7 @@ class Data:
         await self.mailboxes.close()
         await self.trace.close()
         await self.transport.close()
+        await self.reports.close()
         await self.behind.close()
         self.database.close()
         self._executor.shutdown()
@@ -171,6 +177,7 @@ class Data:
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **TlsOperations(self.transport, open_=runner is None).table(),
+            **ReportOperations(self.reports, self.report_mail, self.surroundings.clock).table(),
             **DkimOperations(self.directory, self.rotation).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
             **NatOperations(self.nat).table(),

@@ -71,6 +71,8 @@ class Settings:
     remote: RemoteSettings
     schedule: Schedule
     sending: SendingSettings
+    takes_reports: bool
+    sends_tls_reports: bool
     web_texts: dict[str, bytes]  # by path
     pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
 
@@ -106,6 +108,8 @@ class Settings:
             remote=_remote_settings(config),
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
             sending=SendingSettings.of(config),
+            takes_reports=config.reports.take,
+            sends_tls_reports=config.reports.tls,
             web_texts=_web_texts(config),
             pair=pair,
         )

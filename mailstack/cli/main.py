@@ -3,7 +3,7 @@
 import typer
 
 from mailstack import __version__
-from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, sending, sharing, start, tls
+from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, reports, sending, sharing, start, tls
 from mailstack.cli.invocation import Invocation
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")
 app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(tls.tls, name="tls")
+app.add_typer(reports.reports, name="reports")
 app.add_typer(operate.queue, name="queue")
 start.add_to(app)
 explaining.add_to(app)

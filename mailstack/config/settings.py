@@ -111,6 +111,11 @@ class MtaSts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_age: str = "7d"
 
 
+class Reports(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    take: bool = True
+    tls: bool = True
+
+
 class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     index_dir: str = ""
 
@@ -168,6 +173,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     relay: Relay = Relay()
     dkim: Dkim = Dkim()
     mta_sts: MtaSts = MtaSts()
+    reports: Reports = Reports()
     store: Store = Store()
     sharing: Sharing = Sharing()
     imap: Imap = Imap()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.parcels import Parcel, Parcels
 from mailstack.delivery.placing import Message, Place, Placing
+from mailstack.delivery.report_mail import ReportMail
 from mailstack.delivery.story import tell, text
 from mailstack.delivery.taking import Taking, envelope_of, split_routes
 from mailstack.log import get_logger
@@ -51,6 +52,7 @@ class Acceptor:
         self._clock = clock
         self._random = randomness
         self.bouncer: Bouncer | None = None
+        self.reports: ReportMail | None = None
 
     async def accept(
         self, transaction: Transaction, content: Content, prefix: bytes, judgements: Mapping[str, Judgement] = NONE
@@ -68,7 +70,10 @@ class Acceptor:
                 parcels += await self._parcels.of_plan(envelope, place, message)
         except StoreProblem as problem:
             return _no(problem)
-        return await self._take_over(Taking(envelope, message, places, parcels))
+        reply = await self._take_over(Taking(envelope, message, places, parcels))
+        if reply.positive and self.reports is not None:
+            await self.reports.look(envelope, content, prefix)
+        return reply
 
     async def submit(self, envelope: Envelope, content: Content) -> None:
         """A notice of our own: routed and taken over like any other. Raises StoreProblem when it can't be kept."""

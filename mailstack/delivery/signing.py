@@ -5,9 +5,11 @@ from pathlib import Path
 
 from mailstack.log import get_logger
 from mailstack.mailauth.arc_seal import seal
+from mailstack.mailauth.authres_reading import read
 from mailstack.mailauth.canon import BodyHash
 from mailstack.mailauth.dkim import SigningKey, generate, load, sign
-from mailstack.message.header import fields, header_end, unfold
+from mailstack.message.errors import SyntaxProblem
+from mailstack.message.header import fields, header_end
 from mailstack.store.dkim_keys import KeyEntry, KeyState, KeyStore
 from mailstack.store.errors import StoreProblem
 
@@ -102,9 +104,15 @@ class Signer:
 
 def _results(header: bytes, hostname: str) -> list[bytes]:
     """The values of this server's own Authentication-Results; those of others are under another name (RFC 8601 5)."""
-    own = hostname.lower().encode()
-    found = (value for name, value in fields(header) if name.lower() == b"authentication-results")
-    return [value for value in found if unfold(value).partition(b";")[0].split(b" ")[0].strip().lower() == own]
+    found = []
+    for name, value in fields(header):
+        if name.lower() == b"authentication-results":
+            try:
+                if read(value).host == hostname.lower():
+                    found.append(value)
+            except SyntaxProblem:
+                continue
+    return found
 
 
 def digested(blocks: Iterable[bytes]) -> tuple[bytes, bytes]:

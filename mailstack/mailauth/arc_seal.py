@@ -4,16 +4,14 @@ import base64
 import re
 from collections.abc import Sequence
 
+from mailstack.mailauth.authres_reading import read
 from mailstack.mailauth.canon import relaxed
 from mailstack.mailauth.dkim import SigningKey, chosen, folded, signature
 from mailstack.message.header import fields, unfold
 
 SETS = 50  # RFC 8617 4.2.1
 _INSTANCE = re.compile(rb"\s*(?:[^;]*;)*?\s*i\s*=\s*([0-9]{1,3})\s*(?:;|\Z)")
-_CHAIN = re.compile(rb"(?:\A|;)\s*arc\s*=\s*([a-z]+)", re.IGNORECASE)
 _SEALED_CHAIN = re.compile(rb"(?:\A|;)\s*cv\s*=\s*([a-z]+)", re.IGNORECASE)
-# What others chose may stand in quotes and comments.
-_QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"|\([^()]*\)')
 _SET = (b"arc-authentication-results", b"arc-message-signature", b"arc-seal")
 
 
@@ -74,7 +72,7 @@ def _validity(sets: dict[int, dict[bytes, bytes]], results: Sequence[bytes]) -> 
         sealed = _SEALED_CHAIN.search(unfold(newest))
         if sealed is not None and sealed[1].lower() == b"fail":
             return None
-    said = [found[1].lower() for one in results if (found := _CHAIN.search(_QUOTED.sub(b"", unfold(one)))) is not None]
+    said = [one.result.encode() for value in results for one in read(value).of("arc")]
     if not said or said[0] not in (b"pass", b"fail"):
         return None
     complete = sorted(sets) == list(range(1, len(sets) + 1)) and all(len(one) == len(_SET) for one in sets.values())
