@@ -46,9 +46,9 @@ async def test_plain_values_of_each_kind() -> None:
     }  # fmt: skip
     with DnsServer(records) as server:
         server.broken.add("broken.test")
-        resolver = Resolver([f"127.0.0.1:{server.port}"], lifetime=1.0, timeout=1.0)
+        resolver = Resolver([f"127.0.0.1:{server.port}"])
         for _ in range(2):
-            assert await resolver.plain("A.test", "TXT") == ["v=spf1 -all", "other"]
+            assert sorted(await resolver.plain("A.test", "TXT")) == ["other", "v=spf1 -all"]
             assert await resolver.plain("c.test", "A") == ["192.0.2.1"]
             assert await resolver.plain("a.test", "AAAA") == ["2001:db8::1"]
             assert await resolver.plain("a.test", "MX") == ["c.test", "b.test"]
