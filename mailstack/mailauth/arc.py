@@ -17,7 +17,7 @@ from mailstack.mailauth.dkim_verify import (
     read_signature,
     signer,
 )
-from mailstack.mailauth.keys import NoKey, parse_key
+from mailstack.mailauth.keys import NoKey, find_key
 from mailstack.mailauth.questions import Answer, Question
 from mailstack.mailauth.results import Arc, ArcSet, Result
 from mailstack.mailauth.signed import Fields, relaxed_field, unsigned
@@ -170,10 +170,8 @@ def _seal(raw: bytes, tags: dict[str, str], instance: int) -> _Seal:
 def _holds(seal: _Seal, digest: bytes, answer: Answer) -> tuple[Result, str]:
     if answer.trouble:
         return Result.TEMPERROR, "no answer for the key"
-    if not answer.values:
-        return Result.FAIL, "no key for the seal"
     try:
-        record = parse_key(answer.values[0], seal.algorithm)
+        record = find_key(answer.values, seal.algorithm)
     except NoKey as problem:
         return Result.FAIL, str(problem)
     if record.too_short:

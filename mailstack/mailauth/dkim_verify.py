@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from mailstack.mailauth.canon import BodyHash, Canon
-from mailstack.mailauth.keys import NoKey, parse_key
+from mailstack.mailauth.keys import NoKey, find_key
 from mailstack.mailauth.questions import Answer, Question
 from mailstack.mailauth.results import Dkim, Result
 from mailstack.mailauth.signed import Fields, unsigned
@@ -78,10 +78,8 @@ class Signature:
         """Whether the key holds for these fields, canonical and with line ends, and this signature behind them."""
         if answer.trouble:
             return Result.TEMPERROR, "no answer for the key", False
-        if not answer.values:
-            return Result.PERMERROR, "no key for the signature", False
         try:
-            record = parse_key(answer.values[0], self.algorithm)
+            record = find_key(answer.values, self.algorithm)
         except NoKey as problem:
             return Result.PERMERROR, str(problem), False
         if record.too_short:

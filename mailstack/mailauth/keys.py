@@ -1,5 +1,6 @@
 """Public keys in the DNS (RFC 6376 3.6.1, RFC 8463 4), and what a signature must prove under them (RFC 8301)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from mailstack.message.errors import SyntaxProblem
 MIN_BITS = 1024  # RFC 8301 3.2
 MAX_BITS = 8192  # more proves nothing and costs time
 RECORD_LIMIT = 16384  # octets
+MAX_RECORDS = 4  # under one name
 _PREHASHED = Prehashed(hashes.SHA256())
 _PKCS1 = padding.PKCS1v15()
 
@@ -47,6 +49,17 @@ class KeyRecord:
 
 class NoKey(Exception):
     """Why a record gives no key that a signature could be verified with; one short text."""
+
+
+def find_key(values: Sequence[str], algorithm: str) -> KeyRecord:
+    """The first usable key of what stands under one name: there should be one record, and they come in any order. Raises NoKey."""
+    problem = NoKey("no key for the signature")
+    for text in values[:MAX_RECORDS]:
+        try:
+            return parse_key(text, algorithm)
+        except NoKey as found:
+            problem = found
+    raise problem
 
 
 @lru_cache(1024)
