@@ -2,16 +2,19 @@
 
 import smtplib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mailstack.mailauth.canon import BodyHash
+from mailstack.delivery.signing import digested
+from mailstack.mailauth.arc_seal import seal
 from mailstack.mailauth.dkim import SigningKey, dns_record, generate, load, sign
 from tests.support.dnsserver import DnsServer
 from tests.support.server import Server
 
 HERE = "mail.a.test"
+CRLF = "\r\n"
 
 
 class World:
@@ -20,9 +23,10 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.keys = [load(generate(kind), "signed.test", kind) for kind in ("rsa", "ed25519")]
         records: dict[str, dict[str, list[str]]] = {
-            f"{key.selector}._domainkey.signed.test": {"TXT": [f'"{part}"' for part in [dns_record(key)]]} for key in self.keys
+            f"{key.selector}._domainkey.signed.test": {"TXT": [dns_record(key)]} for key in self.keys
         }
-        records = {name: {"TXT": [_pieces(kinds["TXT"][0].strip('"'))]} for name, kinds in records.items()}
+        records |= {f"seal._domainkey.{name}.test": {"TXT": [dns_record(self.keys[0])]} for name in ("list", "evil")}
+        records = {name: {"TXT": [_pieces(kinds["TXT"][0])]} for name, kinds in records.items()}
         records |= {
             "_dmarc.signed.test": {"TXT": ['"v=DMARC1; p=reject"']},
             "spf.test": {"TXT": ['"v=spf1 ip4:127.0.0.1 -all"']},
@@ -38,13 +42,14 @@ class World:
         self.dns.silent.add("silent.test")
         self.dns.broken.add("broken.test")
         self.dns.broken.add("k._domainkey.broken.signed.test")
-        self.server = Server(folder, settings=f'[dns]\nnameservers = ["127.0.0.1:{self.dns.port}"]\n')
+        dns = f'[dns]\nnameservers = ["127.0.0.1:{self.dns.port}"]\n'
+        self.server = Server(folder, settings=dns + '[authentication]\ntrusted_sealers = ["list.test"]\n')
         self.server.provision()
         self.server.start()
 
     def send(self, sender: str, header: str, body: str = "Hello\r\n", to: str = "alice@a.test", sign_it: bool = False) -> str:
         """The reply to the final dot."""
-        data = f"{header}\r\n{body}".encode()
+        data = f"{header.removesuffix(CRLF)}{CRLF}{CRLF}{body}".encode()
         if sign_it:
             data = signed(data, self.keys) + data
         with self.server.smtp() as client:
@@ -68,10 +73,8 @@ def _pieces(record: str) -> str:
 
 
 def signed(data: bytes, keys: list[SigningKey]) -> bytes:
-    header, _, body = data.partition(b"\r\n\r\n")
-    digest = BodyHash()
-    digest.update(body)
-    return sign(header + b"\r\n\r\n", digest.digest(), keys, 1_700_000_000)
+    header, digest = digested((data,))
+    return sign(header, digest, keys, 1_700_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +140,26 @@ def test_spf_alone_refuses_nobody(world: World) -> None:
 
 def test_quarantine_goes_to_junk(world: World) -> None:
     assert world.send("c@nobody.test", "From: c@quarantine.test\r\nSubject: q\r\n").startswith("250 ")
-    shown = world.server.run("trace", "c@nobody.test").stdout
-    assert "dmarc-quarantine" in shown
+    assert b"dmarc-quarantine" in world.newest("Junk")
+    assert b"Subject: q\r\n" in world.newest("Junk")
     assert world.send("c@nobody.test", "From: c@testing.test\r\nSubject: t\r\n").startswith("250 ")
     text = world.newest()
     assert b"dmarc=fail (p=quarantine t=y)" in text
     assert b"X-Spam-Status: No" in text
+
+
+def test_a_trusted_list_vouches_for_what_it_saw(world: World) -> None:
+    text = b"From: carol@signed.test\r\nSubject: [list] hello\r\n\r\nbody\r\n"
+    header, digest = digested((text,))
+    for name, code in (("list", "250"), ("evil", "550")):
+        key = replace(world.keys[0], domain=f"{name}.test", selector="seal")
+        said = b" mx.list.test; dmarc=pass (p=reject) header.from=signed.test; arc=none"
+        sealed = seal(header, digest, key, 1_700_000_000, [said]).decode() + text.decode()
+        reply = world.send(f"bounce@{name}.test", *sealed.split("\r\n\r\n"))
+        assert reply.startswith(f"{code} "), reply
+    assert b"arc=pass (i=1)" in world.newest()
+    notes = [event["note"] for event in world.server.events("message.authenticated")]
+    assert "list.test saw it pass, and is trusted" in notes
 
 
 def test_a_domain_whose_dns_is_broken_loses_nothing(world: World) -> None:
