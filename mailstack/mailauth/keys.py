@@ -52,7 +52,7 @@ class NoKey(Exception):
 
 
 def find_key(values: Sequence[str], algorithm: str) -> KeyRecord:
-    """The first usable key of what stands under one name: there should be one record, and they come in any order. Raises NoKey."""
+    """The first usable key under one name: there should be one record, and several come in any order. Raises NoKey."""
     problem = NoKey("no key for the signature")
     for text in values[:MAX_RECORDS]:
         try:
