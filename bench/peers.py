@@ -112,7 +112,7 @@ def mailstack(
 ) -> Iterator[Server]:
     """A mailstack server of this checkout with `users` of a.test. `signs`: with the DKIM keys that a domain has by default."""
     folder.mkdir(parents=True)
-    ports = {name: free_port() for name in ("smtp", "submission", "submissions", "imap", "imaps", "http")}
+    ports = {name: free_port() for name in ("smtp", "submission", "submissions", "imap", "imaps", "managesieve", "http")}
     listeners = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in ports.items())
     relay = f'[relay]\nsmarthost = "smtp://127.0.0.1:{relay_port}"\n' if relay_port else ""
     configuration = folder / "mailstack.toml"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 from mailstack.app.data import Data
@@ -20,7 +21,6 @@ from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.parcels import Parcels
 from mailstack.delivery.placing import Placing
 from mailstack.delivery.planner import Planner
-from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.stopping import Stopper
 from mailstack.log import configure, get_logger
@@ -87,8 +87,8 @@ class Appliance:
         submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness, data.sending)
         data.sending.use(settings.allowances)
 
-        rules = Rules(data.directory, data.scripts, data.memories, data.trace, config.hostname, clock)
-        planner = Planner(data.directory, data.mailboxes, rules)
+        planner = self._planner = Planner(data.directory, data.mailboxes, data.rules)
+        self._use_rules(settings)
         placing = Placing(data.directory, data.mailboxes, planner)
         parcels = Parcels(router, data.directory, config.hostname, clock, randomness)
         acceptor = Acceptor(router, placing, parcels, data.queue, data.trace, clock, randomness)
@@ -183,6 +183,13 @@ class Appliance:
         self.sending.use(settings)
         self.reporting.use(settings)
         self.runner.schedule = settings.schedule
+        self._use_rules(settings)
+        self.data.scripts.forget()
+
+    def _use_rules(self, settings: Settings) -> None:
+        self._planner.subaddress = settings.subaddress
+        self.data.scripts.limits = settings.scripts
+        self.data.scripts.language = replace(self.data.scripts.language, redirects=settings.redirects)
 
     async def stop(self) -> None:
         """Answer what is under way, then close everything. At most some ten seconds."""

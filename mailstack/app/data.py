@@ -11,7 +11,7 @@ from typing import Any
 
 from mailstack.app.settings import search_settings
 from mailstack.app.surroundings import StartProblem, Surroundings
-from mailstack.config import Config, duration
+from mailstack.config import Config, duration, size
 from mailstack.control.acl import AclOperations
 from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
@@ -22,11 +22,14 @@ from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
 from mailstack.control.reports import ReportOperations
 from mailstack.control.sending import SendingOperations
+from mailstack.control.sieve import SieveOperations
 from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
+from mailstack.delivery.rehearsal import Rehearsal
 from mailstack.delivery.report_mail import ReportMail
 from mailstack.delivery.rotation import Rotation
+from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.signing import Signer, make_keys
 from mailstack.delivery.stopping import Keeper
@@ -40,6 +43,7 @@ from mailstack.policy.limits import default_gateways
 from mailstack.policy.nat import Nat
 from mailstack.policy.sending import Sending
 from mailstack.policy.sharing import Sharing
+from mailstack.sieve.limits import Limits
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
@@ -50,7 +54,7 @@ from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
 from mailstack.store.reports import ReportStore
 from mailstack.store.sieve.memory import SieveMemories
-from mailstack.store.sieve.scripts import Scripts
+from mailstack.store.sieve.scripts import ScriptLimits, Scripts
 from mailstack.store.trace import Trace
 from mailstack.store.transport import TransportStore
 from mailstack.store.users.bans import BanTable
@@ -91,11 +95,15 @@ class Data:
             search=search_settings(config) if serves else None,
         )
         self.sharing = Sharing(self.directory, Shares(self.database), self.mailboxes, anyone=config.sharing.anyone)
-        self.scripts = Scripts(data / "mail", self.surroundings.disk)
-        self.memories = SieveMemories(self.database, self.surroundings.clock)
+        clock = self.surroundings.clock
+        scripts = ScriptLimits(size(config.rules.script_size), config.rules.scripts)
+        language = Limits(redirects=config.rules.redirects)
+        self.scripts = Scripts(data / "mail", self.surroundings.disk, scripts, language)
+        self.memories = SieveMemories(self.database, clock)
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
         self.nat = Nat(default_gateways(_route_table()))
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
+        self.rules = Rules(self.directory, self.scripts, self.memories, self.trace, config.hostname, clock)
         self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
         self.transport = TransportStore(data / "transport.sqlite3")
         self.keeper = Keeper(self.queue, self.trace)
@@ -181,6 +189,12 @@ class Data:
             **DkimOperations(self.directory, self.rotation).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
             **NatOperations(self.nat).table(),
+            **SieveOperations(
+                self.directory,
+                self.mailboxes,
+                self.scripts,
+                Rehearsal(self.directory, self.mailboxes, self.rules, self.surroundings.clock),
+            ).table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }
 

@@ -15,6 +15,8 @@ from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.runner import QueueRunner
 from mailstack.imap.server import ImapServer
 from mailstack.imap.session import ImapServices
+from mailstack.managesieve.server import SieveServer
+from mailstack.managesieve.session import SieveServices
 from mailstack.policy.inbound import InboundPolicy
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
@@ -80,12 +82,22 @@ class Doors:
         self.pop3 = Pop3Server(
             Pop3Services(**self._shared, mailboxes=data.mailboxes, directory=data.directory, logins=behind.logins, tls=tls)
         )
+        self.managesieve = SieveServer(
+            SieveServices(
+                **self._shared,
+                scripts=data.scripts,
+                mailboxes=data.mailboxes,
+                directory=data.directory,
+                logins=behind.logins,
+                tls=tls,
+            )
+        )
         self.ready = False
         self._health = HealthServer(lambda: self.ready, settings.web_texts)
         self._control = ControlServer(data.path / "control.sock", data.operations(behind.runner))
         for smtp in self.smtp.values():
             data.directory.on_revoked.append(smtp.end_sessions)
-        data.directory.on_revoked += [self.imap.end_sessions, self.pop3.end_sessions]
+        data.directory.on_revoked += [server.end_sessions for server in (self.imap, self.pop3, self.managesieve)]
 
     def _smtp_server(
         self,
@@ -115,6 +127,7 @@ class Doors:
             await server.listen(sockets[name], tls if name == "submissions" else None)
         await self.imap.listen(sockets["imap"], None)
         await self.pop3.listen(sockets["pop3"], None)
+        await self.managesieve.listen(sockets["managesieve"])
         if tls is not None:
             await self.imap.listen(sockets["imaps"], tls)
             await self.pop3.listen(sockets["pop3s"], tls)
@@ -139,10 +152,12 @@ class Doors:
             urlauth=settings.urlauth,
         )
         self.pop3.services = replace(self.pop3.services, allow_plaintext=plain)
+        self.managesieve.services = replace(self.managesieve.services, allow_plaintext=plain)
 
     async def stop(self) -> None:
         """Answer what is under way."""
         self.ready = False
-        stops: list[Awaitable[None]] = [self._control.stop(STOP_SECONDS), self.imap.stop(), self.pop3.stop()]
+        stops: list[Awaitable[None]] = [self._control.stop(STOP_SECONDS)]
+        stops += [server.stop() for server in (self.imap, self.pop3, self.managesieve)]
         await asyncio.gather(*stops, *(server.stop(STOP_SECONDS) for server in self.smtp.values()))
         self._health.stop()

@@ -18,6 +18,7 @@ from mailstack.policy.tokens import OAuthSettings
 from mailstack.store.fulltext.indexing import IndexSettings
 from mailstack.store.fulltext.questions import Attachments
 from mailstack.store.mailbox.searching import SearchSettings
+from mailstack.store.sieve.scripts import ScriptLimits
 from mailstack.store.users.scram import ScramMode
 from mailstack.store.users.sending import Allowance
 from mailstack.wire.mta_sts import own_policy
@@ -74,6 +75,9 @@ class Settings:
     takes_reports: bool
     sends_tls_reports: bool
     web_texts: dict[str, bytes]  # by path
+    subaddress: bool
+    scripts: ScriptLimits
+    redirects: int
     pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
 
     @classmethod
@@ -111,6 +115,9 @@ class Settings:
             takes_reports=config.reports.take,
             sends_tls_reports=config.reports.tls,
             web_texts=_web_texts(config),
+            subaddress=config.rules.subaddress,
+            scripts=ScriptLimits(size(config.rules.script_size), config.rules.scripts),
+            redirects=config.rules.redirects,
             pair=pair,
         )
 

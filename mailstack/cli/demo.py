@@ -17,8 +17,16 @@ from mailstack.config import Config, Listen, render
 DOMAIN = "home.test"
 USERS = ("alice", "bob")
 HOSTNAME = "localhost"
-TRIAL_PORTS = {"smtp": 2525, "submission": 2587, "submissions": 2465, "imap": 2143, "imaps": 2993, "http": 2080}
-ORDINARY_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "http": 80}
+TRIAL_PORTS = {
+    "smtp": 2525,
+    "submission": 2587,
+    "submissions": 2465,
+    "imap": 2143,
+    "imaps": 2993,
+    "managesieve": 24190,
+    "http": 2080,
+}
+ORDINARY_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "managesieve": 4190, "http": 80}
 
 
 def demo_config(data: Path, listen: str = "") -> Config:

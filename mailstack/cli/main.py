@@ -3,7 +3,7 @@
 import typer
 
 from mailstack import __version__
-from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, reports, sending, sharing, start, tls
+from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, reports, sending, sharing, sieve, start, tls
 from mailstack.cli.invocation import Invocation
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ accounts.user.add_typer(sending.send_as, name="send-as")
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")
+app.add_typer(sieve.sieve, name="sieve")
 app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(tls.tls, name="tls")
 app.add_typer(reports.reports, name="reports")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from mailstack.config import TLS_SERVICES, Config
 from mailstack.wire.proxy import LOCAL_HEADER
 
-GREETINGS = (b"220", b"* OK", b"+OK")
+GREETINGS = (b"220", b"* OK", b"+OK", b'"IMPLEMENTATION"')
 
 
 def hosts(text: str) -> list[tuple[str, int]]:

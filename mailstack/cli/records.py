@@ -45,7 +45,7 @@ def _sts(domain: str, host: str, policy: StsPolicy | None) -> list[Record]:
 
 
 def records(domain: str, config: Config, dkim: list[dict[str, str]]) -> list[Record]:
-    """MX, SPF, DKIM, DMARC, MTA-STS, TLSRPT, where clients find the services (RFC 6186, RFC 8314 5.1), and autoconfig."""
+    """MX, SPF, DKIM, DMARC, MTA-STS, TLSRPT, services (RFC 6186, RFC 8314 5.1, RFC 5804 1.8), autoconfig."""
     host = config.hostname
     return [
         Record(domain, "MX", f"10 {host}."),
@@ -58,5 +58,6 @@ def records(domain: str, config: Config, dkim: list[dict[str, str]]) -> list[Rec
         Record(f"_submission._tcp.{domain}", "SRV", f"10 1 587 {host}."),
         Record(f"_imaps._tcp.{domain}", "SRV", f"0 1 993 {host}."),
         Record(f"_imap._tcp.{domain}", "SRV", f"10 1 143 {host}."),
+        Record(f"_sieve._tcp.{domain}", "SRV", f"0 1 4190 {host}."),
         Record(f"autoconfig.{domain}", "CNAME", f"{host}."),
     ]

@@ -73,6 +73,11 @@ def check(config: Config, refuse: Refuse) -> None:
     _positive("search.attachment_size", [config.search.attachment_size], size, refuse)
     _one_of(config.log.format, ("auto", "json", "console"), "log.format", refuse)
     _one_of(config.log.level, ("debug", "info", "warning", "error"), "log.level", refuse)
+    _positive("rules.script_size", [config.rules.script_size], size, refuse)
+    if config.rules.scripts < 1:
+        refuse("rules.scripts", "at least 1 is needed")
+    if not 0 <= config.rules.redirects <= 100:
+        refuse("rules.redirects", "0 to 100 are possible")
     _positive("limits.message_size", [config.limits.message_size], size, refuse)
     for name in ("connections_per_address", "recipients", "connections"):
         if getattr(config.limits, name) < 1:

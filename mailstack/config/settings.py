@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http")
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http")
 TLS_SERVICES = ("submissions", "imaps", "pop3s")
 
 
@@ -16,6 +16,7 @@ class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     imaps: list[str] = msgspec.field(default_factory=lambda: ["[::]:993"])
     pop3: list[str] = []
     pop3s: list[str] = []
+    managesieve: list[str] = msgspec.field(default_factory=lambda: ["[::]:4190"])
     http: list[str] = msgspec.field(default_factory=lambda: ["[::]:80"])
 
 
@@ -136,6 +137,13 @@ class Search(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     attachment_size: str = "20MiB"
 
 
+class Rules(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    subaddress: bool = False
+    scripts: int = 64
+    script_size: str = "256KiB"
+    redirects: int = 4
+
+
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     message_size: str = "50MiB"
     connections_per_address: int = 50
@@ -178,6 +186,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sharing: Sharing = Sharing()
     imap: Imap = Imap()
     search: Search = Search()
+    rules: Rules = Rules()
     limits: Limits = Limits()
     trace: Trace = Trace()
     log: Log = Log()

@@ -104,10 +104,11 @@ async def _admit(session: Session, found: Outcome) -> None:
 async def stls(session: Session, command: Command) -> None:
     """RFC 2595 4."""
     command.nothing()
-    if not session.connection.may_start_tls:
+    context = session.services.tls
+    if context is None or not session.connection.may_start_tls:
         raise SyntaxProblem("STLS is not possible now")
     session.user = None
-    await session.connection.start_tls(session)
+    await session.connection.start_tls(context, b"+OK Begin TLS now\r\n")
 
 
 # TRANSACTION ----------------------------------------------------------------------------------------------------------

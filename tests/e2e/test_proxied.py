@@ -12,13 +12,13 @@ from mailstack.cli.reaching import trusting
 from mailstack.wire.proxy import LOCAL_HEADER, SIGNATURE
 from tests.support.server import PASSWORD, Server
 
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http")
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http")
 V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 40000 25\r\n"
 ADDRESSES = bytes([203, 0, 113, 7, 198, 51, 100, 1]) + b"\x9c\x40\x00\x19"
 V2 = SIGNATURE + b"\x21\x11" + struct.pack("!H", 19) + ADDRESSES + b"\x04\x00\x04abcd"
 SIX = b"PROXY TCP6 2001:db8::7 2001:db8::1 40000 25\r\n"
 GREETINGS = {"smtp": b"220 ", "submission": b"220 ", "submissions": b"220 ", "imap": b"* OK", "imaps": b"* OK",
-             "pop3": b"+OK", "pop3s": b"+OK"}  # fmt: skip
+             "pop3": b"+OK", "pop3s": b"+OK", "managesieve": b'"IMPLEMENTATION"'}  # fmt: skip
 TLS = trusting()
 
 
@@ -129,5 +129,5 @@ def test_who_sends_no_header_is_refused_without_a_word(proxied: Server, data: by
 
 
 def test_commands_of_the_same_machine_reach_the_doors(proxied: Server) -> None:
-    assert "all 8 listeners answer" in proxied.run("health").stdout
+    assert "all 9 listeners answer" in proxied.run("health").stdout
     assert "IMAP FETCH" in proxied.run("selftest").stdout

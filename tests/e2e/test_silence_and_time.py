@@ -119,7 +119,8 @@ async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appli
 async def test_silent_pop3_clients_are_closed_and_nothing_is_removed(
     appliance: Appliance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mailstack.pop3 import connection, server
+    from mailstack.door import connection, server
+    from mailstack.pop3.connection import Connection
 
     await deliver(appliance, "kept")
     talk = await Talk.to(appliance, "pop3s")
@@ -127,7 +128,7 @@ async def test_silent_pop3_clients_are_closed_and_nothing_is_removed(
     before = await Talk.to(appliance, "pop3")
     await before.say("", "+OK")
     monkeypatch.setattr(connection, "LOGIN_SECONDS", 0.0)
-    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(Connection, "IDLE_SECONDS", 0.0)
     monkeypatch.setattr(server, "LOOK_SECONDS", 0.05)
     appliance.doors.pop3._looker.cancel()  # type: ignore[union-attr]
     appliance.doors.pop3._looker = asyncio.create_task(appliance.doors.pop3._look())

@@ -20,7 +20,6 @@ from mailstack.delivery.placing import Placing
 from mailstack.delivery.planner import Planner
 from mailstack.delivery.reaching import Reach
 from mailstack.delivery.remote import RemoteDelivery, RemoteSettings, parse_smarthost
-from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner, Schedule
 from mailstack.delivery.sts import StsPolicies
 from mailstack.delivery.tls_policy import TlsPolicies
@@ -99,8 +98,7 @@ class Relay:
         await data.directory.add_domain("a.test")
         await self.add("alice@a.test")
         self.router = Router(data.directory, self._postmaster, SECRET, self.clock)
-        rules = Rules(data.directory, data.scripts, data.memories, data.trace, "mail.a.test", self.clock)
-        self.planner = Planner(data.directory, data.mailboxes, rules)
+        self.planner = Planner(data.directory, data.mailboxes, data.rules)
         placing = Placing(data.directory, data.mailboxes, self.planner)
         parcels = Parcels(self.router, data.directory, "mail.a.test", self.clock, self.random)
         self.acceptor = Acceptor(self.router, placing, parcels, data.queue, data.trace, self.clock, self.random)

@@ -1,0 +1,1 @@
+"""What the small doors share: POP3's and ManageSieve's."""

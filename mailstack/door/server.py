@@ -1,0 +1,114 @@
+"""All connections of a small door: who is let in, whose session ends, and that silence ends one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from mailstack.log import get_logger
+from mailstack.net.serving import serve
+from mailstack.policy.limits import Limits
+from mailstack.policy.login import BANNED, Logins
+
+if TYPE_CHECKING:
+    from mailstack.door.connection import DoorConnection
+
+log = get_logger()
+LOOK_SECONDS = 15.0
+
+
+class DoorServer:
+    """Listens on given sockets; knows who is connected."""
+
+    def __init__(self, name: str, limits: Limits, logins: Logins) -> None:
+        self._name = name
+        self._limits = limits
+        self._logins = logins
+        self.connections: set[DoorConnection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._looker: asyncio.Task[None] | None = None
+
+    @property
+    def allows_plaintext(self) -> bool:
+        """Whether passwords may come without TLS, from this machine."""
+        raise NotImplementedError
+
+    async def serve_on(
+        self, sockets: Sequence[socket.socket], make: Callable[[], DoorConnection], tls: ssl.SSLContext | None
+    ) -> None:
+        """Serve on sockets; with `tls` from the first byte on."""
+        for one in sockets:
+            self._servers.append(await serve(one, make, tls))
+        if sockets and self._looker is None:
+            self._looker = asyncio.create_task(self._look())
+
+    # Who is here ----------------------------------------------------------------------------------------------------
+
+    def admit(self, connection: DoorConnection) -> str | None:
+        """Let a connection in, which counts until it has logged in; or say why not."""
+        if self._logins.refuses(connection.peer):
+            return BANNED
+        crowd = self._limits.connected(connection.peer)
+        if crowd is not None:
+            log.warning(f"{self._name}.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
+            return crowd.value
+        self.connections.add(connection)
+        return None
+
+    def logged_in(self, connection: DoorConnection, account: str) -> None:
+        if connection in self.connections:
+            self._limits.disconnected(connection.peer)
+        connection.account = account
+
+    def logged_out(self, connection: DoorConnection) -> None:
+        if connection in self.connections and connection.account is not None:
+            self._limits.logged_out(connection.peer)
+        connection.account = None
+
+    def left(self, connection: DoorConnection) -> None:
+        self.connections.discard(connection)
+        self._limits.closed(connection.peer)
+        if connection.account is None:
+            self._limits.disconnected(connection.peer)
+
+    def end_sessions(self, account: str) -> None:
+        """The account's password was changed, or it is no more."""
+        for connection in list(self.connections):
+            if connection.account == account:
+                connection.bye()
+
+    # Time and the end -----------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """End connections that are silent for too long."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.connections):
+                if connection.overdue(now):
+                    log.info(f"{self._name}.timed_out", peer=connection.peer, account=connection.account)
+                    connection.bye()
+
+    def stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    async def stop(self) -> None:
+        """Let what is under way be answered, then close."""
+        self.stop_listening()
+        if self._looker is not None:
+            self._looker.cancel()
+        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        for connection in list(self.connections):
+            if connection.task is None:
+                connection.bye()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+        for connection in list(self.connections):
+            connection.bye()
+        await asyncio.sleep(0)
+        for connection in list(self.connections):
+            connection.abort()

@@ -1,0 +1,1 @@
+"""ManageSieve (RFC 5804): users' mail programs write, check and choose their scripts."""
