@@ -38,11 +38,11 @@ def test_every_setting_has_a_meaning() -> None:
     for name in Config.__struct_fields__:
         inner = getattr(Config(), name)
         keys |= {f"{name}.{key}" for key in inner.__struct_fields__} if hasattr(inner, "__struct_fields__") else {name}
-    assert set(MEANINGS) - keys <= {"listen", "proxy", "bans", "sending", "oauth", "rules"}
+    assert set(MEANINGS) - keys <= {"listen", "proxy", "bans", "sending", "oauth", "rules", "spam"}
     assert keys <= set(MEANINGS)
 
 
-@pytest.mark.parametrize("key", sorted(set(MEANINGS) - {"listen", "proxy", "bans", "sending", "oauth", "rules"}))
+@pytest.mark.parametrize("key", sorted(set(MEANINGS) - {"listen", "proxy", "bans", "sending", "oauth", "rules", "spam"}))
 def test_what_needs_a_restart_is_marked(key: str) -> None:
     section, _, name = key.rpartition(".")
     plain = Config()

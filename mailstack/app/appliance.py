@@ -14,6 +14,7 @@ from mailstack.app.sending import Sending
 from mailstack.app.settings import Settings
 from mailstack.app.sockets import open_sockets
 from mailstack.app.surroundings import StartProblem, Surroundings
+from mailstack.app.unwanted import Unwanted
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.bounce import Bouncer
@@ -32,7 +33,6 @@ from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
 from mailstack.policy.origin import Origins
 from mailstack.policy.routing import Router
-from mailstack.policy.spam.judge import Judge, SpamSettings
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.policy.tokens import Tokens
 from mailstack.store.lock import become_owner
@@ -83,8 +83,11 @@ class Appliance:
         recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
         authenticator = Authenticator(data.resolver, config.hostname, clock)
         origins = self._origins = Origins(authenticator, data.directory, data.trace, config.hostname, settings.authentication)
-        inbound = InboundPolicy(recipients, Judge(config.hostname, SpamSettings()), origins)
-        submission = SubmissionPolicy(recipients, data.directory, config.hostname, clock, randomness, data.sending)
+        unwanted = self._unwanted = Unwanted(data, data.resolver, limits, settings)
+        inbound = InboundPolicy(recipients, unwanted.judge, origins)
+        submission = SubmissionPolicy(
+            recipients, data.directory, config.hostname, clock, randomness, data.sending, data.senders
+        )
         data.sending.use(settings.allowances)
 
         planner = self._planner = Planner(data.directory, data.mailboxes, data.rules)
@@ -115,13 +118,15 @@ class Appliance:
         data.sending.on_stopped = stopper.stopped
         self.runner.holds, self.runner.on_outcome = stopper.holds, stopper.outcome
         await stopper.start()
-        self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner), settings, tls)
+        self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted), settings, tls)
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
         undo.push_async_callback(self.reporting.stop)
         self.reporting.start()
         undo.push_async_callback(self.runner.stop)
         await self.runner.start()
+        undo.push_async_callback(unwanted.close)
+        await unwanted.start()
         await self.doors.open(self._sockets)
 
     def _tokens(self, settings: Settings) -> Tokens | None:
@@ -176,6 +181,7 @@ class Appliance:
         self._limits.connections = settings.connections
         self.data.bans.settings = settings.bans
         self.data.sending.use(settings.allowances)
+        self._unwanted.use(settings)
         self._recipients.limit = settings.recipients
         self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster
@@ -199,5 +205,6 @@ class Appliance:
         await self.sending.stop()
         await self.runner.stop(3.0)
         await self.data.sending.settled()
+        await self._unwanted.close()
         self.passwords.close()
         await self.data.close()

@@ -43,11 +43,14 @@ from mailstack.policy.limits import default_gateways
 from mailstack.policy.nat import Nat
 from mailstack.policy.sending import Sending
 from mailstack.policy.sharing import Sharing
+from mailstack.policy.spam.learning import Learner
+from mailstack.policy.spam.senders import Senders
 from mailstack.sieve.limits import Limits
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
 from mailstack.store.dkim_keys import KeyStore
+from mailstack.store.learned.door import LearnedDoor
 from mailstack.store.lock import DataLock
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.probe import probe
@@ -112,6 +115,9 @@ class Data:
         keys = KeyStore(data / "dkim", self.surroundings.disk)
         self.signer = Signer(keys, config.hostname, duration(config.dkim.valid) if config.dkim.valid else None)
         self.rotation = Rotation(keys, self.signer, self.resolver, self.surroundings.clock, duration(config.dkim.overlap))
+        self.learned = LearnedDoor()
+        self.senders = Senders(self.learned, self.surroundings.clock)
+        self.learner = Learner(config.hostname, self.mailboxes, self.learned, self.senders, self.surroundings.clock)
         self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
 
     async def open(self) -> None:
@@ -149,6 +155,9 @@ class Data:
         return await asyncio.get_running_loop().run_in_executor(self._executor, functools.partial(function, *arguments))
 
     async def close(self) -> None:
+        await self.learner.close()
+        await self.senders.close()
+        await self.learned.close()
         await self.queue.close()
         self.scripts.close()
         await self.mailboxes.close()

@@ -10,6 +10,7 @@ from typing import Any
 from mailstack.app.data import Data
 from mailstack.app.settings import Settings
 from mailstack.app.surroundings import StartProblem
+from mailstack.app.unwanted import Unwanted
 from mailstack.control.server import ControlServer
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.runner import QueueRunner
@@ -41,6 +42,7 @@ class Behind:
     submission: SubmissionPolicy
     acceptor: Acceptor
     runner: QueueRunner
+    unwanted: Unwanted
 
 
 class Doors:
@@ -77,6 +79,7 @@ class Doors:
                 tls=tls,
                 postmaster=settings.postmaster,
                 urlauth=settings.urlauth,
+                learner=behind.unwanted.learner,
             )
         )
         self.pop3 = Pop3Server(
@@ -117,6 +120,7 @@ class Doors:
                 message_size=settings.message_size,
                 tls=tls,
                 logins=logins,
+                rejects=behind.unwanted.rejects,
             )
         )
 

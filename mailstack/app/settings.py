@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailstack.app.surroundings import StartProblem
-from mailstack.config import Config, duration, size
+from mailstack.config import Config, duration, size, weight
 from mailstack.delivery.remote import RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import Schedule
+from mailstack.mailauth.dnslist import parse_list
 from mailstack.message.address import normalise_domain
 from mailstack.net.tls import TlsProblem, try_pair
 from mailstack.policy.bans import BanSettings
@@ -14,6 +15,8 @@ from mailstack.policy.dmarc import AuthenticationSettings
 from mailstack.policy.networks import parse_network
 from mailstack.policy.sending import SendingRules
 from mailstack.policy.signs import SignSettings
+from mailstack.policy.spam.rules import RULES
+from mailstack.policy.spam.settings import SpamSettings
 from mailstack.policy.tokens import OAuthSettings
 from mailstack.store.fulltext.indexing import IndexSettings
 from mailstack.store.fulltext.questions import Attachments
@@ -78,6 +81,8 @@ class Settings:
     subaddress: bool
     scripts: ScriptLimits
     redirects: int
+    spam: SpamSettings
+    rejects: float | None  # seconds
     pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
 
     @classmethod
@@ -110,6 +115,8 @@ class Settings:
             nameservers=tuple(config.dns.nameservers),
             authentication=_authentication_settings(config),
             remote=_remote_settings(config),
+            spam=spam_settings(config),
+            rejects=duration(config.spam.rejects) if config.spam.rejects else None,
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
             sending=SendingSettings.of(config),
             takes_reports=config.reports.take,
@@ -180,3 +187,23 @@ def search_settings(config: Config) -> SearchSettings:
     if search.attachment_command:
         attachments = Attachments(search.attachment_command, duration(search.attachment_time), size(search.attachment_size))
     return SearchSettings(IndexSettings(duration(search.delay), attachments) if search.index else None)
+
+
+def spam_settings(config: Config) -> SpamSettings:
+    """Raises StartProblem for a weight of a rule that is not there."""
+    spam = config.spam
+    weights = dict(weight(text) for text in spam.weights)
+    known = {rule.name for rule in RULES} | {"bayes", "reputation"}
+    for name in sorted(weights.keys() - known):
+        raise StartProblem(f"spam.weights: there is no rule {name!r}; there are {', '.join(sorted(known))}")
+    return SpamSettings(
+        on=spam.judge,
+        junk=spam.junk,
+        refuse=spam.refuse or None,
+        weights=weights,
+        by_address=tuple(parse_list(text) for text in spam.lists),
+        by_domain=tuple(parse_list(text) for text in spam.domain_lists),
+        greylist=duration(spam.greylist) if spam.greylist else None,
+        doubt=spam.doubt,
+        seconds=duration(spam.seconds),
+    )

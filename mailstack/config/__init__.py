@@ -4,7 +4,7 @@ from mailstack.config.changes import FIXED, changed, keep_fixed
 from mailstack.config.checks import SOCKET_NAME_LIMIT, check
 from mailstack.config.loading import DEFAULT_PATH, ConfigProblem, load
 from mailstack.config.meanings import MEANINGS
-from mailstack.config.quantities import duration, size
+from mailstack.config.quantities import duration, size, weight
 from mailstack.config.rendering import document, render
 from mailstack.config.settings import (
     SERVICES,
@@ -25,6 +25,7 @@ from mailstack.config.settings import (
     Reports,
     Search,
     Sharing,
+    Spam,
     Store,
     Tls,
     Trace,
@@ -54,6 +55,7 @@ __all__ = [
     "Reports",
     "Search",
     "Sharing",
+    "Spam",
     "Store",
     "Tls",
     "Trace",
@@ -65,4 +67,5 @@ __all__ = [
     "load",
     "render",
     "size",
+    "weight",
 ]

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from mailstack.config.quantities import duration, size
-from mailstack.config.settings import SERVICES, Bans, Config, Oauth, Proxy, Relay
+from mailstack.config.quantities import duration, size, weight
+from mailstack.config.settings import SERVICES, Bans, Config, Oauth, Proxy, Relay, Spam
+from mailstack.mailauth.dnslist import parse_list
 from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
 
@@ -68,6 +69,7 @@ def check(config: Config, refuse: Refuse) -> None:
     _positive("dkim.overlap", [config.dkim.overlap], duration, refuse)
     _positive("dkim.valid", [config.dkim.valid] if config.dkim.valid else [], duration, refuse)
     _one_of(config.dkim.unaligned, ("warn", "defer"), "dkim.unaligned", refuse)
+    _check_spam(config.spam, refuse)
     _positive("search.delay", [config.search.delay], duration, refuse)
     _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
     _positive("search.attachment_size", [config.search.attachment_size], size, refuse)
@@ -98,6 +100,39 @@ def _check_proxy(proxy: Proxy, refuse: Refuse) -> None:
             refuse("proxy.trusted", f"{text!r} is not an address or network, like 10.0.0.1 or 10.0.0.0/8: {problem}")
     if proxy.listeners and not proxy.trusted:
         refuse("proxy.trusted", "is needed with proxy.listeners: the addresses of the proxies, like 10.0.0.1")
+
+
+def _check_spam(spam: Spam, refuse: Refuse) -> None:
+    if spam.junk <= 0:
+        refuse("spam.junk", "must be more than 0")
+    if spam.refuse < 0 or 0 < spam.refuse < spam.junk:
+        refuse("spam.refuse", "must be 0, or not less than spam.junk")
+    for name in ("rejects", "greylist"):
+        if getattr(spam, name):
+            _positive(f"spam.{name}", [getattr(spam, name)], duration, refuse)
+    _positive("spam.seconds", [spam.seconds], duration, refuse)
+    readers: tuple[tuple[str, Callable[[str], object]], ...] = (
+        ("weights", weight), ("lists", parse_list), ("domain_lists", parse_list),
+    )  # fmt: skip
+    for name, reader in readers:
+        for text in getattr(spam, name):
+            try:
+                reader(text)
+            except ValueError as problem:
+                refuse(f"spam.{name}", str(problem))
+    if spam.rspamd and not _is_url(spam.rspamd):
+        refuse("spam.rspamd", f"{spam.rspamd!r} is not http://host:port")
+    if spam.clamd and not spam.clamd.startswith("/") and not _LISTENER.fullmatch(spam.clamd):
+        refuse("spam.clamd", f'{spam.clamd!r} is not "host:port" or the path of a socket')
+    _one_of(spam.clamd_down, ("accept", "defer"), "spam.clamd_down", refuse)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _check_relay(relay: Relay, refuse: Refuse) -> None:

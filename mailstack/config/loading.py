@@ -69,6 +69,10 @@ def _override(values: dict[str, Any], name: str, text: str) -> str | None:
         if not re.fullmatch("-?[0-9]{1,18}", text):
             raise ConfigProblem(f"environment: {name}: a number is needed, not {text!r}")
         value = int(text)
+    elif wanted is float:
+        if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            raise ConfigProblem(f"environment: {name}: a number is needed, not {text!r}")
+        value = float(text)
     elif wanted is bool:
         if text.lower() not in ("true", "false", "1", "0"):
             raise ConfigProblem(f"environment: {name}: true or false is needed, not {text!r}")

@@ -144,6 +144,22 @@ class Rules(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     redirects: int = 4
 
 
+class Spam(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    judge: bool = True
+    junk: float = 5.0
+    refuse: float = 12.0
+    rejects: str = "7d"
+    weights: list[str] = []
+    lists: list[str] = []
+    domain_lists: list[str] = []
+    greylist: str = "5m"
+    doubt: float = 2.5
+    rspamd: str = ""
+    clamd: str = ""
+    clamd_down: str = "accept"
+    seconds: str = "10s"
+
+
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     message_size: str = "50MiB"
     connections_per_address: int = 50
@@ -187,6 +203,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     imap: Imap = Imap()
     search: Search = Search()
     rules: Rules = Rules()
+    spam: Spam = Spam()
     limits: Limits = Limits()
     trace: Trace = Trace()
     log: Log = Log()

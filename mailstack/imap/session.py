@@ -22,6 +22,7 @@ from mailstack.policy.limits import Limits
 from mailstack.policy.login import Login, Logins
 from mailstack.policy.rights import Rights
 from mailstack.policy.sharing import Sharing
+from mailstack.policy.spam.learning import Learner
 from mailstack.store.content import Content
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.account import Account
@@ -73,6 +74,7 @@ class ImapServices:
     urlauth: bool
     randomness: random.Random
     clock: Callable[[], float] = time.time
+    learner: Learner | None = None  # who is taught by moves and marks
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,12 +85,18 @@ class InboundPolicy:
         origin = await self.origins.look(transaction, content) if self.origins is not None else None
         if origin is not None and isinstance(origin.decision, Defer | Reject):
             return origin.decision
-        judgements = await self.judge.judge(transaction, content) if self.judge is not None else {}
+        judged = await self.judge.judge(transaction, content, transaction.authentication) if self.judge is not None else YES
+        if isinstance(judged, Reject) and origin is not None:
+            return replace(judged, top=origin.field)
+        if not isinstance(judged, Accept):
+            return judged
+        judged = replace(judged, without=forged(content))
         if origin is None:
-            return Accept(without=forged(content), judgements=judgements)
+            return judged
+        judgements = judged.judgements
         if isinstance(origin.decision, Quarantine):
             judgements = {account: quarantined(one, origin.decision.reason) for account, one in judgements.items()}
-        return Accept(without=forged(content), top=origin.field, left_out=origin.forged, judgements=judgements)
+        return replace(judged, top=origin.field, left_out=origin.forged, judgements=judgements)
 
 
 def quarantined(judgement: Judgement, reason: str) -> Judgement:

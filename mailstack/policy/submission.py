@@ -9,6 +9,7 @@ from mailstack.message.header import addresses, every, first, split_header
 from mailstack.policy.inbound import HEADER_LIMIT, Recipients, loop_verdict
 from mailstack.policy.routing import Route
 from mailstack.policy.sending import Sending
+from mailstack.policy.spam.senders import Senders
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import YES, Accept, Verdict, reject
 from mailstack.store.content import Content
@@ -16,6 +17,8 @@ from mailstack.store.users.directory import Directory
 
 # What only servers write, or what would tell of hidden recipients.
 _LEFT_OUT = frozenset({b"bcc", b"resent-bcc", b"return-path"})
+
+MOST_REMEMBERED = 100  # recipients of one message
 
 
 class SubmissionPolicy:
@@ -29,7 +32,9 @@ class SubmissionPolicy:
         clock: Callable[[], float],
         randomness: random.Random,
         sending: Sending | None = None,
+        senders: Senders | None = None,
     ) -> None:
+        self._senders = senders
         self.recipients = recipients
         self._directory = directory
         self._hostname = hostname
@@ -77,4 +82,12 @@ class SubmissionPolicy:
         if first(header, b"message-id") is None:
             prefix += f"Message-ID: <{transaction.id}.{self._random.getrandbits(64):x}@{self._hostname}>\r\n".encode()
         without = frozenset(name for name in _LEFT_OUT if first(header, name) is not None)
+        self._remember(transaction)
         return Accept(prefix, without)
+
+    def _remember(self, transaction: Transaction) -> None:
+        """Whom an account writes to is no stranger when he answers."""
+        if self._senders is not None and transaction.account is not None:
+            folder = self._directory.folder(transaction.account).path
+            names = [f"address:{one.address.key}" for one, _ in transaction.recipients[:MOST_REMEMBERED]]
+            self._senders.count(folder, names, wrote=1.0)

@@ -25,14 +25,22 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
+    """`judgements`: the evidence, where it was judged."""
+
     reply: Reply
     reason: str
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
+    """`kept`: by doubt alone; a copy may be kept for those it was for, who may look whether they want it."""
+
     reply: Reply
     reason: str
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)
+    kept: bool = False
+    top: bytes = b""  # fields for the top of such a copy
 
 
 Verdict = Accept | Defer | Reject

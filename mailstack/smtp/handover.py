@@ -9,7 +9,7 @@ from mailstack.message.header import first, remove_fields, split_header
 from mailstack.message.trace import received_field
 from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.transaction import Transaction
-from mailstack.policy.verdict import Accept
+from mailstack.policy.verdict import Accept, Reject
 from mailstack.smtp.data import Receiver
 from mailstack.smtp.protocol import SmtpConnection, SmtpServices
 from mailstack.store.content import Content
@@ -44,13 +44,16 @@ async def _judge(services: SmtpServices, transaction: Transaction, content: Cont
     started = time.perf_counter()
     _arrived(services.trace, transaction, content)
     verdict = await services.policy.body(transaction, content)
+    for account, judgement in verdict.judgements.items():
+        services.trace.record(transaction.id, "judged", account=account, **judgement.fields())
     if not isinstance(verdict, Accept):
         sender = str(transaction.sender) if transaction.sender else None
         log.info("smtp.refused", id=transaction.id, peer=transaction.peer, sender=sender, reason=verdict.reason)
         services.trace.record(transaction.id, "refused", reason=verdict.reason, reply=str(verdict.reply))
+        if isinstance(verdict, Reject) and verdict.kept and services.rejects is not None:
+            head = verdict.top + _received(services.hostname, transaction)
+            await services.rejects.keep(transaction, content, head, verdict.judgements, verdict.reply)
         return verdict.reply
-    for account, judgement in verdict.judgements.items():
-        services.trace.record(transaction.id, "judged", account=account, **judgement.fields())
     prefix = verdict.top + _received(services.hostname, transaction) + verdict.prefix
     cleaned = content
     if verdict.without or verdict.left_out:

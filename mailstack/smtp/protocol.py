@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aiosmtpd.smtp import SMTP
 
 from mailstack.delivery.accept import Acceptor
+from mailstack.delivery.rejects import Rejects
 from mailstack.log import get_logger
 from mailstack.net.proxied import peer_of
 from mailstack.net.tls import TlsEnd
@@ -64,6 +65,7 @@ class SmtpServices:
     clock: Callable[[], float] = time.time
     command_seconds: float = COMMAND_SECONDS
     data_seconds: float = DATA_SECONDS
+    rejects: Rejects | None = None  # where copies of what is refused by doubt are kept
 
 
 @dataclass(frozen=True, slots=True)

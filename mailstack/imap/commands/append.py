@@ -9,6 +9,7 @@ from mailstack.imap.commands.catenate import assembled
 from mailstack.imap.commands.store import split_flags
 from mailstack.imap.places import Place, find, not_allowed
 from mailstack.imap.session import Session
+from mailstack.imap.teaching import teach_append
 from mailstack.message.binary import encoded
 from mailstack.message.flag import Flags
 from mailstack.policy.rights import REMOVING, Rights, changeable
@@ -105,6 +106,7 @@ async def append(session: Session, command: c.Append) -> str:
     await _assemble(session, command.messages)
     messages = _messages(session, command.messages, place)
     done = await _append(session, place, messages)
+    await teach_append(session, place, done.uids)
     return f"{_code(done)} Appended"
 
 

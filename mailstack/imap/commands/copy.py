@@ -7,6 +7,7 @@ from mailstack.imap.commands.append import missing, target
 from mailstack.imap.limiting import last_of
 from mailstack.imap.places import Place, not_allowed
 from mailstack.imap.session import Session
+from mailstack.imap.teaching import teach_move
 from mailstack.policy.rights import REMOVING, changeable
 from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox.across import copy_across
@@ -34,6 +35,7 @@ async def copy(session: Session, command: c.Copy) -> str:
     except NoSuchMailbox:
         raise missing(place) from None
     session.did_itself(place, copied.uids)
+    await teach_move(session, place, copied.uids)
     return f"{_copyuid(copied)} Copied" if copied.uids else "Nothing to copy"
 
 
@@ -59,6 +61,7 @@ async def move(session: Session, command: c.Move) -> str:
     if not copied.uids:
         return "Nothing to move"
     session.did_itself(place, copied.uids)
+    await teach_move(session, place, copied.uids)
     # RFC 9051 6.4.8: COPYUID goes before the EXPUNGE responses.
     session.write(f"* OK {_copyuid(copied)} Moved\r\n".encode())
     highest = f"HIGHESTMODSEQ {session.box.mailbox.highest_modseq}" if session.box.condstore else None

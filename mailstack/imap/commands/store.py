@@ -4,6 +4,7 @@ from mailstack.imap.answers import bad, no
 from mailstack.imap.limiting import last_of
 from mailstack.imap.places import not_allowed
 from mailstack.imap.session import Session
+from mailstack.imap.teaching import teach_marks
 from mailstack.message.flag import KEYWORDS, NAMES, Flags
 from mailstack.policy.rights import changeable
 from mailstack.store.mailbox.values import How
@@ -49,6 +50,7 @@ async def store(session: Session, command: c.Store) -> str:
     stored = await selected.mailbox.store(
         uids, _HOW[command.sign], flags, keywords, command.unchanged_since, origin=selected, may=may
     )
+    await teach_marks(session, stored.changed, _HOW[command.sign], flags, keywords)
     refused = set(stored.modified)
     if not command.silent or command.unchanged_since is not None:
         # Every message that was named is told of, also one whose flags were so before (RFC 9051 6.4.6, RFC 7162 3.1.3).

@@ -1,0 +1,60 @@
+"""Unwanted mail: who judges, who learns, and what they share."""
+
+import contextlib
+
+from mailstack.app.data import Data
+from mailstack.app.settings import Settings
+from mailstack.delivery.rejects import Rejects
+from mailstack.log import get_logger
+from mailstack.net.dns import Resolver
+from mailstack.policy.limits import Limits
+from mailstack.policy.spam.greylisting import Greylisting
+from mailstack.policy.spam.judge import Judge, Parts
+from mailstack.policy.spam.learning import Learner
+from mailstack.policy.spam.lists import Lists
+from mailstack.store.errors import StoreProblem
+from mailstack.store.greylist import Greylist
+from mailstack.store.learned.file import NAME
+
+log = get_logger()
+
+
+class Unwanted:
+    """start(), then close(); use() when settings change."""
+
+    def __init__(self, data: Data, resolver: Resolver, limits: Limits, settings: Settings) -> None:
+        clock = data.surroundings.clock
+        self._data = data
+        self._greylisting = Greylisting(data.learned, Greylist(data.path / "greylist.sqlite3"), clock)
+        self.learner: Learner = data.learner
+        self.judge = Judge(
+            data.config.hostname,
+            settings.spam,
+            Parts(
+                door=data.learned,
+                senders=data.senders,
+                lists=Lists(resolver),
+                greylisting=self._greylisting,
+                folder=lambda route: data.directory.folder(route.account).path,
+                here=limits.exempt,
+                clock=clock,
+            ),
+        )
+        self.rejects = Rejects(data.directory, data.mailboxes, data.trace, settings.rejects, clock)
+
+    async def start(self) -> None:
+        """Go on with what was to be learned when the server stopped."""
+        with contextlib.suppress(StoreProblem):
+            records = [await self._data.directory.account(row["address"]) for row in await self._data.directory.accounts()]
+            folders = [self._data.directory.folder(record) for record in records if record is not None]
+            self.learner.resume([folder for folder in folders if (folder.path / NAME).exists()])
+        self.rejects.start()
+
+    def use(self, settings: Settings) -> None:
+        self.judge.settings = settings.spam
+        self.rejects.seconds = settings.rejects
+
+    async def close(self) -> None:
+        await self.rejects.stop()
+        await self.learner.close()
+        await self._greylisting.close()
