@@ -32,6 +32,9 @@ SECONDS = 6.0  # for everything that is asked about one message
 AT_ONCE = 16  # questions about one message that are under way
 IN_A_THREAD = 65536  # octets of a message that are not hashed on the event loop
 MAX_AUTHORS = 4  # domains in From that are judged
+MAX_FROM = 4  # fields of that name that are read, and how many octets of each: nobody sees more as the author
+FROM_LIMIT = 8192
+MANY = 8  # signatures that are not verified on the event loop
 
 T = TypeVar("T")
 
@@ -51,6 +54,11 @@ class _Examined:
         keys = [one.question for one in self.signatures if isinstance(one, Signature)]
         chain = self.chain.questions if isinstance(self.chain, Chain) else ()
         return tuple(dict.fromkeys([*keys, *chain]))
+
+    @property
+    def count(self) -> int:
+        """How many signatures there are to verify."""
+        return len(self.signatures) + (2 * len(self.chain.sets) if isinstance(self.chain, Chain) else 0)
 
     def judge(self, answers: dict[Question, Answer], now: float) -> tuple[tuple[Dkim, ...], Arc]:
         signed = tuple(
@@ -87,7 +95,8 @@ class Authenticator:
         spf = spf or helo
         known = dict(zip(examined.questions, answers, strict=True))
         now = self._clock()
-        dkim, arc = await asyncio.to_thread(examined.judge, known, now) if big else examined.judge(known, now)
+        slow = big or examined.count > MANY
+        dkim, arc = await asyncio.to_thread(examined.judge, known, now) if slow else examined.judge(known, now)
         results = [await asked.drive(dmarc.evaluate(found, spf, dkim, is_public_suffix)) for found in walks]
         return Authentication(who, spf, helo, dkim, dmarc.worst(results), arc)
 
@@ -184,8 +193,8 @@ def _examine(content: Content) -> _Examined:
 def _authors(header: bytes) -> tuple[str, ...]:
     """The first domains in From, of all fields of that name."""
     found: dict[str, None] = {}
-    for value in every(header, b"from"):
-        for one in addresses(value):
+    for value in every(header, b"from")[:MAX_FROM]:
+        for one in addresses(value[:FROM_LIMIT]):
             try:
                 domain = normalise_domain(one.domain.strip().rstrip("."))
             except SyntaxProblem:

@@ -1,5 +1,6 @@
 """Where an arriving message comes from, what is written down of it, and what follows (RFC 8601, RFC 9989)."""
 
+import asyncio
 import ipaddress
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from mailstack.mailauth import authres
 from mailstack.mailauth.authres_reading import forged
 from mailstack.mailauth.results import Authentication, Result
 from mailstack.message.header import split_header
-from mailstack.policy.authentication import HEADER_LIMIT, Authenticator
+from mailstack.policy.authentication import HEADER_LIMIT, IN_A_THREAD, Authenticator
 from mailstack.policy.dmarc import AuthenticationSettings, Decision, Pass, Quarantine, decide
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Defer
@@ -26,7 +27,7 @@ class Origin:
 
     decision: Decision
     field: bytes = b""
-    forged: tuple[bytes, ...] = ()
+    forged: frozenset[bytes] = frozenset()
 
 
 class Origins:
@@ -48,8 +49,8 @@ class Origins:
 
     async def look(self, transaction: Transaction, content: Content) -> Origin:
         """Never raises: a judge that fails costs its result, not the message. The transaction keeps what was found."""
-        header, _ = split_header(content.head(HEADER_LIMIT))
-        claims = forged(header, self._hostname)
+        big = content.descriptor is not None or content.size > IN_A_THREAD
+        claims = await asyncio.to_thread(_forged, content, self._hostname) if big else _forged(content, self._hostname)
         if not self.settings.check:
             return Origin(Pass(), forged=claims)
         try:
@@ -80,6 +81,11 @@ class Origins:
         shown = described(found)
         log.info("message.authenticated", id=transaction.id, **shown, note=note or None)
         self._trace.record(transaction.id, "authenticated", **shown, note=note or None)
+
+
+def _forged(content: Content, host: str) -> frozenset[bytes]:
+    header, _ = split_header(content.head(HEADER_LIMIT))
+    return frozenset(forged(header, host))
 
 
 def described(found: Authentication) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class Accept:
     prefix: bytes = b""
     without: frozenset[bytes] = frozenset()
     top: bytes = b""
-    left_out: tuple[bytes, ...] = ()
+    left_out: frozenset[bytes] = frozenset()
     judgements: Mapping[str, Judgement] = field(default_factory=dict)
 
 
