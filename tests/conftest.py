@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,14 @@ import pytest
 import structlog
 
 from tests.support.provider import SigningKey
-from tests.support.server import Server
+from tests.support.server import TEMPLATES, Server
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Data that several servers start with is made once, for all workers."""
+    if not hasattr(config, "workerinput"):
+        folder = os.environ[TEMPLATES] = tempfile.mkdtemp(prefix="mailstack-templates-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from mailstack.store.errors import DataTooNew, NoSpace, StoreFailed
+from mailstack.store.errors import NoSpace, StoreFailed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,17 +28,14 @@ class Database:
 
     def start(self) -> None:
         """Blocking: bring the schema to this version. Raises DataTooNew, StoreFailed."""
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        script = ScriptDirectory.from_config(config)
         try:
             with self._engine.begin() as connection:
-                current = MigrationContext.configure(connection).get_current_revision()
-                if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-                    raise DataTooNew(f"{self.path} was written by a newer version (revision {current})")
-                if current != script.get_current_head():
-                    config.attributes["connection"] = connection
-                    command.upgrade(config, "head")
+                current = _revision(connection)
+                if current != newest_revision():
+                    # Only then: this takes as long to load as all else that a command needs.
+                    from mailstack.store.migrating import migrate
+
+                    migrate(connection, current, self.path)
         except DatabaseError as problem:
             raise StoreFailed(f"{self.path}: {problem.orig}") from problem
         self.path.chmod(0o600)
@@ -64,6 +57,19 @@ class Database:
     def close(self) -> None:
         self._executor.shutdown()
         self._engine.dispose()
+
+
+def newest_revision() -> str:
+    """Of the migrations, whose files are named by it: 0001_first.py."""
+    return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
+def _revision(connection: Connection) -> str | None:
+    """Of the database; None where it is new."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def _configure(connection: Any, _: Any) -> None:

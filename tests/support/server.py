@@ -1,10 +1,13 @@
 """A server of its own process that a test may kill, clients that write down what was acknowledged, and the check afterwards."""
 
 import contextlib
+import fcntl
+import hashlib
 import imaplib
 import itertools
 import json
 import os
+import shutil
 import signal
 import smtplib
 import socket
@@ -29,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 NETWORK_PROBLEMS = (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.error)
 
 
+TEMPLATES = "MAILSTACK_TEST_TEMPLATES"  # a folder of the test session
 PORTS_A_PROCESS = 100
 _next_port = itertools.count()
 
@@ -66,6 +70,7 @@ class Server:
         self.ports = dict(zip(names, free_ports(len(names)), strict=True)) | (ports or {})
         listeners = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in self.ports.items())
         self.domain = domain
+        self.settings = settings
         if "[sending]" not in settings:
             settings += UNLIMITED
         relay = relay or (f'smarthost = "smtp://127.0.0.1:{smarthost}"' if smarthost else "")
@@ -85,17 +90,29 @@ class Server:
         self.entry: list[str] = []
 
     def provision(self) -> None:
-        """Make the domain and the accounts, with no server running."""
+        """Make the domain and the accounts, with no server running. A test session makes the same data once, and copies it."""
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [*self.command, "domain", "add", self.domain], check=True, env=self.environment, stdout=subprocess.DEVNULL
-        )
+        templates = os.environ.get(TEMPLATES)
+        if templates is None or self.data.exists():
+            self._provision()
+            return
+        matters = self.settings if any(name in self.settings for name in ("[auth", "[dkim", "[database", "[store")) else ""
+        sign = hashlib.sha256(repr((self.domain, self.users, matters)).encode()).hexdigest()[:16]
+        template = Path(templates) / sign
+        with open(f"{template}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not template.exists():
+                self._provision()
+                shutil.copytree(self.data, template)
+                return
+        shutil.copytree(template, self.data)
+
+    def _provision(self) -> None:
         listing = self.folder / "users.csv"
         rows = "".join(f"{user}@{self.domain},{PASSWORD},,\n" for user in self.users)
         listing.write_text(f"address,password,hash,quota\n{rows}")
-        subprocess.run(
-            [*self.command, "user", "import", str(listing)], check=True, env=self.environment, stdout=subprocess.DEVNULL
-        )
+        for command in (["domain", "add", self.domain], ["user", "import", str(listing)]):
+            subprocess.run([*self.command, *command], check=True, env=self.environment, stdout=subprocess.DEVNULL)
 
     def start(self, seconds: float = 60.0) -> float:
         """Start and wait until IMAP and SMTP greet; the seconds that took. One that does not get ready is ended."""

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from mailstack.store.database import MIGRATIONS, Database
+from mailstack.store.database import MIGRATIONS, Database, newest_revision
 from mailstack.store.users.devices import Device
 from mailstack.store.users.directory import Directory
 
@@ -39,3 +40,9 @@ async def test_the_first_versions_accounts_are_all_there(tmp_path: Path) -> None
     # Their passwords were not seen yet: SCRAM would lock them out.
     assert not directory.scram_whole
     database.close()
+
+
+def test_the_newest_migration_is_known_by_its_name() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert newest_revision() == ScriptDirectory.from_config(config).get_current_head()
