@@ -71,14 +71,13 @@ class Others:
     async def _take_over(self, mailbox: Mailbox) -> None:
         found = await self._scan(mailbox)
         self._maildir.saw(mailbox.folder, found.times)
-        changed = bool(found.adoptions or found.bases or found.flags or found.gone)
+        added = len(found.adoptions)
+        changed = bool(added or found.bases or found.flags or found.gone)
         if changed:
             mailbox.loaded.keywords = await self._with.hop(keywords.read, self._maildir.folder_path(mailbox.folder))
             await self._adopt(mailbox, found.adoptions)
             await self._take_changes(mailbox, found)
-            log.info(
-                "store.adopted", mailbox=mailbox.name, added=len(found.adoptions), flags=len(found.flags), gone=len(found.gone)
-            )
+            log.info("store.adopted", mailbox=mailbox.name, added=added, flags=len(found.flags), gone=len(found.gone))
         mailbox.folder_times = found.times
         # A change of the last moments could hide another one: look once more when it is over.
         mailbox.own_changes = changed or self._with.clock() - max(found.times) / 1e9 < JUST_NOW
