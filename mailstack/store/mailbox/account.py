@@ -176,7 +176,7 @@ class Account:
 
     def subscriptions(self) -> frozenset[str]:
         """Subscribed names, whether they exist or not."""
-        return frozenset(self._folders.subscribed)
+        return self._folders.subscribed
 
     def subscribed(self, name: str) -> bool:
         return name in self._folders.subscribed

@@ -1,5 +1,6 @@
 """Mailbox names as clients see them, and the Maildir++ folders that carry them."""
 
+import sys
 import unicodedata
 
 from mailstack.store.errors import NameRefused
@@ -46,4 +47,4 @@ def from_folder(folder: str) -> str | None:
         return None
     if any(not part or SEPARATOR in part for part in parts):
         return None
-    return SEPARATOR.join(parts)
+    return sys.intern(SEPARATOR.join(parts))  # thousands of accounts have the same ones

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Folders:
         self._journal = journal
         self._new_mailbox = new_mailbox
         self.mailboxes = mailboxes
-        self.subscribed: set[str] = set()
+        self.subscribed: frozenset[str] = frozenset()
 
     def find(self, name: str) -> Mailbox:
         mailbox = self.mailboxes.get(normalise(name))
@@ -72,7 +73,7 @@ class Folders:
             found = self._new_marks(None)
             marks.write(self._with.disk, path, found)
             self._journal.heads[found.id] = Head(found.uid_validity, 1, 1)
-        mailbox = self.mailboxes[name] = self._new_mailbox(name, folder, found)
+        mailbox = self.mailboxes[name] = self._new_mailbox(name, sys.intern(folder), found)
         mailbox.grants = grants.read(path, found.id)
 
     def above(self, name: str) -> Mailbox | None:
@@ -115,7 +116,7 @@ class Folders:
         head = Head(made.uid_validity, 1, 1, folder_times=self._maildir.times(folder))
         self._journal.index.snapshot([Snapshot(made.id, head, {})], 0, 0)
         self._journal.heads[made.id] = head
-        mailbox = self.mailboxes[name] = self._new_mailbox(name, folder, made)
+        mailbox = self.mailboxes[name] = self._new_mailbox(name, sys.intern(folder), made)
         mailbox.grants = inherited
         return mailbox
 

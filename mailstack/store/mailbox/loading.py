@@ -23,7 +23,6 @@ def load_state(index: Index, marks: Marks, head: Head | None, pending: list[Fact
         state.tombstones = Tombstones(
             unpack("I", head.tombstone_uids), unpack("Q", head.tombstone_modseqs), head.tombstones_since
         )
-        state.buried = set(state.tombstones.uids)
         for segment in index.segments(marks.id):
             state.load_segment(segment)
         state.octets = head.octets
@@ -41,7 +40,6 @@ def snapshot_of(state: MailboxState, folder_times: tuple[int, int], *, unsure: b
         state.tombstones = buried = Tombstones(
             array("I", buried.uids[cut:]), array("Q", buried.modseqs[cut:]), buried.modseqs[cut - 1]
         )
-        state.buried = set(buried.uids)
     head = Head(
         uid_validity=state.uid_validity,
         uid_next=state.uid_next,

@@ -7,8 +7,9 @@ import contextlib
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mailstack.message import mime
 from mailstack.message.flag import KEYWORD_COUNT, KEYWORDS, SYSTEM, Flags, keyword_bit, keyword_numbers, to_letters
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 READ_AT_ONCE = 1 << 20  # octets that one hop to a thread reads
+NOTHING: Final[Mapping[str, Ahead]] = MappingProxyType({})  # one for all: most mailboxes only wait
 NEVER_SEEN = (0, 0)  # the times of a folder that must be looked at
 
 
@@ -75,8 +77,8 @@ class Mailbox:
         self.text_checked = False  # whether its search index was compared since the server started
         self.text_pending = False  # whether its search index is to be
         self.text_others: frozenset[int] | None = None  # UIDs that the index has for other messages; None: not looked yet
-        self._ahead: dict[str, Ahead] = {}  # by kind of answer
-        self._listeners: list[Callable[[Change], None]] = []
+        self._ahead: Mapping[str, Ahead] = NOTHING  # by kind of answer
+        self._listeners: tuple[Callable[[Change], None], ...] = ()
         self._prefix = os.fsencode(folder) + b"/" if folder else b""
 
     # What sessions read ---------------------------------------------------------------------------------------------
@@ -224,16 +226,15 @@ class Mailbox:
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Be told of each change once it is durable. Returns the way to stop."""
-        self._listeners.append(listener)
+        self._listeners += (listener,)
         return lambda: self.stop_telling(listener)
 
     def stop_telling(self, listener: Callable[[Change], None]) -> None:
-        if listener in self._listeners:
-            self._listeners.remove(listener)
+        self._listeners = tuple(one for one in self._listeners if one != listener)
 
     def publish(self, change: Change | None) -> None:
         if change is not None:
-            for listener in tuple(self._listeners):
+            for listener in self._listeners:
                 listener(change)
             if isinstance(change, GrantsChanged):
                 return
@@ -541,11 +542,12 @@ class Mailbox:
             yield
             return
         root = self.text_place.root
-        ahead = self._ahead[kind] = Ahead(absent, lambda number: searching.make(root, self.files(packs[number]), kind))
+        ahead = Ahead(absent, lambda number: searching.make(root, self.files(packs[number]), kind))
+        self._ahead = {**self._ahead, kind: ahead}
         try:
             yield
         finally:
-            del self._ahead[kind]
+            self._ahead = {one: found for one, found in self._ahead.items() if one != kind} or NOTHING
             ahead.close()
 
     async def previews(self, uids: Sequence[int], *, lazy: bool = False) -> dict[int, bytes]:

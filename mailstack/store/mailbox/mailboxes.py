@@ -52,7 +52,8 @@ class Mailboxes:
         )
         self._limit = limit
         self._awake: OrderedDict[str, Account] = OrderedDict()
-        self._accounts: dict[str, asyncio.Task[Account]] = {}
+        self._accounts: dict[str, Account] = {}
+        self._opening: dict[str, asyncio.Task[Account]] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
 
     async def account(self, folder: AccountFolder) -> Account:
@@ -60,22 +61,21 @@ class Mailboxes:
         key = str(folder.path)
         while key in self._closing:
             await asyncio.wait([self._closing[key]])
-        task = self._accounts.get(key)
-        if task is None:
-            task = self._accounts[key] = asyncio.create_task(self._open(folder))
-            self._make_room()
-        if not task.done():
-            await asyncio.wait([task])
-        try:
-            account = task.result()
-        except BaseException:
-            if self._accounts.get(key) is task:
-                del self._accounts[key]
-            raise
+        account = self._accounts.get(key) or await self._opened(key, folder)
         account.quota, account.message_quota = folder.quota, folder.message_quota
         account.used()
         self._rest(key, account)
         return account
+
+    async def _opened(self, key: str, folder: AccountFolder) -> Account:
+        """Whoever asks for it meanwhile waits for the same."""
+        task = self._opening.get(key)
+        if task is None:
+            task = self._opening[key] = asyncio.create_task(self._open(key, folder))
+            self._make_room()
+        if not task.done():
+            await asyncio.wait([task])
+        return task.result()
 
     def _rest(self, key: str, account: Account) -> None:
         """Few indexes are open at once; those of accounts that only wait are closed until they are needed."""
@@ -85,23 +85,23 @@ class Mailboxes:
             _, idle = self._awake.popitem(last=False)
             self._executor.submit(idle.index.rest)
 
-    async def _open(self, folder: AccountFolder) -> Account:
-        account = Account(folder, self._surroundings)
-        await account.start()
-        return account
+    async def _open(self, key: str, folder: AccountFolder) -> Account:
+        try:
+            account = Account(folder, self._surroundings)
+            await account.start()
+            self._accounts[key] = account
+            return account
+        finally:
+            del self._opening[key]
 
     def _make_room(self) -> None:
-        if len(self._accounts) <= self._limit:
+        if len(self._accounts) + len(self._opening) <= self._limit:
             return
-        idle = [
-            (task.result().last_used, key)
-            for key, task in self._accounts.items()
-            if task.done() and not task.cancelled() and task.exception() is None and not task.result().busy
-        ]
+        idle = [(account.last_used, key) for key, account in self._accounts.items() if not account.busy]
         for _, key in sorted(idle)[: max(1, self._limit // 16)]:
-            if time.monotonic() - self._accounts[key].result().last_used > 1.0:
+            if time.monotonic() - self._accounts[key].last_used > 1.0:
                 self._awake.pop(key, None)
-                self._closing[key] = asyncio.create_task(self._close(key, self._accounts.pop(key).result()))
+                self._closing[key] = asyncio.create_task(self._close(key, self._accounts.pop(key)))
 
     async def _close(self, key: str, account: Account) -> None:
         try:
@@ -112,20 +112,22 @@ class Mailboxes:
     async def forget(self, folder: AccountFolder) -> None:
         """Close an account that is being removed."""
         key = str(folder.path)
-        task = self._accounts.pop(key, None)
+        if key in self._opening:
+            await asyncio.wait([self._opening[key]])
+        account = self._accounts.pop(key, None)
         self._awake.pop(key, None)
-        if task is not None:
-            account = await task
+        if account is not None:
             await asyncio.shield(self._closing.setdefault(key, asyncio.create_task(self._close(key, account))))
 
     async def close(self) -> None:
         """Finish and close all accounts."""
         await self._surroundings.searching.close()
-        tasks = list(self._accounts.values())
+        if self._opening:
+            await asyncio.wait(self._opening.values())
+        accounts = list(self._accounts.values())
         self._accounts.clear()
-        for task in tasks:
-            if not task.cancelled() and (not task.done() or task.exception() is None):
-                await (await task).close()
+        for account in accounts:
+            await account.close()
         if self._closing:
             await asyncio.wait(self._closing.values())
         self._executor.shutdown()

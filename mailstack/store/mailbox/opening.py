@@ -29,6 +29,7 @@ PROVISIONED = (
     ("Trash", SpecialUse.TRASH),
     ("Archive", SpecialUse.ARCHIVE),
 )
+USUAL = frozenset((INBOX, *(name for name, _ in PROVISIONED)))
 
 
 class Opening:
@@ -74,7 +75,8 @@ class Opening:
         root = self._maildir.root
         self._maildir.make_folder(root)
         self._folders.take_all(entry.name for entry in os.scandir(root) if entry.is_dir())
-        self._folders.subscribed = subscriptions.read(root)
+        subscribed = subscriptions.read(root)
+        self._folders.subscribed = USUAL if subscribed == USUAL else subscribed  # one object for all who have just these
         if is_new:
             self._provision()
         # Last: INBOX's marks say that all of this is done.
@@ -97,7 +99,7 @@ class Opening:
         for name, use in PROVISIONED:
             if name not in folders.mailboxes:
                 folders.make(name, use)
-        folders.subscribed |= {INBOX, *(name for name, _ in PROVISIONED)}
+        folders.subscribed = folders.subscribed | USUAL if folders.subscribed else USUAL
         subscriptions.write(self._with.disk, self._maildir.root, folders.subscribed)
 
     def _go_on_at_marks(self) -> None:

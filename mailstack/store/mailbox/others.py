@@ -94,7 +94,7 @@ class Others:
             flags=state.flags[:],
             bases=state.bases[:],
             fresh=frozenset(state.fresh),
-            buried=frozenset(state.buried),
+            buried=frozenset(state.tombstones.uids),
             complete=mailbox.complete,
         )
         try:

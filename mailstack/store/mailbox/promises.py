@@ -1,7 +1,6 @@
 """File operations of STORE, COPY, MOVE and EXPUNGE: promised by a commit, they trail behind it in order."""
 
 import asyncio
-from collections import deque
 
 from mailstack.log import get_logger
 from mailstack.store.errors import StoreProblem
@@ -19,9 +18,8 @@ class Promises:
     def __init__(self, surroundings: Surroundings, maildir: Maildir) -> None:
         self._with = surroundings
         self._maildir = maildir
-        self._trailing: deque[tuple[int, list[Operation]]] = deque()
-        self._done = asyncio.Event()
-        self._done.set()
+        self._trailing: list[tuple[int, list[Operation]]] = []
+        self._done: asyncio.Event | None = None  # while something trails: most accounts only wait
         self._worker: asyncio.Task[None] | None = None
         self.closed_row = 0  # the highest row of the journal whose operations are done
 
@@ -36,16 +34,18 @@ class Promises:
 
     @property
     def all_kept(self) -> bool:
-        return self._done.is_set()
+        return self._done is None
 
     async def settled(self) -> None:
         """Wait until all promised file operations are done."""
-        await self._done.wait()
+        if self._done is not None:
+            await self._done.wait()
 
     def trail(self, row: int, operations: list[Operation]) -> None:
         """Promised by a row that is durable."""
         self._trailing.append((row, operations))
-        self._done.clear()
+        if self._done is None:
+            self._done = asyncio.Event()
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._carry_out())
 
@@ -62,6 +62,8 @@ class Promises:
                 await asyncio.sleep(delay)
                 delay = min(30.0, delay * 2)
                 continue
-            self._trailing.popleft()
+            del self._trailing[0]
             self.closed_row = row
-        self._done.set()
+        done, self._done = self._done, None
+        if done is not None:
+            done.set()

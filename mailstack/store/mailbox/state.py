@@ -53,7 +53,6 @@ class MailboxState:
     keywords: list[str | None] = field(default_factory=lambda: [None] * KEYWORD_COUNT)
     octets: int = 0
     dirty: set[int] = field(default_factory=set)  # segments that differ from what the index holds
-    buried: set[int] = field(default_factory=set)  # the tombstones' UIDs, for adoption
 
     @property
     def bases(self) -> list[bytes]:
@@ -192,7 +191,6 @@ class MailboxState:
         gone = self.positions(uids)
         self.tombstones.uids.extend(uids)
         self.tombstones.modseqs.extend([modseq] * len(uids))
-        self.buried.update(uids)
         self.fresh.difference_update(uids)
         if not gone:
             return None

@@ -8,20 +8,20 @@ from mailstack.store.mailbox.foldername import INBOX, from_folder, to_folder
 FILE = "subscriptions"
 
 
-def read(root: Path) -> set[str]:
+def read(root: Path) -> frozenset[str]:
     try:
         lines = (root / FILE).read_text(errors="replace").splitlines()
     except FileNotFoundError:
-        return set()
+        return frozenset()
     found = set()
     for line in lines:
         name = INBOX if line.upper() == INBOX else from_folder(f".{line}")
         if name is not None:
             found.add(name)
-    return found
+    return frozenset(found)
 
 
-def write(disk: Disk, root: Path, names: set[str]) -> None:
+def write(disk: Disk, root: Path, names: frozenset[str]) -> None:
     """Durable when it returns."""
     folders = sorted(INBOX if name == INBOX else to_folder(name)[1:] for name in names)
     disk.replace_file(root / FILE, "".join(f"{folder}\n" for folder in folders).encode())

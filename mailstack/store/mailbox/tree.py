@@ -172,7 +172,7 @@ class Tree:
             mailbox.grants = changed
             mailbox.publish(GrantsChanged())
 
-    async def subscribe(self, change: Callable[[set[str]], set[str]], origin: object = None) -> None:
+    async def subscribe(self, change: Callable[[frozenset[str]], frozenset[str]], origin: object = None) -> None:
         """`change` makes the new names of the old."""
         async with self._journal.turn:
             names = change(self._folders.subscribed)
