@@ -15,6 +15,7 @@ from mailstack.imap.answers import Refused
 from mailstack.imap.connection import Connection
 from mailstack.imap.session import ImapServices, Session
 from mailstack.message.address import parse_address
+from mailstack.policy.login import Login
 from mailstack.store.database import Database
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import Directory
@@ -54,14 +55,14 @@ async def test_a_change_while_the_account_is_being_opened_counts(tmp_path: Path)
     services = SimpleNamespace(directory=directory, mailboxes=boxes, randomness=random.Random(1), progress_seconds=9.0)
     connection = SimpleNamespace(logged_in=told.append, peer="127.0.0.1", secure=True)
     session = Session(cast(ImapServices, services), cast(Connection, connection))
-    task = asyncio.create_task(session.log_in(record))
+    task = asyncio.create_task(session.log_in(Login(record)))
     await asyncio.sleep(0)
     await directory.set_password("alice@a.test", "{PLAIN}y")
     with pytest.raises(Refused):
         await task
     assert told == []
     assert session.account is None
-    await session.log_in(record)
+    await session.log_in(Login(record))
     assert told == ["alice@a.test"]
     session.close()
     await boxes.close()
