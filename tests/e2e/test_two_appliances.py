@@ -1,11 +1,15 @@
 """a.test and b.test carry mail both ways: send, relay by MX, 250 OK, told in IDLE, fetched."""
 
+import email
+import smtplib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from imapclient import IMAPClient
 
+from mailstack.cli.records import txt
+from mailstack.control.client import ask
 from tests.support.dnsserver import DnsServer
 from tests.support.server import PASSWORD, Server, free_ports
 
@@ -105,4 +109,34 @@ def test_a_refused_recipient_comes_back_as_a_notice(pair: Pair) -> None:
     assert b"Final-Recipient: rfc822; someone@null.test" in body
     assert b"Original-Envelope-Id: envelope7" in body
     assert b"Subject: lost" in body
+    reader.logout()
+
+
+def published(pair: Pair, domain: str) -> None:
+    """The DKIM records of a domain, in the DNS."""
+    answer = ask(pair.servers[domain].data / "control.sock", "domain.records", {"domain": domain})
+    assert answer is not None
+    for record in answer["ok"]["dkim"]:
+        pair.dns.add(record["name"], TXT=[txt(record["value"])])
+
+
+def test_what_is_forwarded_is_sealed_and_the_seal_holds(pair: Pair) -> None:
+    published(pair, "a.test")
+    arguments = {"address": "out@a.test", "targets": ["bob@b.test"]}
+    assert ask(pair.servers["a.test"].data / "control.sock", "alias.add", arguments) == {"ok": None}
+    reader = client(pair.servers["b.test"], "bob")
+    before = reader.folder_status("INBOX", ["MESSAGES"])[b"MESSAGES"]
+    reader.idle()
+    text = "From: carol@far.test\r\nTo: out@a.test\r\nSubject: passed on\r\n\r\nwords\r\n"
+    with smtplib.SMTP("127.0.0.1", pair.servers["a.test"].ports["smtp"], timeout=30) as one:
+        one.sendmail("carol@far.test", ["out@a.test"], text)
+    while not any(line == (before + 1, b"EXISTS") for line in reader.idle_check(timeout=30)):
+        continue
+    reader.idle_done()
+    (uid,) = reader.search(["SUBJECT", "passed on"])
+    message = email.message_from_bytes(reader.fetch([uid], ["BODY.PEEK[]"])[uid][b"BODY[]"])
+    assert "i=1" in message["ARC-Seal"]
+    assert "d=a.test" in message["ARC-Seal"]
+    assert "arc=pass" in message["Authentication-Results"], message["Authentication-Results"]
+    assert message["Return-Path"].startswith("<SRS0=")
     reader.logout()
