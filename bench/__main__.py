@@ -8,7 +8,7 @@ import resource
 import statistics
 import sys
 import tempfile
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -29,6 +29,7 @@ PEERS_BY_GROUP = {
     "huge": ("stock", "tuned"),
     "many": ("stock", "hibernated"),
     "tls many": ("stock", "hibernated"),
+    "sieve": ("sieve-test",),
     "restart": (),
     "starts": (),
     "stall": (),
@@ -45,6 +46,8 @@ def start(kind: str, group: str, folder: Path, messages: int, relay_port: int) -
         if group in ("stall", "restart", "huge"):
             fill_maildir(server.maildir(rows.HUGE), rows.HUGE_MESSAGES, 1500)
 
+    if group == "sieve":
+        return nullcontext(Server(kind, folder, 0, 0, 0, 0))
     users = rows.all_users()
     if kind == "mailstack":
         return mailstack(folder, users, relay_port, prepare, signs=group == "signed")

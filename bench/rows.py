@@ -22,6 +22,7 @@ import uvloop
 from bench.client import Imap, send_all
 from bench.corpus import CJK, COMMON, RARE, TWO_LETTERS, message
 from bench.peers import DOMAIN, PASSWORD, Server, Sink
+from bench.sieve import sieve
 from bench.starts import select_after_restart, start_of_many
 
 USERS = [f"user{number}" for number in range(20)]
@@ -693,6 +694,8 @@ ROWS = [
     ),
     Row("one message told to 100 idlers of a mailbox", "ms", False, None, told_to_all(100, "user1"), limit=20.0),
     Row("one message told to 100 idlers of 10,000 messages", "ms", False, None, told_to_all(100, BIG), limit=20.0),
+    Row("Sieve: scripts of 20 rules, compiled and run", "/s", True, 1.0, sieve(compiles=True), "sieve"),
+    Row("Sieve: scripts of 20 rules, run", "/s", True, 1.0, sieve(compiles=False), "sieve"),
     Row("SELECT of 100,000 after a restart", "ms", False, None, select_after_restart(HUGE), "restart", 10.0, True),
     Row(
         "SELECT of 100,000 after a restart, another program writes",

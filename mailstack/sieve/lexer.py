@@ -3,7 +3,8 @@
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from mailstack.sieve.problem import SieveProblem
 
@@ -35,8 +36,7 @@ class Kind(enum.Enum):
     END = "the end of the script"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """One token: names and tags in lower case, strings without their quotes and with CRLF for line ends."""
 
     kind: Kind

@@ -1,10 +1,9 @@
 """A script as its grammar has it, before anything has a meaning (RFC 5228 8.2)."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Strings:
+class Strings(msgspec.Struct, frozen=True):
     """A string, or with `is_list` a list of them in brackets."""
 
     texts: tuple[str, ...]
@@ -12,14 +11,12 @@ class Strings:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(msgspec.Struct, frozen=True):
     value: int
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(msgspec.Struct, frozen=True):
     name: str  # in lower case, without its colon
     line: int
 
@@ -27,8 +24,7 @@ class Tag:
 Argument = Strings | Number | Tag
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """A command with its arguments, or a test."""
 
     name: str  # in lower case
