@@ -12,7 +12,7 @@ from mailstack.message.header import every, first, split_header
 from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.routing import Local
 from mailstack.sieve import actions
-from mailstack.sieve.actions import Action, Outcome, SieveError
+from mailstack.sieve.actions import Outcome, SieveError
 from mailstack.sieve.edits import Edit, apply
 from mailstack.store.errors import MailboxExists, StoreProblem
 from mailstack.store.mailbox.account import Account
@@ -165,26 +165,3 @@ def _once(keeps: list[Keep]) -> tuple[Keep, ...]:
             keep = Keep(keep.mailbox, have.flags | keep.flags, have.keywords | keep.keywords, header)
         found[keep.mailbox] = keep
     return tuple(found.values())
-
-
-def in_words(action: Action) -> str:
-    """An action for people."""
-    match action:
-        case actions.Keep():
-            return "keep" + _with(action.flags)
-        case actions.FileInto():
-            return f"fileinto {action.mailbox}" + _with(action.flags)
-        case actions.Redirect():
-            return f"redirect {action.address}"
-        case actions.Discard():
-            return "discard"
-        case actions.Reject():
-            return f"reject: {' '.join(action.reason.split())[:100]}"
-        case actions.Respond():
-            return f"vacation to {action.to}"
-        case actions.Notify():
-            return f"notify {', '.join(action.to)}"
-
-
-def _with(flags: actions.Flags) -> str:
-    return f" with {' '.join(flags)}" if flags else ""

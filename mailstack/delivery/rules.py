@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from mailstack.delivery.asking import ANSWERED, Answerer
-from mailstack.delivery.carrying import Carrier, in_words
+from mailstack.delivery.carrying import Carrier
 from mailstack.delivery.plan import Arrival, Memory, Plan
 from mailstack.log import get_logger
 from mailstack.policy.judgement import Judgement
@@ -19,6 +19,7 @@ from mailstack.sieve.message import Message
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.questions import Asks, Question
 from mailstack.sieve.run import run
+from mailstack.sieve.words import in_words
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.account import Account
 from mailstack.store.sieve.memory import SieveMemories

@@ -9,6 +9,7 @@ from mailstack.sieve.limits import Limits
 from mailstack.sieve.message import Header, Message
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.questions import Asks, Question, ScriptNamed
+from mailstack.sieve.words import in_words
 
 
 class Stop(Exception):
@@ -62,7 +63,7 @@ class Run:
         if len(self.actions) > self.limits.actions:
             raise SieveProblem(action.line, f"more than {self.limits.actions} actions")
         if self.trace is not None:
-            self.tell(action.line, str(action))
+            self.tell(action.line, in_words(action))
 
     def ask(self, question: Question) -> Asks[object]:
         """The answer to a question. Raises SieveProblem when there were too many."""
