@@ -33,8 +33,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder, key = tmp_path_factory.mktemp("server"), SigningKey("ES256", "one")
     (folder / "keys.json").write_text(json.dumps({"keys": [key.public()]}))
     oauth = f'[oauth]\nissuer = "https://id.a.test"\njwks = "{folder}/keys.json"\naudience = "mail"\n'
+    asks = {"MAILSTACK_AUTH__CLIENT_CERTIFICATES": "true"}
     users = ("alice", "bob", *(f"user{n}" for n in range(400)))
-    one = Server(folder, users=users, settings="[limits]\nmessages = 1000000\n[imap]\nurlauth = true\n" + oauth)
+    one = Server(
+        folder, users=users, settings="[limits]\nmessages = 1000000\n[imap]\nurlauth = true\n" + oauth, environment=asks
+    )
     one.signing_key = key  # type: ignore[attr-defined]
     one.provision()
     one.start()

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import datetime
-import ssl
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from mailstack.log import configure, get_logger
 from mailstack.net.listen import ListeningSocket
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
 from mailstack.policy.authentication import Authenticator
+from mailstack.policy.certificates import ClientCertificates
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
@@ -69,13 +69,15 @@ class Appliance:
         become_owner(data.path)
         undo.push_async_callback(data.close)
         await data.open()
-        tls = self._certificates(settings)
+        self._certificates(settings)
         self.passwords = PasswordChecker(data.directory, scram=data.scram, wall=clock)
         undo.callback(self.passwords.close)
         limits = self._limits = Limits(settings.connections_per_address, data.nat, connections=settings.connections)
         logins = self._logins = Logins(
-            data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, data.bans, clock
+            data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, data.bans, clock=clock
         )
+        await self._use_client_certificates(settings)
+        data.directory.on_bound.append(self._trust)
         data.bans.limits, data.bans.settings = limits, settings.bans
         secret = await data.directory.setting("srs-secret")
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
@@ -118,7 +120,8 @@ class Appliance:
         data.sending.on_stopped = stopper.stopped
         self.runner.holds, self.runner.on_outcome = stopper.holds, stopper.outcome
         await stopper.start()
-        self.doors = Doors(Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted), settings, tls)
+        behind = Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted)
+        self.doors = Doors(behind, settings, self.certificates)
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
         undo.push_async_callback(self.reporting.stop)
@@ -134,9 +137,24 @@ class Appliance:
             return None
         return Tokens(settings.oauth, client_context(verify=True), self.data.surroundings.clock)
 
-    def _certificates(self, settings: Settings) -> ssl.SSLContext | None:
+    async def _use_client_certificates(self, settings: Settings) -> None:
+        """People are asked for theirs, or not; those that are bound are good, and what the authorities signed."""
+        on = settings.client_certificates and self.certificates is not None
+        self._logins.certificates = ClientCertificates(self.data.directory, settings.authorities) if on else None
+        if self.certificates is not None:
+            self.certificates.ask_people(ask=on)
+            for pem in await self.data.directory.bound_certificates() if on else []:
+                self.certificates.trust(pem)
+            if on and settings.authorities is not None:
+                self.certificates.trust(settings.authorities.pem)
+
+    def _trust(self, pem: str) -> None:
+        if self.certificates is not None:
+            self.certificates.trust(pem)
+
+    def _certificates(self, settings: Settings) -> None:
         if self.config.tls.mode == "off":
-            return None
+            return
         try:
             certificate, key = settings.pair or self._self_signed()
             self.certificates = Certificates(certificate, key)
@@ -144,7 +162,6 @@ class Appliance:
             raise StartProblem(f"tls.mode: {problem}") from problem
         except OSError as problem:
             raise StartProblem(f"data_dir: {problem.filename}: {problem.strerror}") from problem
-        return self.certificates.context
 
     def _self_signed(self) -> tuple[Path, Path]:
         now = datetime.datetime.fromtimestamp(self.data.surroundings.clock(), datetime.UTC)
@@ -167,6 +184,7 @@ class Appliance:
         differs, done = changed(self.config, asked), changed(self.config, config)
         self.config = config
         self._use(settings)
+        await self._use_client_certificates(settings)
         configure(config.log.format, config.log.level)
         log.info("reloaded", changed=done, needs_restart=[key for key in differs if key not in done])
 

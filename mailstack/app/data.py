@@ -15,6 +15,7 @@ from mailstack.config import Config, duration, size
 from mailstack.control.acl import AclOperations
 from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
+from mailstack.control.certificates import CertificateOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
 from mailstack.control.nat import NatOperations
@@ -189,6 +190,7 @@ class Data:
                 self.surroundings.clock,
             ).table(),
             **DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock).table(),
+            **CertificateOperations(self.directory, self.surroundings.clock).table(),
             **BanOperations(self.bans).table(),
             **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),

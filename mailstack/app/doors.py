@@ -18,6 +18,7 @@ from mailstack.imap.server import ImapServer
 from mailstack.imap.session import ImapServices
 from mailstack.managesieve.server import SieveServer
 from mailstack.managesieve.session import SieveServices
+from mailstack.net.tls import Certificates
 from mailstack.policy.inbound import InboundPolicy
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
@@ -48,9 +49,11 @@ class Behind:
 class Doors:
     """open(), then stop(); use() when settings change."""
 
-    def __init__(self, behind: Behind, settings: Settings, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, behind: Behind, settings: Settings, certificates: Certificates | None) -> None:
         data = behind.data
-        self._tls = tls
+        # Other hosts are never asked for a certificate: many have one that nobody here knows.
+        hosts = certificates.context if certificates is not None else None
+        tls = self._tls = certificates.people if certificates is not None else None
         self._shared: dict[str, Any] = {
             "hostname": data.config.hostname,
             "limits": behind.limits,
@@ -60,7 +63,7 @@ class Doors:
             "clock": data.surroundings.clock,
         }
         self.smtp = {
-            "smtp": self._smtp_server(behind, settings, behind.inbound, None, tls),
+            "smtp": self._smtp_server(behind, settings, behind.inbound, None, hosts),
             "submission": self._smtp_server(behind, settings, behind.submission, behind.logins, tls),
             "submissions": self._smtp_server(behind, settings, behind.submission, behind.logins, None),
         }

@@ -7,8 +7,10 @@ from mailstack.app.surroundings import StartProblem
 from mailstack.config import Config, duration, size, weight
 from mailstack.delivery.remote import RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import Schedule
+from mailstack.mailauth.client_certificate import Authorities, parse_authorities
 from mailstack.mailauth.dnslist import parse_list
 from mailstack.message.address import normalise_domain
+from mailstack.message.errors import SyntaxProblem
 from mailstack.net.tls import TlsProblem, try_pair
 from mailstack.policy.bans import BanSettings
 from mailstack.policy.dmarc import AuthenticationSettings
@@ -60,6 +62,8 @@ class Settings:
     urlauth: bool
     scram: ScramMode
     oauth: OAuthSettings | None
+    client_certificates: bool
+    authorities: Authorities | None  # for people's certificates
     bans: BanSettings
     allowances: SendingRules
     recipients: int
@@ -102,6 +106,8 @@ class Settings:
             urlauth=config.imap.urlauth,
             scram=ScramMode(config.auth.scram),
             oauth=_oauth_settings(config),
+            client_certificates=config.auth.client_certificates,
+            authorities=_authorities(config.auth.client_ca),
             bans=_ban_settings(config),
             allowances=_sending_rules(config),
             recipients=config.limits.recipients,
@@ -148,6 +154,17 @@ def _oauth_settings(config: Config) -> OAuthSettings | None:
     return OAuthSettings(
         oauth.issuer, oauth.jwks, oauth.introspection, oauth.client_id, secret, oauth.audience, oauth.scope, oauth.claim
     )
+
+
+def _authorities(path: str) -> Authorities | None:
+    if not path:
+        return None
+    try:
+        return parse_authorities(Path(path).read_bytes())
+    except OSError as problem:
+        raise StartProblem(f"auth.client_ca: {path}: can't be read: {problem.strerror}") from problem
+    except SyntaxProblem as problem:
+        raise StartProblem(f"auth.client_ca: {path}: {problem.reason}") from problem
 
 
 def _sending_rules(config: Config) -> SendingRules:

@@ -3,7 +3,21 @@
 import typer
 
 from mailstack import __version__
-from mailstack.cli import accounts, bans, devices, dkim, explaining, operate, reports, sending, sharing, sieve, start, tls
+from mailstack.cli import (
+    accounts,
+    bans,
+    certificates,
+    devices,
+    dkim,
+    explaining,
+    operate,
+    reports,
+    sending,
+    sharing,
+    sieve,
+    start,
+    tls,
+)
 from mailstack.cli.invocation import Invocation
 
 app = typer.Typer(
@@ -15,6 +29,7 @@ app = typer.Typer(
 app.add_typer(accounts.domain, name="domain")
 app.add_typer(accounts.user, name="user")
 accounts.user.add_typer(devices.app_password, name="app-password")
+accounts.user.add_typer(certificates.certificate, name="certificate")
 accounts.user.add_typer(sending.send_as, name="send-as")
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(bans.ban, name="ban")

@@ -48,6 +48,10 @@ def check(config: Config, refuse: Refuse) -> None:
     if config.oauth.on:
         _check_oauth(config.oauth, refuse)
     _one_of(config.auth.scram, ("auto", "on", "off"), "auth.scram", refuse)
+    if config.auth.client_certificates and config.tls.mode == "off":
+        refuse("auth.client_certificates", 'needs TLS, and tls.mode is "off"')
+    if config.auth.client_ca and not config.auth.client_certificates:
+        refuse("auth.client_ca", "needs auth.client_certificates = true")
     _check_bans(config.bans, refuse)
     for name in config.sending.__struct_fields__:
         if getattr(config.sending, name) < 0:

@@ -22,6 +22,8 @@ MEANINGS: dict[str, str] = {
     "tls.key": "PEM file: the private key",
     "auth.allow_plaintext": "let logins pass without TLS, from this machine only",
     "auth.scram": 'SCRAM-SHA-256: "auto": once every password can be used with it; "on"; "off": nothing is kept for it',
+    "auth.client_certificates": "ask mail programs for a TLS certificate: one that is bound to an account logs in (EXTERNAL)",
+    "auth.client_ca": "PEM file: a certificate that this authority signed logs in as the e-mail address in it",
     "bans": "who fails to log in again and again is banned, by address (an IPv6 customer's is a /64) and by network (/24, /48)",
     "bans.failures": "different failures within the window, until an address is banned; 0: nobody is",
     "bans.clients": "addresses of one network that fail, until the network is banned",

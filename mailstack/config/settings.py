@@ -34,6 +34,8 @@ class Tls(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Auth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     allow_plaintext: bool = False
     scram: str = "auto"
+    client_certificates: bool = False
+    client_ca: str = ""
 
 
 class Bans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -9,6 +9,7 @@ from mailstack.message.address import Address, normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
 from mailstack.store.users.passwords import LONGEST
 
+LABEL_LIMIT = 100
 Arguments = dict[str, Any]
 
 
@@ -62,6 +63,13 @@ def read_moment(text: str | None, now: float) -> float | None:
     if moment <= now:
         raise OperationProblem(f"{text} is over")
     return moment
+
+
+def read_label(text: str) -> str:
+    """A name for a device, as a listing shows it."""
+    if not text or len(text) > LABEL_LIMIT or not text.isprintable():
+        raise OperationProblem(f"a label has 1 to {LABEL_LIMIT} printable characters")
+    return text
 
 
 def read_password(text: str) -> str:

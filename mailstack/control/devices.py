@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_moment
+from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_label, read_moment
 from mailstack.control.importing import Hop
 from mailstack.control.operations import Operation
 from mailstack.store.users.devices import Devices
@@ -11,8 +11,6 @@ from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import make_app_password
 from mailstack.store.users.scope import Scope, parse_scope
 from mailstack.store.users.scram import Scram
-
-LABEL_LIMIT = 100
 
 
 class DeviceOperations:
@@ -35,7 +33,7 @@ class DeviceOperations:
     async def add(self, arguments: Arguments) -> Any:
         """The password is in the answer, and nowhere else ever."""
         key = read_address(arguments["address"]).key
-        label, scope = _label(arguments["label"]), _scope(arguments.get("scope") or "all")
+        label, scope = read_label(arguments["label"]), _scope(arguments.get("scope") or "all")
         expires = read_moment(arguments.get("expires"), self._clock())
         password, digest = make_app_password()
         scram = await self._hop(self._scram.make, await self._scram.salt(key), password)
@@ -52,12 +50,6 @@ class DeviceOperations:
 
     async def remove(self, arguments: Arguments) -> Any:
         await self._directory.remove_app_password(read_address(arguments["address"]).key, arguments["label"])
-
-
-def _label(text: str) -> str:
-    if not text or len(text) > LABEL_LIMIT or not text.isprintable():
-        raise OperationProblem(f"a label has 1 to {LABEL_LIMIT} printable characters")
-    return text
 
 
 def _scope(name: str) -> Scope:

@@ -242,7 +242,8 @@ class DoorConnection(asyncio.Protocol):
         """What a login may know of this connection."""
         private = self.secure or (self.door.allows_plaintext and is_loopback(self.peer))
         bindings = self._tls.bindings() if self._tls is not None else {}
-        return Channel(self.peer, private, self.PROTOCOL, bindings=bindings)
+        certificate = self._tls.certificate() if self._tls is not None else None
+        return Channel(self.peer, private, self.PROTOCOL, certificate=certificate, bindings=bindings)
 
     def logged_in(self, account: str) -> None:
         self._tls = None

@@ -455,7 +455,8 @@ class Connection(asyncio.Protocol):
         assert self.session is not None
         private = self.secure or (self.session.services.allow_plaintext and self.from_loopback)
         bindings = self._tls.bindings() if self._tls is not None else {}
-        return Channel(self.peer, private, Protocol.IMAP, bindings=bindings)
+        certificate = self._tls.certificate() if self._tls is not None else None
+        return Channel(self.peer, private, Protocol.IMAP, certificate=certificate, bindings=bindings)
 
     def logged_in(self, account: str) -> None:
         self._tls = None

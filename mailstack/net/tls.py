@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from mailstack.log import get_logger
+
+log = get_logger()
 DAYS = 825
 
 
@@ -83,20 +86,43 @@ class ServerContext(ssl.SSLContext):
 
 
 class Certificates:
-    """The one server context; use() swaps the chain while connections live on."""
+    """The server's contexts: one for other hosts, one for people, who may be asked for a certificate of theirs.
+
+    use() swaps the chain while connections live on.
+    """
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        self.context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # What was bound to a connection's first handshake must stay bound.
-        self.context.options |= ssl.OP_NO_RENEGOTIATION
+        self.context = _server_context()
+        self.people = _server_context()
         self.use(certificate, key)
+
+    def ask_people(self, *, ask: bool) -> None:
+        """Whether the doors for people ask for a certificate; a client that has none goes on without."""
+        self.people.verify_mode = ssl.CERT_OPTIONAL if ask else ssl.CERT_NONE
+
+    def trust(self, pem: str) -> None:
+        """Let people's certificates be good that are these, or signed by them; what OpenSSL can't read is passed over."""
+        try:
+            self.people.load_verify_locations(cadata=pem)
+        except (ssl.SSLError, ValueError) as problem:
+            log.warning("tls.certificate_unusable", problem=str(problem))
 
     def use(self, certificate: Path, key: Path) -> None:
         """Serve what these files hold now. Raises TlsProblem, and then the old ones are served on."""
         try_pair(certificate, key)
-        _load(self.context, certificate, key)
-        self.context.end_point = _end_point(certificate)
+        for context in (self.context, self.people):
+            _load(context, certificate, key)
+            context.end_point = _end_point(certificate)
+
+
+def _server_context() -> ServerContext:
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # What was bound to a connection's first handshake must stay bound.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    # A bound certificate is trusted by itself, whoever signed it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _end_point(certificate: Path) -> bytes | None:
@@ -120,6 +146,10 @@ class TlsEnd:
     def of(cls, transport: asyncio.BaseTransport) -> "TlsEnd | None":
         ssl_object = transport.get_extra_info("ssl_object")
         return cls(ssl_object, getattr(ssl_object.context, "end_point", None)) if ssl_object is not None else None
+
+    def certificate(self) -> bytes | None:
+        """The client's, in DER, where it was asked for and proved."""
+        return self.ssl_object.getpeercert(binary_form=True)
 
     def bindings(self) -> dict[str, bytes]:
         """Channel bindings by name (RFC 5929). TLS 1.3 has no tls-unique, and Python's ssl no tls-exporter (RFC 9266)."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.bans import Bans
+from mailstack.policy.certificates import ClientCertificates
 from mailstack.policy.limits import Limits
 from mailstack.policy.tokens import OAuthSettings, Refused, Tokens, Unavailable
 from mailstack.store.users.devices import Device, Devices
@@ -75,6 +76,7 @@ class Channel:
     private: bool  # TLS, or from this machine where the settings allow it
     protocol: Protocol
     client: str = ""  # what the client says that it is
+    certificate: bytes | None = None  # the client's, in DER, proved by the handshake
     bindings: Mapping[str, bytes] = field(default_factory=dict)  # RFC 5929, by name
 
     @property
@@ -103,6 +105,7 @@ class Logins:
         tokens: Tokens | None = None,
         devices: Devices | None = None,
         bans: Bans | None = None,
+        certificates: ClientCertificates | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
@@ -110,6 +113,7 @@ class Logins:
         self._scram = scram
         self._limits = limits
         self.tokens = tokens  # None: no provider is configured
+        self.certificates = certificates  # None: clients are not asked for any
         self._devices = devices
         self._bans = bans
         self._key = secrets.token_bytes(32)
@@ -126,6 +130,8 @@ class Logins:
                 found.append("SCRAM-SHA-256-PLUS")
         if self.tokens is not None:
             found += ["OAUTHBEARER", "XOAUTH2"]
+        if self.certificates is not None and channel.certificate is not None:
+            found.append("EXTERNAL")
         return found
 
     def refuses(self, peer: str) -> bool:
@@ -157,10 +163,13 @@ class Logins:
             "SCRAM-SHA-256-PLUS": self._scram_plus,
             "OAUTHBEARER": self._oauthbearer,
             "XOAUTH2": self._xoauth2,
+            "EXTERNAL": self._external,
         }.get(mechanism)
         if run is None or (mechanism.startswith("SCRAM") and self._scram.mode is ScramMode.OFF):
             return Denied(Denial.UNKNOWN_MECHANISM)
         if "OAUTH" in mechanism and self.tokens is None:
+            return Denied(Denial.UNKNOWN_MECHANISM)
+        if mechanism == "EXTERNAL" and (self.certificates is None or channel.certificate is None):
             return Denied(Denial.UNKNOWN_MECHANISM)
         if not channel.private:
             return Denied(Denial.NO_TLS)
@@ -255,6 +264,17 @@ class Logins:
     async def _xoauth2(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
         said = sasl.xoauth2(await _first(initial, ask))
         return await self._bearer(said, channel, ask, lambda settings, _: sasl.xoauth2_error(settings.scope))
+
+    async def _external(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
+        """RFC 4422 A: the client says at most whom it acts as; TLS has proved the rest."""
+        identity = sasl.text(await _first(initial, ask))
+        assert self.certificates is not None
+        assert channel.certificate is not None
+        await self._limits.wait_turn(channel.peer, identity)
+        record = await self.certificates.owner(channel.certificate, identity)
+        if record is None:
+            return self._failed(channel, identity, "certificate")
+        return self._proved(channel, identity, Login(record))
 
     async def _bearer(self, said: Bearer, channel: Channel, ask: Ask, error: Callable[[OAuthSettings, str], bytes]) -> Outcome:
         tokens, user = self.tokens, said.user or ""

@@ -260,7 +260,8 @@ class SmtpConnection(SMTP):
         """What a login may know of this connection."""
         private = self.secure or (self.services.allow_plaintext and is_loopback(self.peer))
         bindings = self._tls.bindings() if self._tls is not None else {}
-        return Channel(self.peer, private, Protocol.SMTP, self.helo or "", bindings)
+        certificate = self._tls.certificate() if self._tls is not None else None
+        return Channel(self.peer, private, Protocol.SMTP, self.helo or "", certificate, bindings)
 
     # The conversation -----------------------------------------------------------------------------------------------
 

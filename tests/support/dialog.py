@@ -2,11 +2,11 @@
 
 `1<~ text` passes over lines until one matches. `{account}`, `{friend}` (another account) and `{password}` are filled in,
 `{literal:N}` sends N octets. `{name}` in an answer takes the number that stands there; later it stands for that number.
-`1! tls` shakes hands (`1! tls12` with TLS 1.2), `1! deflate` compresses both ways from here on (`1! plain` no more), `1!
-closed` waits for the end of the connection, and `1! leave` closes it. `2! to imap`, as a session's first step, leads it to
-another door. `1! scram USER PASSWORD` and `1! scram-plus USER PASSWORD` are the client's part of an exchange, up to the empty
-line behind the server's proof. A line `# Proves: IDLE MOVE` names capabilities; `# Asks: UIDONLY` is one that is shown to this
-account on request.
+`1! tls` shakes hands (`1! tls12` with TLS 1.2, `1! tls with FILE` with a certificate), `1! deflate` compresses both ways from
+here on (`1! plain` no more), `1! closed` waits for the end of the connection, and `1! leave` closes it. `2! to imap`, as a
+session's first step, leads it to another door. `1! scram USER PASSWORD` and `1! scram-plus USER PASSWORD` are the client's part
+of an exchange, up to the empty line behind the server's proof. A line `# Proves: IDLE MOVE` names capabilities; `# Asks:
+UIDONLY` is one that is shown to this account on request.
 """
 
 import base64
@@ -49,6 +49,12 @@ class Session:
                 context.verify_mode = ssl.CERT_NONE
                 if what == "tls12":
                     context.maximum_version = ssl.TLSVersion.TLSv1_2
+                self.connection = context.wrap_socket(self.connection)
+            case _ if what.startswith("tls with "):
+                context = ssl.create_default_context()
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                context.load_cert_chain(what.removeprefix("tls with "))
                 self.connection = context.wrap_socket(self.connection)
             case _ if what.startswith("scram"):
                 self._scram(*what.split(" ", 2))

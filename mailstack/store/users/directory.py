@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.message.address import Address, parse_address
 from mailstack.store.database import Database
 from mailstack.store.mailbox.values import AccountFolder
-from mailstack.store.users import devices, senders
+from mailstack.store.users import certificates, devices, senders
 from mailstack.store.users.devices import Device, app_table
 from mailstack.store.users.models import Account, Alias, Domain, Setting
 from mailstack.store.users.scope import ALL, Scope
@@ -86,6 +86,7 @@ class Directory:
         self.scram_whole = False  # whether every password has what SCRAM needs
         self._revocations: dict[str, int] = {}
         self.on_revoked: list[Callable[[str], None]] = []
+        self.on_bound: list[Callable[[str], None]] = []  # a client certificate, as PEM
 
     async def start(self) -> None:
         self.scram_whole = await self._database.run(_scram_whole)
@@ -263,6 +264,31 @@ class Directory:
     async def aliases(self) -> list[dict[str, Any]]:
         return await self._database.run(_list_aliases)
 
+    async def certificate_accounts(self, fingerprint: str) -> list[str]:
+        return await self._database.run(certificates.accounts, fingerprint)
+
+    async def bound_certificates(self) -> list[str]:
+        """All that are bound to any account, as PEM."""
+        return await self._database.run(certificates.all_pems)
+
+    async def certificates(self, key: str) -> list[dict[str, Any]]:
+        if (await self.entry(key)).account is None:
+            raise DirectoryProblem(f"there is no account {key}")
+        return await self._database.run(certificates.listing, key)
+
+    async def bind_certificate(self, key: str, label: str, fingerprint: str, pem: str, subject: str, created: float) -> None:
+        if (await self.entry(key)).account is None:
+            raise DirectoryProblem(f"there is no account {key}")
+        if not await self._change(certificates.add, key, label, fingerprint, pem, subject, created):
+            raise DirectoryProblem(f"{key} has this certificate, or one with the label {label!r}, already")
+        for callback in self.on_bound:
+            callback(pem)
+
+    async def unbind_certificate(self, key: str, label: str) -> None:
+        if not await self._change(certificates.remove, key, label):
+            raise DirectoryProblem(f"{key} has no certificate {label!r}")
+        self._revoke(key)
+
     async def grant_sender(self, key: str, address: str) -> None:
         """Let an account send as an address, or as all of a domain ("@domain")."""
         if (await self.entry(key)).account is None:
@@ -422,6 +448,7 @@ def _remove_account(connection: Connection, key: str) -> None:
     folder = connection.execute(select(account_table.c.folder).where(account_table.c.address == key)).scalar_one()
     connection.execute(delete(app_table).where(app_table.c.account == key))
     senders.forget(connection, key)
+    certificates.forget(connection, key)
     connection.execute(delete(account_table).where(account_table.c.address == key))
     # The mail stays on disk until the admin removes it; its folder is never given to a new account.
     connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=f"gone:{folder}", value=folder))

@@ -44,6 +44,18 @@ class Setting(SQLModel, table=True):
     value: str
 
 
+class BoundCertificate(SQLModel, table=True):
+    """Client certificates by which accounts log in."""
+
+    __tablename__ = "bound_certificate"
+    account: str = Field(primary_key=True, foreign_key="account.address")
+    label: str = Field(primary_key=True)
+    fingerprint: str = Field(index=True)  # SHA-256 of the certificate
+    pem: str
+    subject: str
+    created: float
+
+
 class SendAs(SQLModel, table=True):
     """As whom an account may send although mail for that address does not come to it."""
 
