@@ -199,7 +199,7 @@ class Appliance:
         self._limits.connections = settings.connections
         self.data.bans.settings = settings.bans
         self.data.sending.use(settings.allowances)
-        self._unwanted.use(settings)
+        self._unwanted.use(self.config, settings)
         self._recipients.limit = settings.recipients
         self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster

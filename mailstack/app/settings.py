@@ -210,7 +210,7 @@ def spam_settings(config: Config) -> SpamSettings:
     """Raises StartProblem for a weight of a rule that is not there."""
     spam = config.spam
     weights = dict(weight(text) for text in spam.weights)
-    known = {rule.name for rule in RULES} | {"bayes", "reputation"}
+    known = {rule.name for rule in RULES} | {"bayes", "reputation", "rspamd"}
     for name in sorted(weights.keys() - known):
         raise StartProblem(f"spam.weights: there is no rule {name!r}; there are {', '.join(sorted(known))}")
     return SpamSettings(

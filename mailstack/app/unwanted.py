@@ -4,14 +4,18 @@ import contextlib
 
 from mailstack.app.data import Data
 from mailstack.app.settings import Settings
+from mailstack.config import Config
 from mailstack.delivery.rejects import Rejects
 from mailstack.log import get_logger
 from mailstack.net.dns import Resolver
+from mailstack.net.tls import client_context
 from mailstack.policy.limits import Limits
 from mailstack.policy.spam.greylisting import Greylisting
 from mailstack.policy.spam.judge import Judge, Parts
 from mailstack.policy.spam.learning import Learner
 from mailstack.policy.spam.lists import Lists
+from mailstack.policy.spam.outside import OutsideJudge
+from mailstack.policy.spam.scanners import Clamd, Rspamd
 from mailstack.store.errors import StoreProblem
 from mailstack.store.greylist import Greylist
 from mailstack.store.learned.file import NAME
@@ -40,6 +44,7 @@ class Unwanted:
                 clock=clock,
             ),
         )
+        self.judge.outside = outside(data.config, settings)
         self.rejects = Rejects(data.directory, data.mailboxes, data.trace, settings.rejects, clock)
 
     async def start(self) -> None:
@@ -50,11 +55,24 @@ class Unwanted:
             self.learner.resume([folder for folder in folders if (folder.path / NAME).exists()])
         self.rejects.start()
 
-    def use(self, settings: Settings) -> None:
+    def use(self, config: Config, settings: Settings) -> None:
         self.judge.settings = settings.spam
+        self.judge.outside = outside(config, settings)
         self.rejects.seconds = settings.rejects
 
     async def close(self) -> None:
         await self.rejects.stop()
         await self.learner.close()
         await self._greylisting.close()
+
+
+def outside(config: Config, settings: Settings) -> tuple[OutsideJudge, ...]:
+    """Those that the configuration names. ClamAV first: what it finds ends it."""
+    spam, seconds = config.spam, settings.spam.seconds
+    found: list[OutsideJudge] = []
+    if spam.clamd:
+        found.append(Clamd(spam.clamd, seconds, spam.clamd_down == "defer"))
+    if spam.rspamd:
+        factor = settings.spam.weights.get("rspamd", 1.0)
+        found.append(Rspamd(spam.rspamd, client_context(verify=True), settings.spam.junk, seconds, factor))
+    return tuple(found)

@@ -126,8 +126,8 @@ def _check_spam(spam: Spam, refuse: Refuse) -> None:
                 refuse(f"spam.{name}", str(problem))
     if spam.rspamd and not _is_url(spam.rspamd):
         refuse("spam.rspamd", f"{spam.rspamd!r} is not http://host:port")
-    if spam.clamd and not spam.clamd.startswith("/") and not _LISTENER.fullmatch(spam.clamd):
-        refuse("spam.clamd", f'{spam.clamd!r} is not "host:port" or the path of a socket')
+    if spam.clamd and not _LISTENER.fullmatch(spam.clamd):
+        refuse("spam.clamd", f'{spam.clamd!r} is not "host:port" (TCPSocket and TCPAddr in clamd.conf)')
     _one_of(spam.clamd_down, ("accept", "defer"), "spam.clamd_down", refuse)
 
 

@@ -98,7 +98,7 @@ MEANINGS: dict[str, str] = {
     "spam.greylist": "how long strangers that look doubtful are made to wait; empty: they are not",
     "spam.doubt": "the score from which on a stranger looks doubtful",
     "spam.rspamd": 'ask an rspamd too: "http://127.0.0.1:11333"; without its answer mail is judged without it',
-    "spam.clamd": 'have a ClamAV look for viruses: "127.0.0.1:3310" or the path of its socket; what it finds is refused',
+    "spam.clamd": 'have a ClamAV look for viruses: "127.0.0.1:3310"; what it finds is refused',
     "spam.clamd_down": 'without its answer: "accept" the message, or "defer" it',
     "spam.seconds": "how long one of these, or a DNS list, may take for a message",
     "limits.message_size": "the largest message",

@@ -27,13 +27,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How to ask. `address`: connect to this one, not to what the system finds under the name."""
+    """How to ask. `address`: connect to this one, not to what the system finds under the name. `octets`: a body, not a form."""
 
     form: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     accept: str = "application/json"
     address: str | None = None
     limit: int = BODY_LIMIT
+    octets: bytes | None = None
 
 
 async def fetch(
@@ -73,11 +74,13 @@ async def _fetch(url: str, context: ssl.SSLContext, asking: Asking) -> Answer:
     )
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        body = (form or "").encode()
-        lines = [f"{'GET' if form is None else 'POST'} {path} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}",
+        body = (form or "").encode() if asking.octets is None else asking.octets
+        method = "GET" if form is None and asking.octets is None else "POST"
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}",
                  f"Accept: {asking.accept}", "User-Agent: mailstack", "Connection: close"]  # fmt: skip
-        if form is not None:
-            lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
+        if form is not None or asking.octets is not None:
+            kind = "application/octet-stream" if form is None else "application/x-www-form-urlencoded"
+            lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in asking.headers]
         writer.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)
         await writer.drain()

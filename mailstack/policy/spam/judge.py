@@ -35,6 +35,7 @@ T = TypeVar("T")
 log = get_logger()
 HEADER_LOOKED_AT = 1 << 18  # octets
 ACCOUNTS_AT_ONCE = 50
+MORE = 2.0  # seconds
 OPEN_TO_ALL = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1: who is wronged must reach them
 
 
@@ -80,7 +81,8 @@ class Judge:
         (known, links), listed, opinions = await asyncio.gather(
             self._known(content, list(folders.values()), wanted),
             self._bounded(self._by_address(facts), []),
-            asyncio.gather(*(self._bounded(one.ask(transaction, content), Opinion()) for one in self.outside)),
+            # They have the time by themselves; this is for the worst.
+            asyncio.gather(*(self._bounded(one.ask(transaction, content), Opinion(), MORE) for one in self.outside)),
         )
         verdict = next((one.verdict for one in opinions if one.verdict is not None), None)
         if verdict is not None:
@@ -142,10 +144,10 @@ class Judge:
         links = [one.removeprefix("link:") for one in words if one.startswith("link:") and one != "link:port"]
         return keys, links, self._with.door.look(folders, partial(ask, keys=keys, names=names))
 
-    async def _bounded(self, question: Coroutine[Any, Any, T], otherwise: T) -> T:
+    async def _bounded(self, question: Coroutine[Any, Any, T], otherwise: T, more: float = 0.0) -> T:
         """What others are asked has its time."""
         try:
-            async with asyncio.timeout(self.settings.seconds):
+            async with asyncio.timeout(self.settings.seconds + more):
                 return await question
         except TimeoutError:
             log.warning("spam.too_slow", seconds=self.settings.seconds)
