@@ -1,0 +1,180 @@
+"""What scripts do besides sorting: answers, refusals, notices, duplicates, changed headers, flags."""
+
+from collections.abc import AsyncIterator
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+from mailstack.message.address import parse_address
+from mailstack.message.envelope import Recipient, new_id
+from mailstack.message.flag import Flags
+from mailstack.policy.transaction import Transaction
+from mailstack.store.content import Content
+from mailstack.wire.smtp import MailParameters, Reply
+from tests.delivery.test_plan import account_of, stored
+from tests.delivery.test_rules import use
+from tests.support.dnsserver import DnsServer
+from tests.support.peer import Peer, until
+from tests.support.relay import Relay
+
+BODY = b"From: far@far.test\r\nTo: alice@a.test\r\nSubject: hello\r\nMessage-ID: <1@far.test>\r\n\r\nbody\r\n"
+
+
+@pytest.fixture
+async def here(tmp_path: Path, dns: DnsServer, peer: Peer) -> AsyncIterator[Relay]:
+    dns.add("far.test", MX=["10 mail.b.test."])
+    async with Relay(tmp_path, dns, peer) as relay:
+        await relay.add("bob@a.test")
+        yield relay
+
+
+async def take(relay: Relay, *to: str, body: bytes = BODY, sender: str | None = "far@far.test") -> Reply:
+    transaction = Transaction(
+        id=new_id(relay.clock(), relay.random), peer="127.0.0.1", helo="x", protocol="ESMTP", tls=None, account=None,
+        received=relay.clock(), sender=parse_address(sender) if sender else None, parameters=MailParameters(),
+    )  # fmt: skip
+    for text in to or ("alice@a.test",):
+        address = parse_address(text)
+        transaction.recipients.append((Recipient(address), await relay.router.route(address)))
+    content = Content(relay.data.path / "spool")
+    content.write(body)
+    reply = await relay.acceptor.accept(transaction, content, b"Received: from x\r\n")
+    content.close()
+    await until(lambda: not relay.queue.messages)
+    return reply
+
+
+async def test_vacation_answers_once_and_again_after_its_days(here: Relay, peer: Peer) -> None:
+    await use(here, 'require "vacation"; vacation :days 7 :subject "Bin weg: ü" "Bis Montag,\n\u00fcbermorgen.";')
+    for _ in range(3):
+        assert (await take(here)).positive
+    (answer,) = peer.messages
+    assert (answer.mail.split()[1], answer.to) == ("FROM:<>", ["far@far.test"])
+    message = message_from_bytes(answer.data)
+    assert message["From"] == "alice@a.test"
+    assert message["To"] == "far@far.test"
+    assert message["In-Reply-To"] == message["References"] == "<1@far.test>"
+    assert message["Auto-Submitted"] == "auto-replied (vacation)"
+    assert message.get_payload(decode=True).decode().split() == ["Bis", "Montag,", "\u00fcbermorgen."]  # type: ignore[union-attr]
+    assert len(await here.inbox()) == 3
+    here.data.scripts.forget()
+    here.clock.now += 8 * 86400
+    assert (await take(here)).positive
+    assert len(peer.messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "sender"),
+    [
+        (b"List-Id: <x>", "far@far.test"), (b"Precedence: bulk", "far@far.test"), (b"X: y", "far-request@far.test"),
+        (b"Auto-Submitted: auto-replied", "far@far.test"),
+        (b"X: y", None), (b"X: y", "alice@a.test"), (b"X: y", "no-reply@far.test"), (b"X: y", "mailer-daemon@far.test"),
+    ],
+)  # fmt: skip
+async def test_vacation_is_silent_to_lists_programs_bounces_and_itself(
+    here: Relay, peer: Peer, field: bytes, sender: str | None
+) -> None:
+    await use(here, 'require "vacation"; vacation "away";')
+    assert (await take(here, body=field + b"\r\n" + BODY, sender=sender)).positive
+    assert peer.messages == []
+    assert len(await here.inbox()) == 1
+
+
+async def test_vacation_knows_the_aliases(here: Relay, peer: Peer) -> None:
+    await here.data.directory.add_alias("info@a.test", ["alice@a.test"])
+    await use(here, 'require "vacation"; vacation :mime "Content-Type: text/html; charset=utf-8\n\n<p>\u00fc</p>";')
+    assert (await take(here, "info@a.test", body=BODY.replace(b"alice@", b"info@"))).positive
+    (answer,) = peer.messages
+    message = message_from_bytes(answer.data)
+    assert message["From"] == "info@a.test"
+    assert message.get_content_type() == "text/html"
+    assert message.get_payload(decode=True).decode().strip() == "<p>\u00fc</p>"  # type: ignore[union-attr]
+
+
+async def test_reject_and_ereject(here: Relay, peer: Peer) -> None:
+    for word in ("reject", "ereject"):
+        await use(here, f'require "{word}"; {word} "go away";')
+        reply = await take(here)
+        assert (reply.code, reply.enhanced, reply.text) == (550, "5.7.1", "go away")
+    assert (await take(here, "alice@a.test", "bob@a.test")).positive
+    await until(lambda: len(peer.messages) == 1)
+    assert b"go away" in peer.messages[0].data
+    assert await here.inbox() == []
+
+
+async def test_notify_tells_by_mail(here: Relay, peer: Peer) -> None:
+    await use(here, 'require "enotify"; notify :importance "1" :message "New: hello" "mailto:phone@b.test?X-Tag=1";')
+    assert (await take(here)).positive
+    (notice,) = peer.messages
+    message = message_from_bytes(notice.data)
+    assert (notice.to, message["Subject"], message["From"]) == (["phone@b.test"], "New: hello", "alice@a.test")
+    assert message["Auto-Submitted"] == 'auto-notified; owner-email="alice@a.test"'
+    assert message["X-Priority"].startswith("1")
+    assert len(await here.inbox()) == 1
+    # What a program sent is not told of.
+    assert (await take(here, body=b"Auto-Submitted: auto-generated\r\n" + BODY)).positive
+    assert len(peer.messages) == 1
+
+
+async def test_duplicates_are_known_once_they_are_delivered(here: Relay) -> None:
+    await use(here, 'require ["duplicate", "fileinto"]; if duplicate { fileinto "Archive"; }')
+    for _ in range(3):
+        assert (await take(here)).positive
+    assert (len(await here.inbox()), len(await stored(here, "Archive"))) == (1, 2)
+    here.clock.now += 30 * 86400
+    assert (await take(here)).positive
+    assert len(await here.inbox()) == 2
+
+
+async def test_a_changed_header_is_that_of_the_copy(here: Relay, peer: Peer) -> None:
+    await use(
+        here,
+        'require ["editheader", "copy", "fileinto"]; fileinto :copy "Archive"; addheader "X-Seen" "by \u00fcs";'
+        'deleteheader "subject"; redirect :copy "x@b.test";',
+    )
+    large = BODY + b"x" * 700_000 + b"\r\n"
+    for body in (BODY, large):
+        assert (await take(here, body=body)).positive
+    front = b"Return-Path: <far@far.test>\r\n"
+    assert (await stored(here, "Archive"))[0] == front + b"Received: from x\r\n" + BODY
+    small, big = await here.inbox()
+    assert small.startswith(front + b"X-Seen: by ")
+    assert b"Subject:" not in small
+    assert small.endswith(b"\r\n\r\nbody\r\n")
+    assert big.endswith(large[-700_002:])
+    assert len(big) == len(small) + 700_002
+    assert all(b"X-Seen: by" in message.data and b"Subject" not in message.data for message in peer.messages)
+
+
+async def test_flags_and_special_uses(here: Relay) -> None:
+    await use(
+        here,
+        'require ["imap4flags", "fileinto", "special-use", "mailbox"]; setflag ["\\\\Seen", "$label1", "\\\\Recent", "(bad)"];'
+        'fileinto :specialuse "\\\\Archive" "Nowhere"; fileinto :create "Made/here";',
+    )
+    assert (await take(here)).positive
+    account = await account_of(here)
+    for name in ("Archive", "Made/here"):
+        mailbox = await account.open(name)
+        assert len(mailbox.uids) == 1
+        assert Flags(mailbox.flags[0]) & 0xFF == Flags.SEEN
+        assert [one for one in mailbox.loaded.keywords if one] == ["$label1"]
+        mailbox.release()
+    assert await here.inbox() == []
+
+
+async def test_include_mailboxexists_and_scripts_for_everybody(here: Relay) -> None:
+    await here.data.scripts.put("a.test/alice", "part", b'require ["fileinto", "include"]; fileinto "Archive"; return;')
+    (here.data.path / "sieve").mkdir()
+    (here.data.path / "sieve/all.sieve").write_bytes(b'require "imap4flags"; setflag "\\\\Flagged";')
+    await use(
+        here,
+        'require ["include", "mailbox", "fileinto", "imap4flags"]; include :global "all";'
+        'if mailboxexists "archive" { keep; } elsif mailboxexists "Archive" { include :personal "part"; }'
+        'include :optional "nothing";',
+    )
+    assert (await take(here)).positive
+    mailbox = await (await account_of(here)).open("Archive")
+    assert Flags(mailbox.flags[0]) & 0xFF == Flags.FLAGGED
+    mailbox.release()
