@@ -101,7 +101,7 @@ class Appliance:
         acceptor.bouncer = bouncer
         self.sending = Sending(data, settings)
         self.reporting = Reporting(data, acceptor, settings)
-        local = LocalDelivery(router, placing, parcels, data.queue, data.trace)
+        local = LocalDelivery(router, data.directory, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue,
             self.sending.remote,

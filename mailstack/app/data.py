@@ -13,6 +13,7 @@ from mailstack.app.settings import search_settings
 from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.config import Config, duration, size
 from mailstack.control.acl import AclOperations
+from mailstack.control.aliases import AliasOperations
 from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.certificates import CertificateOperations
@@ -193,6 +194,7 @@ class Data:
             **CertificateOperations(self.directory, self.surroundings.clock).table(),
             **BanOperations(self.bans).table(),
             **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),
+            **AliasOperations(self.directory).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **TlsOperations(self.transport, open_=runner is None).table(),

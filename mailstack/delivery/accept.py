@@ -60,16 +60,20 @@ class Acceptor:
         """Take a message over. `judgements` by account. Never raises for trouble with the disk."""
         envelope = envelope_of(transaction)
         message = Message(envelope.id, envelope.sender, content, prefix)
-        places, remote, forwarded = split_routes(transaction, judgements)
+        ways = split_routes(transaction, judgements)
         try:
-            places = await self._planned(places, message)
-            if len(places) == 1 and not remote and not forwarded and places[0].plan.reject is not None:
+            places = await self._planned(ways.places, message)
+            alone = not (ways.remote or ways.forwarded or ways.lists)
+            if len(places) == 1 and alone and places[0].plan.reject is not None:
                 return self._refused(envelope, places[0])
-            parcels = await self._parcels.forwards(envelope, remote, forwarded, message)
+            parcels = await self._parcels.forwards(envelope, ways.remote, ways.forwarded, message)
+            parcels += self._parcels.of_lists(envelope, ways.lists, message)
             for place in places:
                 parcels += await self._parcels.of_plan(envelope, place, message)
         except StoreProblem as problem:
             return _no(problem)
+        if ways.lists and not parcels and not places:
+            return Reply(554, "5.4.6", "The list has sent this message to its members already")
         reply = await self._take_over(Taking(envelope, message, places, parcels))
         if reply.positive and self.reports is not None:
             await self.reports.look(envelope, content, prefix)

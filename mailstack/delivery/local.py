@@ -10,11 +10,13 @@ from mailstack.delivery.story import record_parcel, record_place
 from mailstack.message.envelope import Recipient
 from mailstack.message.header import split_header
 from mailstack.policy.judgement import read_evidence
-from mailstack.policy.routing import Disabled, Local, Router, Unknown
+from mailstack.policy.lists import Lists
+from mailstack.policy.routing import Disabled, Local, Router, ToList, Unknown
 from mailstack.store.content import Content
 from mailstack.store.errors import StoreProblem
 from mailstack.store.queue.queue import Queue, Queued
 from mailstack.store.trace import Trace
+from mailstack.store.users.directory import Directory
 from mailstack.wire.smtp import Reply
 
 HEADER_SEEN = 65536  # octets in front in which evidence of ours stands
@@ -23,7 +25,11 @@ HEADER_SEEN = 65536  # octets in front in which evidence of ours stands
 class LocalDelivery:
     """What could not be delivered at once, and notices to people here."""
 
-    def __init__(self, router: Router, placing: Placing, parcels: Parcels, queue: Queue, trace: Trace) -> None:
+    def __init__(
+        self, router: Router, directory: Directory, placing: Placing, parcels: Parcels, queue: Queue, trace: Trace
+    ) -> None:
+        self._directory = directory
+        self._lists = Lists(directory)
         self._router = router
         self._placing = placing
         self._parcels = parcels
@@ -34,7 +40,12 @@ class LocalDelivery:
         """The unique name keeps a repeated attempt from making a second copy."""
         routes = await self._router.route(recipient.address)
         found = [route for route in routes if isinstance(route, Local)]
-        if not found:
+        lists = [route for route in routes if isinstance(route, ToList)]
+        if lists:
+            refused = await self._lists_refuse(queued, lists)
+            if refused is not None:
+                return refused
+        if not found and not lists:
             if isinstance(routes[0], Disabled):
                 return never("the mailbox is switched off", "5.2.1")
             if isinstance(routes[0], Unknown):
@@ -43,19 +54,28 @@ class LocalDelivery:
         content = Content.of(await self._queue.read(queued))
         message = Message(queued.id, queued.envelope.sender, content)
         judgement = read_evidence(split_header(content.head(HEADER_SEEN))[0])
-        refused: list[str] = []
+        reasons: list[str] = []
         try:
+            await self._send(queued, self._parcels.of_lists(queued.envelope, lists, message))
             for place, route in enumerate(found):
                 unique = f"{queued.id}.{number}" if place == 0 else f"{queued.id}.{number}-{place}"
                 reason = await self._deliver(queued, message, Place(route, recipient, unique, judgement, once=True), len(found))
-                refused += [reason] if reason is not None else []
+                reasons += [reason] if reason is not None else []
         except StoreProblem as problem:
             return later(f"the mailbox can't be written: {type(problem).__name__}", "4.3.0")
         finally:
             content.close()
-        if len(refused) == len(found):
-            return never(refused[0], "5.7.1")
+        if reasons and len(reasons) == len(found) and not lists:
+            return never(reasons[0], "5.7.1")
         return Delivered(Reply(250, "2.1.5", "delivered"), None, confirms=False, final=True)
+
+    async def _lists_refuse(self, queued: Queued, lists: list[ToList]) -> Outcome | None:
+        """What was sent on here, by a rule or another list, must be let in as at the door."""
+        account = await self._directory.account(queued.envelope.account) if queued.envelope.account else None
+        for to in lists:
+            if not await self._lists.may_post(to, queued.envelope.sender, account):
+                return never(f"you may not write to {to.mailing.address}", "5.7.1")
+        return None
 
     async def _deliver(self, queued: Queued, message: Message, place: Place, places: int) -> str | None:
         """Carry out an account's plan; why it refuses the message, if it does and nobody else gets it. Raises StoreProblem."""

@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 
 from mailstack.delivery.placing import Message, Place, body_alone
 from mailstack.delivery.plan import REDIRECTED, Redirect
-from mailstack.message.address import Address
+from mailstack.log import get_logger
+from mailstack.message.address import Address, parse_address
 from mailstack.message.envelope import Envelope, Notify, Recipient, derived_id, new_id
+from mailstack.message.errors import SyntaxProblem
 from mailstack.message.header import split_header
 from mailstack.message.report import Action, RecipientReport, delivery_status
 from mailstack.message.srs import forward
-from mailstack.policy.routing import Router
+from mailstack.policy.lists import list_fields, passed
+from mailstack.policy.routing import Router, ToList
 from mailstack.store.content import Content
 from mailstack.store.users.directory import Directory
 
+log = get_logger()
 HEADER_SHOWN = 65536  # octets of a refused message's header that go back
 
 
@@ -66,6 +70,24 @@ class Parcels:
             sender = await self._sender(envelope)
             away = replace(envelope, id=id, sender=sender, recipients=recipients, forwarded=_of_others(envelope))
             parcels.append(Parcel(away, message.prefix, message.content))
+        return parcels
+
+    def of_lists(self, envelope: Envelope, lists: list[ToList], message: Message) -> list[Parcel]:
+        """A list's mail leaves for all its members; what it brings back is the owner's. What went there before goes nowhere."""
+        parcels = []
+        header = message.prefix + split_header(message.content.head(HEADER_SHOWN))[0]
+        for to in lists:
+            if passed(header, to.mailing):
+                log.warning("list.loop", id=envelope.id, list=to.mailing.address)
+                continue
+            recipients = tuple(Recipient(one) for target in to.targets if (one := _readable(target)) is not None)
+            if not recipients:
+                continue
+            id = derived_id(envelope.id, "list", to.mailing.address)
+            sender = parse_address(to.mailing.bounces)
+            away = replace(envelope, id=id, sender=sender, recipients=recipients, ret=None, envelope_id=None)
+            away = replace(away, forwarded=_of_others(envelope))
+            parcels.append(Parcel(away, list_fields(to.mailing) + message.prefix, message.content))
         return parcels
 
     async def of_plan(self, envelope: Envelope, place: Place, message: Message) -> list[Parcel]:
@@ -121,6 +143,13 @@ class Parcels:
         """The domain in whose name a message is passed on: that of its first recipient here."""
         local = await self._directory.domains()
         return next((one.address.domain for one in envelope.recipients if one.address.domain in local), min(local))
+
+
+def _readable(text: str) -> Address | None:
+    try:
+        return parse_address(text)
+    except SyntaxProblem:
+        return None
 
 
 def _of_others(envelope: Envelope) -> bool:

@@ -7,7 +7,7 @@ from mailstack.delivery.parcels import Parcel
 from mailstack.delivery.placing import Message, Place
 from mailstack.message.envelope import Envelope, Recipient
 from mailstack.policy.judgement import Judgement
-from mailstack.policy.routing import Local, Remote, Route
+from mailstack.policy.routing import Local, Remote, Route, ToList
 from mailstack.policy.transaction import Transaction
 
 
@@ -36,19 +36,30 @@ def envelope_of(transaction: Transaction) -> Envelope:
     )
 
 
-def split_routes(
-    transaction: Transaction, judgements: Mapping[str, Judgement]
-) -> tuple[list[Place], list[Recipient], list[Recipient]]:
-    """Accounts here, recipients elsewhere, and those elsewhere to whom an alias leads."""
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Accounts here, recipients elsewhere, those elsewhere to whom an alias leads, and mailing lists."""
+
+    places: list[Place]
+    remote: list[Recipient]
+    forwarded: list[Recipient]
+    lists: list[ToList]
+
+
+def split_routes(transaction: Transaction, judgements: Mapping[str, Judgement]) -> Ways:
+    """Each account and each list once."""
     places: dict[str, Place] = {}
     remote: list[Recipient] = []
     forwarded: list[Recipient] = []
+    lists: dict[str, ToList] = {}
 
     def take(recipient: Recipient, route: Route) -> None:
         if isinstance(route, Local):
             address = route.account.address
             unique = f"{transaction.id}.{len(places)}"
             places.setdefault(address, Place(route, recipient, unique, judgements.get(address)))
+        elif isinstance(route, ToList):
+            lists[route.mailing.address] = route
         elif isinstance(route, Remote):
             target = replace(recipient, address=route.address) if route.address != recipient.address else recipient
             (forwarded if route.forwarded else remote).append(target)
@@ -56,4 +67,4 @@ def split_routes(
     for recipient, routes in transaction.recipients:
         for route in routes:
             take(recipient, route)
-    return list(places.values()), remote, forwarded
+    return Ways(list(places.values()), remote, forwarded, list(lists.values()))

@@ -7,8 +7,9 @@ from mailstack.message.header import first, split_header
 from mailstack.message.trace import count_received
 from mailstack.policy.dmarc import Quarantine
 from mailstack.policy.judgement import FORGEABLE, Finding, Judgement
+from mailstack.policy.lists import Lists
 from mailstack.policy.origin import Origins
-from mailstack.policy.routing import Disabled, Local, Route, Router, Unknown
+from mailstack.policy.routing import Disabled, Local, Route, Router, ToList, Unknown
 from mailstack.policy.spam.judge import Judge
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import YES, Accept, Defer, Reject, Verdict, defer, reject
@@ -29,6 +30,7 @@ class Recipients:
         self._directory = directory
         self._mailboxes = mailboxes
         self.limit = limit
+        self._lists = Lists(directory)
 
     async def judge(self, transaction: Transaction, address: Address) -> tuple[Verdict, tuple[Route, ...]]:
         """The verdict, and where the address leads."""
@@ -43,6 +45,8 @@ class Recipients:
         if isinstance(routes[0], Disabled):
             return reject(550, "5.2.1", "That mailbox is switched off", "disabled"), ()
         for route in routes:
+            if isinstance(route, ToList) and not await self._lists.may_post(route, transaction.sender, transaction.account):
+                return reject(550, "5.7.1", f"You may not write to {route.mailing.address}", "list"), ()
             if isinstance(route, Local):
                 verdict = await self._room(route, transaction.parameters.size or 0)
                 if not isinstance(verdict, Accept):

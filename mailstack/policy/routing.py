@@ -7,6 +7,7 @@ from mailstack.message.address import Address, parse_address
 from mailstack.message.errors import SyntaxProblem
 from mailstack.message.srs import reverse
 from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.mailings import Mailing
 
 DEPTH = 10
 
@@ -28,6 +29,14 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
+class ToList:
+    """A mailing list here, and where it leads."""
+
+    mailing: Mailing
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """Nobody here has that address."""
 
@@ -37,7 +46,7 @@ class Disabled:
     """The account is switched off."""
 
 
-Route = Local | Remote | Unknown | Disabled
+Route = Local | Remote | ToList | Unknown | Disabled
 
 
 def _is_role(address: Address) -> bool:
@@ -65,11 +74,11 @@ class Router:
         """Where mail for an address goes; never empty."""
         found: dict[object, Route] = {}
         await self._collect(address, found, set(), 0)
-        good = [route for route in found.values() if isinstance(route, Local | Remote)]
+        good = [route for route in found.values() if isinstance(route, Local | Remote | ToList)]
         if not good and _is_role(address):
             # An alias that leads nowhere, an account that is switched off: these are answered all the same.
             await self._postmaster_routes(address.key, found, set(), 0)
-            good = [route for route in found.values() if isinstance(route, Local | Remote)]
+            good = [route for route in found.values() if isinstance(route, Local | Remote | ToList)]
         return tuple(good or list(found.values())[:1] or [Unknown()])
 
     async def _collect(self, address: Address, found: dict[object, Route], seen: set[str], depth: int) -> None:
@@ -98,6 +107,9 @@ class Router:
                 route: Route = Disabled() if entry.account.disabled else Local(entry.account, tag or None)
                 found.setdefault(entry.account.address, route)
                 return
+            if entry.mailing is not None:
+                await self._list(ToList(entry.mailing, entry.targets), key, tag, found, seen, depth)
+                return
             if entry.targets:
                 await self._targets(entry.targets, found, seen, depth)
                 return
@@ -110,6 +122,17 @@ class Router:
             return
         found.setdefault(key, Unknown())
 
+    async def _list(self, to: ToList, key: str, tag: str, found: dict[object, Route], seen: set[str], depth: int) -> None:
+        """A list is opened when its message is taken over; what its mail brings back is its owner's."""
+        if key == to.mailing.address:
+            found.setdefault(key, to)
+        elif tag not in ("bounces", "owner"):
+            found.setdefault(key, Unknown())
+        elif to.mailing.owner:
+            await self._targets((to.mailing.owner,), found, seen, depth)
+        else:
+            await self._postmaster_routes(key, found, seen, depth)
+
     async def _targets(self, targets: tuple[str, ...], found: dict[object, Route], seen: set[str], depth: int) -> None:
         for target in targets:
             try:
@@ -121,7 +144,7 @@ class Router:
         """RFC 5321 4.5.1: postmaster is always answered."""
         if self.postmaster:
             await self._collect(parse_address(self.postmaster), found, seen, depth + 1)
-            if any(isinstance(route, Local | Remote) for route in found.values()):
+            if any(isinstance(route, Local | Remote | ToList) for route in found.values()):
                 return
         for row in await self._directory.accounts():
             record = (await self._directory.entry(row["address"])).account

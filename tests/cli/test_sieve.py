@@ -73,3 +73,28 @@ def test_what_a_script_would_have_done(server: Server, account: str, tmp_path: P
     assert connection.select("INBOX")[1] == [b"4"]
     assert connection.select("Lists")[0] == "NO"
     connection.logout()
+
+
+def test_aliases_as_mailing_lists(server: Server, account: str) -> None:
+    console, address = Console(server), f"list-{account}@a.test"
+    ended = console.run("alias", "set", address, check=False)
+    assert (ended.returncode, "there is no alias" in ended.stderr) == (1, True)
+    console.run("alias", "add", address, f"{account}@a.test")
+    console.run("alias", "set", address, "--post", "named", "--poster", "Chief@b.test", "--name", "News")
+    console.run("alias", "set", address, "--unsubscribe", "mailto:leave@a.test")
+    (row,) = [row for row in json.loads(console.run("alias", "lists", "--json").stdout) if row["address"] == address]
+    assert row == {
+        "address": address, "post": "named", "posters": ["chief@b.test"], "name": "News", "owner": None,
+        "unsubscribe": "mailto:leave@a.test",
+    }  # fmt: skip
+    assert address in console.run("alias", "lists").stdout
+    for wrong in (("--post", "all"), ("--poster", "x"), ("--unsubscribe", "ftp://x"), ("--owner", "x"), ("--name", "a\nb")):
+        assert console.run("alias", "set", address, *wrong, check=False).returncode == 1
+    with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=20) as client:
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            client.sendmail("x@far.test", [address], b"Subject: x\r\n\r\nx\r\n")
+        assert refused.value.recipients[address][0] == 550
+        client.sendmail("chief@b.test", [address], b"Subject: x\r\n\r\nx\r\n")
+    console.run("alias", "unset", address)
+    assert address not in console.run("alias", "lists").stdout
+    assert console.run("alias", "unset", address, check=False).returncode == 1

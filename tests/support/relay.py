@@ -114,7 +114,7 @@ class Relay:
         self.remote = RemoteDelivery(
             self.settings, self.resolver, data.queue, self.outgoing, reach, opportunistic, self._verified
         )
-        local = LocalDelivery(self.router, placing, parcels, data.queue, data.trace)
+        local = LocalDelivery(self.router, data.directory, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue, self.remote, local.deliver, self.router.is_local, self.bouncer, data.trace,
             Schedule(list(self._retry), 5 * 86400.0), self.random, self.clock,

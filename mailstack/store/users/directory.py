@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.message.address import Address, parse_address
 from mailstack.store.database import Database
 from mailstack.store.mailbox.values import AccountFolder
-from mailstack.store.users import certificates, devices, senders
+from mailstack.store.users import certificates, devices, mailings, senders
 from mailstack.store.users.devices import Device, app_table
+from mailstack.store.users.mailings import Mailing
 from mailstack.store.users.models import Account, Alias, Domain, Setting
 from mailstack.store.users.scope import ALL, Scope
 
@@ -67,6 +68,7 @@ class Entry:
     account: AccountRecord | None
     targets: tuple[str, ...]
     send_as: frozenset[str] = frozenset()  # what an account was granted to send as: addresses, or "@domain"
+    mailing: Mailing | None = None  # what makes a mailing list of the alias
 
 
 NOTHING = Entry(None, ())
@@ -261,6 +263,20 @@ class Directory:
         if not await self._change(_remove_alias, source, target):
             raise DirectoryProblem(f"there is no alias {source}" + (f" to {target}" if target else ""))
 
+    async def set_mailing(self, mailing: Mailing) -> None:
+        """Make a mailing list of an alias."""
+        if not (await self.entry(mailing.address)).targets:
+            raise DirectoryProblem(f"there is no alias {mailing.address}; add it first: mailstack alias add")
+        await self._change(mailings.write, mailing, mailing.domain)
+
+    async def unset_mailing(self, source: str) -> None:
+        """A plain alias again."""
+        if not await self._change(mailings.remove, source):
+            raise DirectoryProblem(f"{source} is no mailing list")
+
+    async def mailings(self) -> dict[str, Mailing]:
+        return await self._database.run(mailings.read_all)
+
     async def aliases(self) -> list[dict[str, Any]]:
         return await self._database.run(_list_aliases)
 
@@ -357,7 +373,7 @@ def _entry(connection: Connection, key: str) -> Entry:
     row = connection.execute(_ACCOUNT, {"key": key}).first()
     targets = tuple(target for (target,) in connection.execute(_TARGETS, {"key": key}))
     if row is None:
-        return Entry(None, targets) if targets else NOTHING
+        return Entry(None, targets, mailing=mailings.read(connection, key)) if targets else NOTHING
     return Entry(_record(row), targets, senders.of_account(connection, key))
 
 
@@ -394,6 +410,7 @@ def _remove_domain(connection: Connection, name: str) -> None:
     if connection.execute(select(account_table.c.address).where(account_table.c.domain == name)).first():
         raise DirectoryProblem(f"domain {name} has accounts: remove them first")
     connection.execute(delete(alias_table).where(alias_table.c.domain == name))
+    connection.execute(delete(mailings.table).where(mailings.table.c.domain == name))
     connection.execute(delete(domain_table).where(domain_table.c.name == name))
 
 
@@ -468,7 +485,10 @@ def _remove_alias(connection: Connection, source: str, target: str | None) -> in
     statement = delete(alias_table).where(alias_table.c.source == source)
     if target is not None:
         statement = statement.where(alias_table.c.target == target)
-    return connection.execute(statement).rowcount
+    removed = connection.execute(statement).rowcount
+    if connection.execute(select(alias_table.c.target).where(alias_table.c.source == source)).first() is None:
+        mailings.remove(connection, source)
+    return removed
 
 
 def _list_aliases(connection: Connection) -> list[dict[str, Any]]:

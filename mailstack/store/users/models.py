@@ -25,6 +25,19 @@ class Alias(SQLModel, table=True):
     domain: str = Field(foreign_key="domain.name", index=True)
 
 
+class MailingRow(SQLModel, table=True):
+    """What makes a mailing list of an alias: store/users/mailings.py."""
+
+    __tablename__ = "mailing"
+    source: str = Field(primary_key=True)
+    domain: str = Field(foreign_key="domain.name", index=True)
+    posting: str
+    posters: str  # addresses, blanks between them
+    name: str
+    owner: str
+    unsubscribe: str
+
+
 class AppPassword(SQLModel, table=True):
     __tablename__ = "app_password"
     digest: str = Field(primary_key=True)  # SHA-256 of 128 random bits
