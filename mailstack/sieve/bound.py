@@ -31,6 +31,7 @@ class Bound:
     part: Part | None = None
     counts: bool = False  # the match type is :count
     modifiers: Sequence[Modifier] = ()
+    loops: tuple[str, ...] = ()  # the names of the loops around it, "" for one without; its own is the last one
     available: bool = False  # ihave: all its extensions are
 
     def problem(self, reason: str) -> SieveProblem:

@@ -12,7 +12,7 @@ from mailstack.sieve.limits import Limits
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.state import Run
 from mailstack.sieve.step import Check, Step, block
-from mailstack.sieve.tree import Node, Strings
+from mailstack.sieve.tree import Node, Strings, Tag
 from mailstack.sieve.vocabulary import Vocabulary
 
 
@@ -23,6 +23,7 @@ class Compiler:
         self._extensions = extensions
         self._limits = limits
         self.vocabulary = Vocabulary(extensions)
+        self._loops: tuple[str, ...] = ()
         self._lenient = False  # behind an ihave that is false
 
     def script(self, nodes: Sequence[Node]) -> Step:
@@ -78,8 +79,14 @@ class Compiler:
         found = self.vocabulary.command(node)
         _shape(node, found)
         tests = [self._test(test) for test in node.tests]
+        loops = self._loops
+        if found.block:
+            self._loops = (*loops, _name_of(node))
         inner = self._block(node.block) if node.block is not None else None
-        return found.build(bind(node, found, self.vocabulary, self._limits, tests, inner))
+        bound = bind(node, found, self.vocabulary, self._limits, tests, inner)
+        bound = replace(bound, loops=self._loops) if self._loops else bound
+        self._loops = loops
+        return found.build(bound)
 
     def _test(self, node: Node) -> Check:
         try:
@@ -104,6 +111,15 @@ class Compiler:
                 self.vocabulary.require(name)
         self._lenient = self._lenient or not available
         return replace(bound, available=available)
+
+
+def _name_of(node: Node) -> str:
+    """What a loop is called, "" where it has no name."""
+    for place, argument in enumerate(node.arguments[:-1]):
+        name = node.arguments[place + 1]
+        if isinstance(argument, Tag) and argument.name == "name" and isinstance(name, Strings):
+            return name.texts[0]
+    return ""
 
 
 def _failing(problem: SieveProblem) -> Callable[[Run], NoReturn]:

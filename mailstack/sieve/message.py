@@ -51,6 +51,10 @@ class Header:
         return found
 
 
+def read_header(data: bytes) -> Header:
+    return Header(tuple([(name.decode("ascii").lower(), value) for name, value in fields(data)]))
+
+
 class Message:
     """One message."""
 
@@ -65,8 +69,7 @@ class Message:
     @cached_property
     def header(self) -> Header:
         """As it came."""
-        found = fields(split_header(self.data)[0])
-        return Header(tuple([(name.decode("ascii").lower(), value) for name, value in found]))
+        return read_header(split_header(self.data)[0])
 
     @cached_property
     def root(self) -> Part:

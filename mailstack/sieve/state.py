@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from mailstack.message.mime import Part
 from mailstack.sieve.actions import Action, Event, Flags, Remember
 from mailstack.sieve.edits import Edit
 from mailstack.sieve.environment import Environment
 from mailstack.sieve.limits import Limits
-from mailstack.sieve.message import Header, Message
+from mailstack.sieve.message import Header, Message, read_header
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.questions import Asks, Question, ScriptNamed
 from mailstack.sieve.words import in_words
@@ -20,12 +21,21 @@ class Return(Exception):
     """The included script ends here (RFC 6609 3.3)."""
 
 
+class Break(Exception):
+    """A loop ends here: the one of this name, or with "" the innermost (RFC 5703 3.2)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 class Run:
     """The state that compiled commands and tests work on."""
 
     __slots__ = (
-        "actions", "edits", "environment", "flags", "global_names", "globals", "header", "included", "keeps", "limits", "line",
-        "matched", "message", "names", "questions", "remember", "responded", "script", "trace", "variables", "work",
+        "actions", "edits", "environment", "flags", "global_names", "globals", "header", "included", "keeps", "limits",
+        "line", "matched", "message", "names", "part", "part_headers", "questions", "remember", "responded", "script",
+        "trace", "variables", "work",
     )  # fmt: skip
 
     def __init__(self, message: Message, environment: Environment, limits: Limits, trace: bool) -> None:
@@ -37,6 +47,8 @@ class Run:
         self.line = 0  # of the command that is carried out
         self.script = ""  # name of the included script that runs
         self.questions = 0  # asked
+        self.part: Part | None = None  # that a loop is at
+        self.part_headers: dict[int, Header] = {}  # by the offset of their parts
         self.responded = False  # a vacation was there
         self.keeps = True  # the implicit keep
         self.actions: list[Action] = []
@@ -50,6 +62,15 @@ class Run:
         self.included: list[ScriptNamed] = []
         self.remember: list[Remember] = []
         self.trace: list[Event] | None = [] if trace else None
+
+    def header_of(self, part: Part) -> Header:
+        """The header of a part; the whole message's has the changes of this run."""
+        if part is self.message.root:
+            return self.header
+        found = self.part_headers.get(part.start)
+        if found is None:
+            found = self.part_headers[part.start] = read_header(self.message.data[part.start : part.body])
+        return found
 
     def spend(self, work: int) -> None:
         """Count what was looked at. Raises SieveProblem when it is more than a run may."""

@@ -12,6 +12,7 @@ from mailstack.sieve.commands import (
     ihave,
     include,
     notify,
+    parts,
     reject,
     vacation,
     variables,
@@ -77,6 +78,9 @@ _ALL = (
     environment.SPAM_PLUS,
     environment.VIRUS,
     lists.EXTENSION,
+    parts.EXTENSION,
+    parts.MIME,
+    parts.TEXT,
     ihave.EXTENSION,
 )
 EXTENSIONS = MappingProxyType({extension.name: extension for extension in _ALL})

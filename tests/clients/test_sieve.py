@@ -12,7 +12,7 @@ import pytest
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.problem import SieveProblem
 from tests.support.corpus import mails
-from tests.support.sieve import MESSAGE, actions
+from tests.support.sieve import MESSAGE, PARTS, actions
 from tests.support.sievetest import SieveTest
 
 pytestmark = pytest.mark.clients
@@ -303,6 +303,47 @@ SCRIPTS = [
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_scripts(dovecot: SieveTest, script: str) -> None:
     mine, theirs = ours(HEAD + script), dovecot.actions(HEAD + script, MESSAGE)
+    assert same(mine, theirs), (mine, theirs)
+
+
+TYPES = 'if header :mime :contenttype :matches "content-type" "*" { fileinto :copy "${1}"; }'
+LOOPS = [
+    "foreverypart { TYPES }",
+    'foreverypart { if header :mime :type :matches "content-type" "*" { fileinto :copy "${1}"; } }',
+    'foreverypart { if header :mime :subtype :matches "content-type" "*" { fileinto :copy "${1}"; } }',
+    'foreverypart { if header :mime :type :matches "content-disposition" "*" { fileinto :copy "${1}"; } }',
+    'foreverypart { if header :mime :subtype :matches "content-disposition" "*" { fileinto :copy "<${1}>"; } }',
+    'foreverypart { if header :mime :contenttype :matches "content-disposition" "*" { fileinto :copy "<${1}>"; } }',
+    'foreverypart { if header :mime :matches "subject" "*" { fileinto :copy "<${1}>"; } }',
+    'foreverypart { if header :matches "subject" "*" { fileinto :copy "<${1}>"; } }',
+    "foreverypart { foreverypart { TYPES } }",
+    "foreverypart { foreverypart { TYPES_ONCE } }",
+    'foreverypart :name "a" { foreverypart { TYPES_ALL } }',
+    'foreverypart { if exists :mime "content-disposition" { TYPES } }',
+    'if header :mime :anychild :contenttype "content-type" "application/pdf" { discard; }',
+    'if header :mime :contenttype "content-type" "application/pdf" { discard; }',
+    'if header :mime :contenttype "content-type" "multipart/mixed" { discard; }',
+    'if header :mime :anychild :param "filename" :contains "content-disposition" ".pdf" { discard; }',
+    'if exists :mime :anychild "content-disposition" { discard; }',
+    'if exists :mime "content-disposition" { discard; }',
+    'if address :mime :anychild "from" "inner@z.test" { discard; }',
+    'if address :mime "from" "inner@z.test" { discard; }',
+    'if header :anychild "from" "x" { discard; }',
+    'if header :type "content-type" "x" { discard; }',
+    "break;",
+    'foreverypart { break :name "x"; }',
+    "foreverypart { keep; stop; }",
+    'foreverypart { if header :mime :anychild :contenttype "content-type" "application/pdf" { fileinto :copy "x"; TYPES } }',
+    'if header :mime :anychild :count "eq" :comparator "i;ascii-numeric" "content-type" "6" { discard; }',
+]
+
+
+@pytest.mark.parametrize("script", LOOPS)
+def test_parts(dovecot: SieveTest, script: str) -> None:
+    for name, instead in (("TYPES_ONCE", "; break; }"), ("TYPES_ALL", '; break :name "a"; }'), ("TYPES", "; }")):
+        script = script.replace(name, TYPES.replace("; }", instead))
+    script = HEAD.replace('"enotify"', '"foreverypart", "mime", "extracttext"') + script
+    mine, theirs = ours(script, PARTS), dovecot.actions(script, PARTS)
     assert same(mine, theirs), (mine, theirs)
 
 

@@ -1,5 +1,8 @@
 """The language itself (RFC 5228): what scripts mean, what is no script, and how a run that fails ends."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mailstack.sieve.problem import SieveProblem
@@ -138,3 +141,16 @@ def test_what_is_announced_can_be_required() -> None:
         compile(f'require "{name}"; keep;')
     for name in EXTENSIONS:
         compile(f'require "{name}"; keep;')
+
+
+def test_the_examples_of_the_documentation_are_scripts() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sieve.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```sieve\n(.*?)```", text, re.DOTALL)
+    assert len(examples) > 3
+    for example in examples:
+        compile(example)
+
+
+def test_the_documentation_names_what_is_announced() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sieve.md").read_text(encoding="utf-8")
+    assert [name for name in capabilities() if f"`{name}`" not in text] == []

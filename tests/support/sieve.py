@@ -25,6 +25,43 @@ List-Id: Acme <acme.example.com>
 
 Look, I'm sorry about the whole anvil thing.
 """.replace(b"\n", b"\r\n")
+PARTS = b"""From: a@x.test
+To: b@y.test
+Subject: outer
+Content-Type: multipart/mixed; boundary="b1"
+
+pre
+--b1
+Content-Type: text/plain; charset=utf-8; format=flowed
+
+hello w\xc3\xb6rld
+--b1
+Content-Type: multipart/alternative; boundary=b2
+
+--b2
+Content-Type: text/html
+
+<p>html text</p>
+--b2
+Content-Type: Application/PDF; name="A b.pdf"
+Content-Disposition: attachment; filename*=utf-8''%c3%a4.pdf
+Content-Transfer-Encoding: base64
+
+aGVsbG8=
+--b2--
+--b1
+Content-Type: message/rfc822
+Content-Disposition: inline
+
+From: inner@z.test
+Subject: inner
+Content-Type: text/plain; charset=iso-8859-1
+Content-Transfer-Encoding: quoted-printable
+
+dee=E4p
+--b1--
+post
+""".replace(b"\n", b"\r\n")
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=2)))
 ENVIRONMENT = Environment(
     parse_address("coyote@desert.example.org"),

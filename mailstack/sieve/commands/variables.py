@@ -35,18 +35,26 @@ def store_into(bound: Bound, name: str) -> Store:
 
 def _set(bound: Bound) -> Step:
     store = store_into(bound, bound.constant(0))
-    value = bound.text(1)
+    value, change = bound.text(1), modified(bound)
+
+    def assign(run: Run) -> None:
+        store(run, change(value(run)))
+
+    return assign
+
+
+def modified(bound: Bound) -> Callable[[str], str]:
+    """What the modifiers do with a value, those of higher precedence first (RFC 5229 4.1)."""
     modifiers = sorted(bound.modifiers, key=lambda one: -one.precedence)
     if len({one.precedence for one in modifiers}) < len(modifiers):
         raise bound.problem("these modifiers exclude each other")
 
-    def assign(run: Run) -> None:
-        text = value(run)
+    def change(text: str) -> str:
         for modifier in modifiers:
             text = modifier.change(text)
-        store(run, text)
+        return text
 
-    return assign
+    return change
 
 
 def _string(bound: Bound) -> Check:

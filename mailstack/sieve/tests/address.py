@@ -6,6 +6,7 @@ from mailstack.message.header import Mailbox
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.extension import Extension, Kind, Part, Test
 from mailstack.sieve.matching import checked
+from mailstack.sieve.mimeparts import headers_of
 from mailstack.sieve.state import Run
 from mailstack.sieve.step import Check
 from mailstack.sieve.tests.header import chosen, names_of
@@ -77,14 +78,15 @@ PARTS: dict[str, Part] = {"all": _all, "localpart": _localpart, "domain": _domai
 
 
 def _address(bound: Bound) -> Check:
-    names, part, choose = address_names(bound), bound.address_part(), chosen(bound)
+    names, part, choose, headers = address_names(bound), bound.address_part(), chosen(bound), headers_of(bound)
 
     def values(run: Run) -> Sequence[str]:
         found: list[str] = []
-        for name in names(run):
-            for mailboxes in choose(run.header.addresses(name)):
-                run.spend(10 * len(mailboxes))
-                found += parts_of(mailboxes, part, run.environment.separator)
+        for header in headers(run):
+            for name in names(run):
+                for mailboxes in choose(header.addresses(name)):
+                    run.spend(10 * len(mailboxes))
+                    found += parts_of(mailboxes, part, run.environment.separator)
         return found
 
     return checked(values, bound.match())

@@ -7,6 +7,7 @@ from typing import TypeVar
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.extension import Kind, Tag, Test
 from mailstack.sieve.matching import checked
+from mailstack.sieve.mimeparts import headers_of, reader
 from mailstack.sieve.state import Run
 from mailstack.sieve.step import Check
 from mailstack.sieve.strings import Texts
@@ -43,6 +44,9 @@ def chosen(bound: Bound) -> Callable[[Sequence[T]], Sequence[T]]:
 
 def _header(bound: Bound) -> Check:
     names, choose = names_of(bound, 0), chosen(bound)
+    if bound.has("mime"):
+        return _mime_header(bound)
+    headers_of(bound)
 
     def values(run: Run) -> Sequence[str]:
         wanted = names(run)
@@ -53,11 +57,29 @@ def _header(bound: Bound) -> Check:
     return checked(values, bound.match())
 
 
+def _mime_header(bound: Bound) -> Check:
+    names, choose = names_of(bound, 0), chosen(bound)
+    headers, read = headers_of(bound), reader(bound)
+
+    def values(run: Run) -> Sequence[str]:
+        found: list[str] = []
+        for header in headers(run):
+            for name in names(run):
+                if read is None:
+                    found += choose(header.texts(name))
+                else:
+                    found += [text for value in choose(header.values(name)) for text in read(run, value)]
+        return found
+
+    return checked(values, bound.match())
+
+
 def _exists(bound: Bound) -> Check:
-    names = names_of(bound, 0)
+    names, headers = names_of(bound, 0), headers_of(bound)
 
     def exists(run: Run) -> bool:
-        return all(run.header.values(name) for name in names(run))
+        looked_at = headers(run)
+        return all(any(header.values(name) for header in looked_at) for name in names(run))
 
     return exists
 
