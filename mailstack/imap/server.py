@@ -30,9 +30,18 @@ class ImapServer:
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
         for one in sockets:
-            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls, light=True))
+            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls, light=True, gate=self))
         if self._looker is None:
             self._looker = asyncio.create_task(self._look())
+
+    def enter(self, peer: str) -> bool:
+        """A TLS handshake counts as a connection that has not logged in."""
+        return not self.services.logins.refuses(peer) and self.services.limits.connected(peer) is None
+
+    def leave(self, peer: str) -> None:
+        """It ended; what comes of it is counted by itself."""
+        self.services.limits.disconnected(peer)
+        self.services.limits.closed(peer)
 
     def admit(self, connection: Connection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""

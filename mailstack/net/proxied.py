@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
-from mailstack.net.tls_layer import TlsLayer
+from mailstack.net.tls_layer import Gate, TlsLayer
 from mailstack.wire.proxy import Ends, parse
 
 log = get_logger()
@@ -55,10 +55,13 @@ def peer_of(transport: asyncio.BaseTransport, ends: Ends | None) -> str:
 class ProxyHeader(asyncio.Protocol):
     """Waits for the header, then gives the connection to the door's own protocol, and is out of the way."""
 
-    def __init__(self, make: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None, proxies: Proxies) -> None:
+    def __init__(
+        self, make: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None, proxies: Proxies, gate: Gate | None = None
+    ) -> None:
         self._make = make
         self._tls = tls
         self._proxies = proxies
+        self._gate = gate
         self._transport: asyncio.Transport
         self._data = b""
         self._peer = ""
@@ -99,7 +102,7 @@ class ProxyHeader(asyncio.Protocol):
         protocol = self._make()
         protocol.ends = ends  # type: ignore[attr-defined]
         if self._tls is not None:
-            protocol = TlsLayer(protocol, self._tls)
+            protocol = TlsLayer(protocol, self._tls, gate=self._gate)
         self._data = b""
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)

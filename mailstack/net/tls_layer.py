@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any
+from typing import Any, Protocol
 
 RECORD = 16384  # octets of one TLS record: as much goes in and out at a time, because OpenSSL's buffers never shrink
 TOGETHER = 4  # records in one write
 HANDSHAKE_SECONDS = 30.0
+
+
+class Gate(Protocol):
+    """Who counts connections while they shake hands: such a client may be silent, too."""
+
+    def enter(self, peer: str) -> bool:
+        """A handshake begins; False: the connection is closed without a word."""
+
+    def leave(self, peer: str) -> None:
+        """It ended: connection_made() follows, or nothing."""
 
 
 class TlsLayer(asyncio.Protocol, asyncio.Transport):
@@ -26,6 +36,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         "_below",
         "_closing",
         "_context",
+        "_gate",
         "_incoming",
         "_object",
         "_outgoing",
@@ -35,10 +46,17 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         "_timer",
     )
 
-    def __init__(self, app: asyncio.Protocol, context: ssl.SSLContext, ready: asyncio.Future[TlsLayer] | None = None) -> None:
+    def __init__(
+        self,
+        app: asyncio.Protocol,
+        context: ssl.SSLContext,
+        ready: asyncio.Future[TlsLayer] | None = None,
+        gate: Gate | None = None,
+    ) -> None:
         self._app = app
         self._context = context
         self._ready = ready
+        self._gate = gate  # until the handshake has ended
         self._below: asyncio.Transport
         self._object: ssl.SSLObject
         self._incoming: ssl.MemoryBIO
@@ -52,6 +70,11 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._below = transport  # type: ignore[assignment]
+        if self._gate is not None and not self._gate.enter(self._peer()):
+            self._gate = None
+            self._closing = True
+            self._below.abort()
+            return
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self.abort)
@@ -71,6 +94,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
     def connection_lost(self, problem: Exception | None) -> None:
         self._closing = True
         self._stop_timer()
+        self._leave_gate()
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(ConnectionResetError())
         elif self._shaken:
@@ -100,11 +124,25 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._flush()
         self._stop_timer()
         self._shaken = True
+        self._leave_gate()
         if self._ready is None:
             self._app.connection_made(self)
         elif not self._ready.done():
             self._ready.set_result(self)
             self._ready = None
+
+    def _leave_gate(self) -> None:
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.leave(self._peer())
+
+    def _peer(self) -> str:
+        """The client's address, or what a proxy said of it; IPv4 as it is, also on a listener for both families."""
+        ends = getattr(self._app, "ends", None)
+        name = self._below.get_extra_info("peername")
+        if ends is not None:
+            return str(ends.peer)
+        return str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) and name else "local"
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

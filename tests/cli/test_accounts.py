@@ -132,6 +132,42 @@ def test_app_passwords(server: Server, account: str) -> None:
     assert "there is no account" in said_no(console, "user", "app-password", "list", "nobody@a.test")
 
 
+def test_sending_limits(either: Console) -> None:
+    rows = json.loads(
+        either.run("user", "limit", "alice@a.test", "--messages-per-hour", "7", "--recipients", "none", "--json").stdout
+    )
+    assert {row["what"]: (row["limit"], row["exception"]) for row in rows if row["exception"]} == {
+        "messages_per_hour": (7, True), "recipients": (None, True),
+    }  # fmt: skip
+    shown = either.run("user", "show", "alice@a.test").stdout
+    assert "alice@a.test: active" in shown
+    assert re.search(r"messages per hour +0 +7 +yes", shown)
+    either.run("user", "limit", "alice@a.test", "--messages-per-hour", "default")
+    rows = json.loads(either.run("user", "show", "alice@a.test", "--json").stdout)["sending"]
+    assert [row["what"] for row in rows if row["exception"]] == ["recipients"]
+    assert "yes" not in either.run("user", "limit", "alice@a.test", "--reset").stdout
+    either.run("domain", "limit", "a.test", "--messages-per-day", "9")
+    assert re.search(r"messages per day +0 +9 +yes", either.run("user", "show", "alice@a.test").stdout)
+    either.run("domain", "limit", "a.test", "--reset")
+    assert "is not a number" in said_no(either, "user", "limit", "alice@a.test", "--messages-per-hour", "many")
+    for command in (("show",), ("limit",), ("stop",), ("release",), ("send-as", "list")):
+        assert "there is no account nobody@a.test" in said_no(either, "user", *command, "nobody@a.test")
+    assert "there is no domain" in said_no(either, "domain", "limit", "elsewhere.test")
+
+
+def test_grants(either: Console) -> None:
+    either.run("user", "send-as", "add", "alice@a.test", "Team@A.test")
+    either.run("user", "send-as", "add", "alice@a.test", "@far.test")
+    assert json.loads(either.run("user", "send-as", "list", "alice@a.test", "--json").stdout) == [
+        {"address": "alice@a.test", "sender": "@far.test"}, {"address": "alice@a.test", "sender": "team@a.test"},
+    ]  # fmt: skip
+    assert "May send as: @far.test, team@a.test" in either.run("user", "show", "alice@a.test").stdout
+    for sender in ("@far.test", "team@a.test"):
+        either.run("user", "send-as", "remove", "alice@a.test", sender)
+    assert "was not granted" in said_no(either, "user", "send-as", "remove", "alice@a.test", "team@a.test")
+    assert "is not an address" in said_no(either, "user", "send-as", "add", "alice@a.test", "team")
+
+
 def test_bans(either: Console) -> None:
     assert "192.0.2.0/24 is banned until it is lifted" in either.run("ban", "add", "192.0.2.0/24", "--reason", "enough").stdout
     assert "is banned until 2" in either.run("ban", "add", "2001:db8:1:2::9", "--for", "1d").stdout

@@ -25,10 +25,11 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
     if settings:
         # A server of its own.
         own = Server(tmp_path, settings="\n".join(settings))
+        plain = base64.b64encode(f"\0alice@a.test\0{PASSWORD}".encode()).decode()
         own.provision()
         own.start()
         try:
-            Dialog(path, own.ports[door], {"account": "alice@a.test", "password": PASSWORD}).run()
+            Dialog(path, own.ports[door], {"account": "alice@a.test", "password": PASSWORD, "plain": plain}).run()
         finally:
             own.stop()
         return
