@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mailstack.app.randomness import BlockRandom
 from mailstack.store.disk import Disk
 
 
@@ -18,4 +19,4 @@ class Surroundings:
 
     disk: Disk
     clock: Callable[[], float] = time.time
-    randomness: random.Random = field(default_factory=random.SystemRandom)
+    randomness: random.Random = field(default_factory=BlockRandom)

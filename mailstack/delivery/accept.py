@@ -104,7 +104,8 @@ class Acceptor:
     async def _planned(self, places: list[Place], message: Message) -> list[Place]:
         """What each account does with it. One that can't be asked now is asked again by the queue."""
         if len(places) == 1:
-            return [replace(places[0], plan=await self._placing.plan(places[0], message))]
+            only = await self._placing.plan(places[0], message)
+            return places if only is places[0].plan else [replace(places[0], plan=only)]
         plans = await asyncio.gather(*(self._placing.plan(place, message) for place in places), return_exceptions=True)
         found = []
         for place, plan in zip(places, plans, strict=True):

@@ -83,19 +83,19 @@ def field_lines(header: bytes) -> list[tuple[bytes, bytes]]:
 
 @lru_cache(64)
 def _field(name: bytes) -> re.Pattern[bytes]:
-    """A field of this name with its folded lines."""
-    return re.compile(rb"^" + re.escape(name) + rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
+    """A field of this name with its folded lines, behind a line end: by that octet the search goes from line to line."""
+    return re.compile(rb"\n" + re.escape(name) + rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE)
 
 
 def first(header: bytes, name: bytes) -> bytes | None:
     """The unfolded, stripped value of the first field `name` of a header alone; None when there is none."""
-    found = _field(name).search(header)
+    found = _field(name).search(b"\n" + header)
     return None if found is None else unfold(found[1])
 
 
 def every(header: bytes, name: bytes) -> list[bytes]:
     """The unfolded, stripped values of all fields `name` of a header alone, in order."""
-    return [unfold(value) for value in _field(name).findall(header)]
+    return [unfold(value) for value in _field(name).findall(b"\n" + header)]
 
 
 def each(pattern: re.Pattern[bytes], text: bytes) -> Iterable[tuple[bytes, ...]]:

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 from mailstack.message.address import Address
 
-_RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_RECEIVED = re.compile(rb"\nreceived[ \t]*:", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[()<>;]")
 
 
@@ -42,4 +42,4 @@ def received_field(
 
 def count_received(header: bytes) -> int:
     """How many hosts a message has passed."""
-    return len(_RECEIVED.findall(header))
+    return len(_RECEIVED.findall(b"\n" + header))

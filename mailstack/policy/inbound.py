@@ -1,9 +1,10 @@
 """Mail from other hosts: for people here, and for nobody else."""
 
+import re
 from dataclasses import replace
 
 from mailstack.message.address import Address
-from mailstack.message.header import first, split_header
+from mailstack.message.header import split_header
 from mailstack.message.trace import count_received
 from mailstack.policy.dmarc import Quarantine
 from mailstack.policy.judgement import FORGEABLE, Finding, Judgement
@@ -20,6 +21,7 @@ from mailstack.store.users.directory import Directory
 
 HEADER_LIMIT = 1 << 20
 RECEIVED_LIMIT = 50
+_SPAM_FIELD = re.compile(rb"\n(x-spam[a-z-]*)[ \t]*:", re.IGNORECASE)  # what FORGEABLE begins with
 
 
 class Recipients:
@@ -113,7 +115,8 @@ def quarantined(judgement: Judgement, reason: str) -> Judgement:
 def forged(content: Content) -> frozenset[bytes]:
     """Fields that look like our own evidence."""
     header, _ = split_header(content.head(HEADER_LIMIT))
-    return frozenset(name for name in FORGEABLE if first(header, name) is not None)
+    found = {name.lower() for name in _SPAM_FIELD.findall(b"\n" + header)}
+    return FORGEABLE & found
 
 
 def loop_verdict(content: Content) -> Verdict:

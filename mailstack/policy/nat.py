@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mailstack.log import get_logger
 
@@ -57,6 +58,15 @@ class Hiding:
         )
 
 
+@lru_cache(4096)
+def _is_inside(peer: str) -> bool:
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    return any(address in network for network in _INSIDE)
+
+
 class Nat:
     """One for the server; on the event loop. Loopback hides nobody: whoever runs a proxy there lets it speak PROXY."""
 
@@ -99,13 +109,7 @@ class Nat:
         return [self._hiding(peer, signs) for peer, signs in many]
 
     def _may_hide(self, peer: str) -> bool:
-        if peer in self._gateways:
-            return True
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        return any(address in network for network in _INSIDE)
+        return peer in self._gateways or _is_inside(peer)
 
     def _many(self, peer: str, signs: _Signs) -> bool:
         wanted = GATEWAY_NAMES_WANTED if peer in self._gateways else NAMES_WANTED

@@ -192,11 +192,12 @@ class SmtpConnection(SMTP):
 
     async def read_line(self, limit: int = LINE_LIMIT) -> bytes | None:
         """A command line without its end; None when it was too long."""
-        if b"\n" not in self._reader._buffer:  # type: ignore[attr-defined]
-            await self.flush()
+        line = self._line_at_hand()
         try:
-            async with asyncio.timeout(self.services.command_seconds):
-                line = await self._reader.readuntil(b"\n")
+            if line is None:
+                await self.flush()
+                async with asyncio.timeout(self.services.command_seconds):
+                    line = await self._reader.readuntil(b"\n")
         except asyncio.LimitOverrunError:
             self.say(Reply(421, "5.5.2", "Line too long"))
             raise ConnectionResetError from None
@@ -214,10 +215,24 @@ class SmtpConnection(SMTP):
                 while await self._reader.read(BUFFER):
                     pass
 
+    def _line_at_hand(self) -> bytes | None:
+        """A line that is here already needs no clock."""
+        buffer = self._reader._buffer  # type: ignore[attr-defined]
+        end = buffer.find(b"\n", 0, LOGIN_LINE_LIMIT)
+        if end < 0:
+            return None
+        line = bytes(buffer[: end + 1])
+        del buffer[: end + 1]
+        self._reader._maybe_resume_transport()  # type: ignore[attr-defined]
+        return line
+
     async def read_block(self, limit: int) -> bytes:
         """Octets of a message, as many as there are. Raises ConnectionResetError when there will be none."""
-        async with asyncio.timeout(self.services.data_seconds):
-            block = await self._reader.read(limit)
+        if self.more_waits():
+            block = await self._reader.read(limit)  # at once
+        else:
+            async with asyncio.timeout(self.services.data_seconds):
+                block = await self._reader.read(limit)
         if not block:
             raise ConnectionResetError
         return block

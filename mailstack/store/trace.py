@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,13 @@ CREATE INDEX IF NOT EXISTS event_id ON event (id);
 CREATE INDEX IF NOT EXISTS event_time ON event (time);
 CREATE TABLE IF NOT EXISTS word (word TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (word, id)) WITHOUT ROWID;
 """
+
+# A batch in one statement: between rows of several, SQLite would wait for the interpreter each time.
+RECORDED = """
+INSERT INTO event SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    CAST(json_extract(value, '$[3]') AS BLOB), json_extract(value, '$[4]') FROM json_each(?)
+"""
+WORDS = "INSERT OR IGNORE INTO word SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)"
 
 # Once for each account, also after a restart.
 FETCHED = """
@@ -123,10 +130,10 @@ class Trace:
         connection = self._open()
         with connection:
             rows = [self._row(*event) for event in events]
-            connection.executemany("INSERT INTO event VALUES (?,?,?,?,?)", [row[:5] for row in rows if row[2] != "fetched"])
-            connection.executemany(FETCHED, [row for row in rows if row[2] == "fetched"])
+            connection.execute(RECORDED, (_json([row for row in rows if row[2] != "fetched"]),))
+            connection.executemany(FETCHED, [_single(row) for row in rows if row[2] == "fetched"])
             words = {(word, id) for _, id, _, fields in events for word in _words(fields)}
-            connection.executemany("INSERT OR IGNORE INTO word VALUES (?,?)", sorted(words))
+            connection.execute(WORDS, (_json(sorted(words)),))
             now = self._clock()
             if not self._pruned <= now < self._pruned + PRUNE_SECONDS:
                 self._pruned = now
@@ -134,16 +141,17 @@ class Trace:
                 # Ids sort by time.
                 connection.execute("DELETE FROM word WHERE id<(SELECT coalesce(min(id), '~') FROM event)")
 
-    def _row(self, moment: float, id: str, name: str, fields: dict[str, Any]) -> tuple[Any, ...]:
-        subject = None
+    def _row(
+        self, moment: float, id: str, name: str, fields: dict[str, Any]
+    ) -> tuple[float, str, str, dict[str, Any], str | None]:
         raw = fields.get("subject")
-        if isinstance(raw, bytes):
-            text = " ".join(decode_words(raw[: 4 * SUBJECT_LIMIT]).split())[:SUBJECT_LIMIT] if self.subjects else ""
-            fields = {key: value for key, value in fields.items() if key != "subject"}
-            if text:
-                fields["subject"] = text
-                subject = casemap(text)
-        return moment, id, name, orjson.dumps(fields, default=str), subject, fields.get("account")
+        if not isinstance(raw, bytes):
+            return moment, id, name, fields, None
+        text = " ".join(decode_words(raw[: 4 * SUBJECT_LIMIT]).split())[:SUBJECT_LIMIT] if self.subjects else ""
+        fields = {key: value for key, value in fields.items() if key != "subject"}
+        if text:
+            fields["subject"] = text
+        return moment, id, name, fields, casemap(text) if text else None
 
     async def find(self, text: str) -> list[dict[str, Any]]:
         """Events of messages with this id, Message-ID or address, oldest first."""
@@ -222,3 +230,24 @@ def _words(fields: dict[str, Any]) -> list[str]:
         values = value if isinstance(value, list) else [value]
         found += [str(one).strip("<>").lower() for one in values if one]
     return found
+
+
+def _json(rows: Sequence[Any]) -> str:
+    """What is no text at all (a lone surrogate) is left out, with its row."""
+    try:
+        return orjson.dumps(rows, default=str).decode()
+    except TypeError:
+        return orjson.dumps([row for row in rows if _sound(row)], default=str).decode()
+
+
+def _sound(row: Any) -> bool:
+    try:
+        orjson.dumps(row, default=str)
+    except TypeError:
+        return False
+    return True
+
+
+def _single(row: tuple[float, str, str, dict[str, Any], str | None]) -> tuple[Any, ...]:
+    moment, id, name, fields, subject = row
+    return moment, id, name, orjson.dumps(fields, default=str), subject, fields.get("account")

@@ -111,6 +111,17 @@ async def test_a_part_that_was_queued_is_found_as_its_message(tmp_path: Path) ->
     await trace.close()
 
 
+async def test_what_is_no_text_costs_only_itself(tmp_path: Path) -> None:
+    trace = Trace(tmp_path / "trace.sqlite3")
+    trace.record("0001", "arrived", to=["alice@a.test"], helo="a\udcffb")
+    trace.record("0002", "arrived", to=["alice@a.test"], helo="a\0b", subject=b"a\0b\xff \xed\xa0\x80")
+    trace.record("0003", "arrived", to=["a\udcff@a.test"])
+    assert await names(trace, "alice@a.test") == ["arrived"]
+    assert [event["helo"] for event in await trace.story("0002")] == ["a\0b"]
+    assert await trace.candidates("alice@a.test", "") == ["0002"]
+    await trace.close()
+
+
 async def test_subjects_are_kept_or_forgotten_as_the_settings_say(tmp_path: Path) -> None:
     for kept in (True, False):
         trace = Trace(tmp_path / "trace.sqlite3", subjects=kept)

@@ -53,7 +53,9 @@ class Appender:
 
     async def prepare(self, name: str, message: NewMessage) -> Prepared:
         """Write a message to tmp/ and flush it. Then commit or discard it."""
-        prepared, draft = self._draft(name, message)
+        prepared = self._draft(name, message)
+        draft = prepared.draft
+        assert draft is not None
         try:
             if draft.rest is None:
                 await self._with.drafts.do(draft)
@@ -61,7 +63,7 @@ class Appender:
                 await self._with.hop(_write_large, self._with.disk, draft)
         except OSError as problem:
             raise from_os_error(problem) from problem
-        return prepared
+        return replace(prepared, draft=None)
 
     async def append(self, name: str, message: NewMessage) -> Appended:
         """Prepare and commit one message; a small one is written and named in one hop."""
@@ -77,14 +79,14 @@ class Appender:
                 if message.content.descriptor is not None:
                     prepared.append(await self.prepare(name, message))
                 else:
-                    one, draft = self._draft(name, message)
-                    prepared.append(replace(one, draft=draft))
+                    prepared.append(self._draft(name, message))
         except BaseException:
             self.discard(prepared)
             raise
         return await self.commit(prepared)
 
-    def _draft(self, name: str, message: NewMessage) -> tuple[Prepared, Draft]:
+    def _draft(self, name: str, message: NewMessage) -> Prepared:
+        """To be written when it is named, or before."""
         mailbox = self._folders.find(name)
         unique = message.unique or self._with.new_unique()
         temporary = mailbox.temporary(f"{unique}.{self._with.randomness.getrandbits(32):08x}")
@@ -92,8 +94,8 @@ class Appender:
         date = int(self._with.clock() if message.internal_date is None else message.internal_date)
         flags = message.flags & SYSTEM
         return Prepared(
-            mailbox.name, temporary, draft.size, date, unique, flags, message.keywords, message.fresh, message.once
-        ), draft
+            mailbox.name, temporary, draft.size, date, unique, flags, message.keywords, message.fresh, message.once, draft
+        )
 
     def discard(self, prepared: Sequence[Prepared]) -> None:
         """Forget prepared messages."""

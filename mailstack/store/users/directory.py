@@ -82,6 +82,7 @@ class Directory:
         self._mail = mail
         self._index_dir = index_dir
         self._cache: dict[str, Entry] = {}
+        self._paths: dict[str, tuple[Path, Path]] = {}  # of an account and its index, by its folder
         self._domains: frozenset[str] | None = None
         self.generation = 0
         self.message_quota: int | None = None  # of each account: how many messages it may hold
@@ -94,9 +95,14 @@ class Directory:
         self.scram_whole = await self._database.run(_scram_whole)
 
     def folder(self, record: AccountRecord) -> AccountFolder:
-        path = self._mail / record.folder
-        index = (self._index_dir / record.folder if self._index_dir else path) / "index.sqlite3"
-        return AccountFolder(path, index, record.quota, self.message_quota)
+        paths = self._paths.get(record.folder)
+        if paths is None:
+            if len(self._paths) >= CACHE_LIMIT:
+                self._paths.clear()
+            path = self._mail / record.folder
+            index = (self._index_dir / record.folder if self._index_dir else path) / "index.sqlite3"
+            paths = self._paths[record.folder] = path, index
+        return AccountFolder(*paths, record.quota, self.message_quota)
 
     # Look-ups -------------------------------------------------------------------------------------------------------
 
