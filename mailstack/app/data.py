@@ -25,6 +25,7 @@ from mailstack.control.queue import QueueOperations
 from mailstack.control.reports import ReportOperations
 from mailstack.control.sending import SendingOperations
 from mailstack.control.sieve import SieveOperations
+from mailstack.control.spam import SpamOperations
 from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
@@ -201,6 +202,7 @@ class Data:
             **ReportOperations(self.reports, self.report_mail, self.surroundings.clock).table(),
             **DkimOperations(self.directory, self.rotation).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
+            **SpamOperations(self.directory, self.mailboxes, self.learned, self.learner, self.surroundings.clock).table(),
             **NatOperations(self.nat).table(),
             **SieveOperations(
                 self.directory,

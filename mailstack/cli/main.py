@@ -16,6 +16,7 @@ from mailstack.cli import (
     sending,
     sharing,
     sieve,
+    spam,
     start,
     tls,
 )
@@ -36,6 +37,7 @@ lists.add_to(accounts.alias)
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")
+app.add_typer(spam.spam, name="spam")
 app.add_typer(sieve.sieve, name="sieve")
 app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(tls.tls, name="tls")

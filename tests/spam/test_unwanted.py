@@ -1,8 +1,10 @@
 """A running server: what goes into Junk, what is refused and rescued, and what moving messages teaches."""
 
+import json
 import smtplib
 from collections.abc import Iterator
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
@@ -37,10 +39,11 @@ def send(server: Server, text: str, *to: str) -> None:
         client.sendmail("carol@far.example", to or ("alice@a.test",), text)
 
 
-def newest(server: Server, mailbox: str, user: str = "alice") -> bytes:
+def newest(server: Server, mailbox: str, user: str = "alice", words: str = "") -> bytes:
     client = server.imap(user)
     client.select(mailbox)
-    found = client.fetch("*", "(BODY.PEEK[] FLAGS)")[1]
+    number = client.search(None, f'SUBJECT "{words}"' if words else "ALL")[1][0].split()[-1]
+    found = client.fetch(number, "(BODY.PEEK[] FLAGS)")[1]
     client.logout()
     return b"".join(piece if isinstance(piece, bytes) else b"".join(piece) for piece in found if piece is not None)
 
@@ -105,6 +108,30 @@ def test_whom_somebody_wrote_to_comes_through(strict: Server) -> None:
         client.sendmail("bob@a.test", ["dave@near.example"], message("From: bob@a.test", DATE, words="question"))
     with strict.smtp() as client:
         client.sendmail("dave@near.example", ["bob@a.test"], text)
-    found = newest(strict, "INBOX", "bob")
-    assert b"Subject: answer" in found
+    found = newest(strict, "INBOX", "bob", "answer")
     assert b"correspondent=-3.0" in found
+
+
+def test_commands_teach_and_explain(strict: Server, tmp_path: Path) -> None:
+    client = strict.imap("bob")
+    client.create("Old")
+    for number in range(3):
+        client.append("Old", None, None, message(FROM, DATE, words=f"old news {number}").encode())
+    client.logout()
+    assert (
+        "3 messages of Old; bob@a.test has learned 0 unwanted and 3 wanted ones"
+        in strict.run("spam", "train", "bob@a.test", "Old", "--ham").stdout
+    )
+    (row,) = json.loads(strict.run("spam", "stats", "bob@a.test", "--json").stdout)
+    assert (row["junk"], row["wanted"], row["speaks"]) == (0, 3, False)
+    file = tmp_path / "one.eml"
+    file.write_text(message(FROM, "X-Spam-Status: Yes, score=2.0 required=1.5 tests=[no-date=2.0]", words="old news"))
+    shown = strict.run("spam", "explain", str(file), "--account", "bob@a.test").stdout
+    assert "When it came: 2.0 of 1.5: no-date +2.0" in shown
+    assert "has no Date" in shown
+    assert "subject:news" in shown
+    for wrong in (["train", "nobody@a.test", "Old", "--ham"], ["train", "bob@a.test", "None", "--junk"]):
+        refused = strict.run("spam", *wrong, check=False)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("mailstack: there is no ")
+    assert strict.run("spam", "explain", str(tmp_path / "gone"), check=False).returncode == 2
