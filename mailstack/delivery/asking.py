@@ -18,6 +18,7 @@ from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.foldername import normalise
 from mailstack.store.mailbox.mailbox import Mailbox
+from mailstack.store.sieve.lists import first_on
 from mailstack.store.sieve.memory import SieveMemories
 from mailstack.store.sieve.scripts import Scripts
 from mailstack.store.users.directory import AccountRecord
@@ -52,10 +53,17 @@ class Answerer:
                 return await self._lately((ANSWERED, handle, sender), seconds)
             case ScriptNamed(name, everybody):
                 return await self._scripts.named(GLOBAL if everybody else self._record.folder, name)
-            case ListExists():
-                return False
-            case OnList() | ListMembers():
-                return None
+            case ListExists(name):
+                return await self._members(name) is not None
+            case ListMembers(name):
+                return await self._members(name)
+            case OnList(name, values):
+                return first_on(values, await self._members(name) or ())
+
+    async def _members(self, name: str) -> tuple[str, ...] | None:
+        """Of the account's own list, else of everybody's."""
+        own = await self._scripts.members(self._record.folder, name)
+        return own if own is not None else await self._scripts.members(GLOBAL, name)
 
     def _has_use(self, name: str | None, use: str) -> bool:
         mailbox = mailbox_for(self._account, use) if name is None else mailbox_named(self._account, name)

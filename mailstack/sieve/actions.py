@@ -9,7 +9,7 @@ Flags = tuple[str, ...] | None  # IMAP's flags and keywords as written; None: th
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Into INBOX, or where it is (RFC 6785). `line` is 0 for the implicit keep (RFC 5228 2.10.2)."""
+    """Into INBOX. `line` is 0 for the implicit keep (RFC 5228 2.10.2)."""
 
     line: int
     flags: Flags = None

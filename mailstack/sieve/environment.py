@@ -17,6 +17,6 @@ class Environment:
     now: datetime
     addresses: frozenset[str] = frozenset()  # the user's own ones (Address.key), aliases included
     separator: str = "+"  # between user and detail (RFC 5233)
-    items: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # RFC 5183 4.1, RFC 6785 4.2
+    items: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # RFC 5183 4.1
     spam: float | None = None  # 0 to 100: how sure it is spam; None: nobody looked (RFC 5235)
     virus: int | None = None  # 1 none .. 5 certainly; None: nobody looked

@@ -73,7 +73,6 @@ _ALL = (
     duplicate.EXTENSION,
     notify.EXTENSION,
     environment.EXTENSION,
-    environment.IMAP,
     environment.SPAM,
     environment.SPAM_PLUS,
     environment.VIRUS,

@@ -160,3 +160,15 @@ async def test_several_accounts_with_rules_of_their_own(here: Relay, peer: Peer)
     assert await here.inbox("bob@a.test") == []
     await until(lambda: len(peer.messages) == 1)
     assert peer.messages[0].to == ["x@b.test"]
+
+
+async def test_lists_are_asked(here: Relay, tmp_path: Path) -> None:
+    (tmp_path / "data" / "sieve").mkdir(exist_ok=True)
+    (tmp_path / "data" / "sieve" / "friends.list").write_text("@far.test\n")
+    require = 'require ["extlists", "envelope", "fileinto"];'
+    await use(here, require + 'if envelope :list "from" ["others", "friends"] { fileinto "Archive"; }')
+    assert (await accept(here, "alice@a.test")).positive
+    (tmp_path / "data" / "mail" / "a.test" / "alice" / "sieve" / "friends.list").write_text("somebody@else.test\n")
+    assert (await accept(here, "alice@a.test")).positive
+    assert len(await stored(here, "Archive")) == 1
+    assert len(await here.inbox()) == 1

@@ -207,7 +207,7 @@ SURROUNDINGS = [
 
 @pytest.mark.parametrize(("test", "expected"), SURROUNDINGS)
 def test_surroundings(test: str, expected: bool) -> None:
-    require = "environment imapsieve spamtest spamtestplus virustest relational comparator-i;ascii-numeric"
+    require = "environment spamtest spamtestplus virustest relational comparator-i;ascii-numeric"
     assert holds(test, require, environment=replace(ENVIRONMENT, items=ITEMS, spam=60.0)) is expected
 
 

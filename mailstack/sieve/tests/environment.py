@@ -45,7 +45,6 @@ def _virustest(bound: Bound) -> Check:
 
 
 EXTENSION = Extension("environment", tests={"environment": Test(_environment, (Kind.STRING, Kind.STRINGS), matches=True)})
-IMAP = Extension("imapsieve", includes=("environment",))
 SPAM = Extension("spamtest", tests={"spamtest": Test(_spamtest, (Kind.STRING,), matches=True)})
 SPAM_PLUS = Extension("spamtestplus", tags={"spamtest": (Tag("percent"),)}, includes=("spamtest",))
 VIRUS = Extension("virustest", tests={"virustest": Test(_virustest, (Kind.STRING,), matches=True)})

@@ -14,6 +14,7 @@ from mailstack.sieve.script import Script, compile
 from mailstack.store.disk import Disk
 from mailstack.store.errors import NoSuchScript, ScriptTooLarge, TooManyScripts, from_os_error
 from mailstack.store.sieve.files import ScriptFiles
+from mailstack.store.sieve.lists import read_list
 
 COMPILED = 1000  # scripts that are kept
 KNOWN = 50_000  # accounts of which it is known whether they have an active one
@@ -140,6 +141,11 @@ class Scripts:
             return None
         except SieveProblem as problem:
             return problem
+
+    async def members(self, account: str, name: str) -> tuple[str, ...] | None:
+        """The values of an external list, None where there is none. Raises StoreProblem."""
+        found: tuple[str, ...] | None = await self._disk_hop(read_list, self._files(account).folder, name)
+        return found
 
     async def check(self, source: bytes) -> None:
         """Raises SieveProblem."""
