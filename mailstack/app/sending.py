@@ -36,6 +36,7 @@ class Sending:
 
     async def stop(self) -> None:
         await self._data.rotation.stop()
+        await self._outgoing.stop()
 
     def use(self, settings: Settings) -> None:
         """Put settings to use."""

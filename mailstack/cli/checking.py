@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from cryptography import x509
 
+from mailstack.cli import checking_transport
 from mailstack.cli.reaching import greets, hosts
 from mailstack.cli.records import Record, records
 from mailstack.config import Config
@@ -52,6 +53,7 @@ def findings(config: Config, run: Callable[..., Any], running: bool) -> list[dic
         for one in run("nat"):
             found.say("NAT", "warn", one["text"])
         domains = [run("domain.records", domain=row["domain"]) for row in run("domain.list")]
+        checking_transport.keys(run("dkim.list"), found.say)
     asyncio.run(_dns(config, domains, found))
     return found.rows
 
@@ -130,7 +132,9 @@ def _clock(found: Findings) -> None:
 
 
 async def _dns(config: Config, domains: list[dict[str, Any]], found: Findings) -> None:
-    resolver = Resolver(list(config.dns.nameservers))
+    resolver = Resolver(list(config.dns.nameservers), dnssec=config.dns.dnssec)
+    await checking_transport.dnssec(config, resolver, found.say)
+    await checking_transport.policies(config, [domain["domain"] for domain in domains], resolver, found.say)
     addresses = await _asked(config.hostname, resolver.addresses(config.hostname), found)
     if addresses == []:
         found.say(config.hostname, "bad", f"want an A or AAAA record for {config.hostname}; have none")

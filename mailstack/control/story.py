@@ -281,6 +281,8 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "deferred": _deferred,
     "failed": _failed,
     "unaligned": _unaligned,
+    "downgrade": lambda event: f"The way was not as safe as before: {clean(event.get('reason'))}.",
+    "report": lambda event: f"It held a report of {clean(event.get('organisation'))}; see: mailstack reports list.",
     "bounced": _bounced,
     "held": lambda event: f"It was held back at {moment(event['time'])}.",
     "released": lambda event: f"It was let go at {moment(event['time'])}.",

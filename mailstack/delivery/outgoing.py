@@ -48,17 +48,35 @@ class Outgoing:
         self._hostname = hostname
         self._clock = clock
         self.defers = defers
+        self._judging: set[asyncio.Task[None]] = set()
 
     async def judge(self, queued: Queued, header: bytes) -> Reply | None:
         """Why a message waits, None when it may leave. What will fail is told of in any case."""
-        signing = self._signing_domain(queued, header)
+        signing = await self._signing_domain(queued, header)
+        if not self.defers:
+            # Nothing hangs on it: a slow DNS must not keep the message.
+            task = asyncio.get_running_loop().create_task(self._judge_and_tell(queued, header, signing))
+            self._judging.add(task)
+            task.add_done_callback(self._judging.discard)
+            return None
         found = await self._alignment.judge(queued.envelope, header, signing)
         if found is None:
             return None
-        defers = self.defers and found.obeyed
+        defers = found.obeyed
         self._tell(queued, found, waits=defers)
         # RFC 7372 3.1: no signature that matches the author.
         return Reply(451, "4.7.22", found.reason) if defers else None
+
+    async def _judge_and_tell(self, queued: Queued, header: bytes, signing: str | None) -> None:
+        found = await self._alignment.judge(queued.envelope, header, signing)
+        if found is not None:
+            self._tell(queued, found, waits=False)
+
+    async def stop(self) -> None:
+        """Judge no more."""
+        for task in self._judging:
+            task.cancel()
+        await asyncio.gather(*self._judging, return_exceptions=True)
 
     def _tell(self, queued: Queued, found: Unaligned, *, waits: bool) -> None:
         self._trace.record(queued.id, "unaligned", reason=found.reason, waits=waits)
@@ -83,30 +101,30 @@ class Outgoing:
         """The signatures or the seal of a message; `blocks`: None reads it from its file."""
         moment = int(self._clock())
         if queued.envelope.forwarded:
-            work, domain = self._signer.seals, self._sealing_domain(queued)
+            work, domain = self._signer.seals, await self._sealing_domain(queued)
         else:
-            work, domain = self._signer.signatures, self._signing_domain(queued, header)
+            work, domain = self._signer.signatures, await self._signing_domain(queued, header)
         if domain is None:
             return b""
         chunks = blocks if blocks is not None else self._queue.chunks(queued)
         return await asyncio.get_running_loop().run_in_executor(None, work, chunks, domain, moment)
 
-    def _signing_domain(self, queued: Queued, header: bytes) -> str | None:
+    async def _signing_domain(self, queued: Queued, header: bytes) -> str | None:
         """In whose name what was written here is signed: that of From, so that DMARC finds the two aligned."""
         envelope = queued.envelope
         if envelope.account is None and not envelope.own:
             return None
         found = [one.address for one in addresses(first(header, b"from") or b"")]
         for address in (*found, envelope.sender):
-            if address is not None and (domain := self._signer.domain_for(address.domain)) is not None:
+            if address is not None and (domain := await self._signer.domain_for(address.domain)) is not None:
                 return domain
         return None
 
-    def _sealing_domain(self, queued: Queued) -> str | None:
+    async def _sealing_domain(self, queued: Queued) -> str | None:
         """In whose name it goes on: the envelope's sender is ours then, but for notices, which have none."""
         sender = queued.envelope.sender
         for name in (*((sender.domain,) if sender is not None else ()), self._hostname):
-            if (domain := self._signer.domain_for(name)) is not None:
+            if (domain := await self._signer.domain_for(name)) is not None:
                 return domain
         return None
 

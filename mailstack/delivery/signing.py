@@ -1,5 +1,6 @@
 """DKIM signatures for what leaves: with which keys, and in whose name."""
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -76,9 +77,11 @@ class Signer:
         found = (usable(domain, entry) for entry in entries if entry.state is KeyState.SIGNING)
         return tuple(key for key in found if key is not None)
 
-    def domain_for(self, domain: str) -> str | None:
+    async def domain_for(self, domain: str) -> str | None:
         """In whose name mail of a domain is signed: its own, or that of the nearest domain above that has keys."""
         while "." in domain:
+            if domain not in self._keys:
+                await asyncio.to_thread(self.keys, domain)
             if self.keys(domain):
                 return domain
             domain = domain.partition(".")[2]

@@ -7,7 +7,7 @@ from mailstack.mailauth.dkim import dns_record
 from mailstack.message.envelope import TlsWish
 from mailstack.policy.alignment import AuthorPolicy, Standing, aligned, author_policy, check
 from tests.support.dnsserver import DnsServer
-from tests.support.peer import Peer
+from tests.support.peer import Peer, until
 from tests.support.relay import Relay, outcome
 
 STRICT = AuthorPolicy(True, "reject", strict_dkim=True, strict_spf=True)
@@ -55,6 +55,7 @@ def test_any_text_gives_a_policy(text: str | None) -> None:
 async def test_a_message_that_will_fail_leaves_and_is_told_of(relay: Relay, peer: Peer) -> None:
     id = await relay.send("bob@b.test")
     assert await relay.settled(id) is None
+    await until(lambda: not relay.outgoing._judging)
     (event,) = [one for one in await relay.data.trace.find(id) if one["event"] == "unaligned"]
     assert "no DKIM key signs for a.test" in event["reason"]
     assert "a.test has no SPF record" in event["reason"]

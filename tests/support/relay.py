@@ -124,6 +124,7 @@ class Relay:
 
     async def __aexit__(self, *_: object) -> None:
         await self.runner.stop(0.5)
+        await self.outgoing.stop()
         await self.data.close()
 
     async def add(self, address: str, quota: int | None = None) -> None:
