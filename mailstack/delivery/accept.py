@@ -58,7 +58,7 @@ class Acceptor:
         self, transaction: Transaction, content: Content, prefix: bytes, judgements: Mapping[str, Judgement] = NONE
     ) -> Reply:
         """Take a message over. `judgements` by account. Never raises for trouble with the disk."""
-        envelope = envelope_of(transaction)
+        envelope = envelope_of(transaction, content)
         message = Message(envelope.id, envelope.sender, content, prefix)
         ways = split_routes(transaction, judgements)
         try:

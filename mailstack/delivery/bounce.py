@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from mailstack.delivery.outcome import Delivered, Failed, Outcome
 from mailstack.log import get_logger
-from mailstack.message.envelope import Envelope, Notify, Recipient, Return, new_id
+from mailstack.message.envelope import Envelope, Notify, Recipient, Return, TlsWish, new_id
 from mailstack.message.header import split_header
 from mailstack.message.report import Action, RecipientReport, delivery_status
 from mailstack.store.content import Content
@@ -65,7 +65,14 @@ class Bouncer:
             log.warning("bounce.dropped", id=envelope.id, to=[str(one.address) for one in reports], reply=reports[0].text)
             return
         header, _ = split_header(await self._queue.read_header(queued))
-        give_back = envelope.ret is not Return.HEADERS and reports[0].action is Action.FAILED and queued.size <= FULL_LIMIT
+        # RFC 8689 5: no words of such a message go back, and its notice wants TLS as well.
+        required = envelope.tls is TlsWish.REQUIRED
+        give_back = (
+            not required
+            and envelope.ret is not Return.HEADERS
+            and reports[0].action is Action.FAILED
+            and queued.size <= FULL_LIMIT
+        )
         original = await self._queue.read(queued) if give_back else None
         await self._report(envelope, header, original, reports, now)
 
@@ -92,6 +99,7 @@ class Bouncer:
             received=now,
             smtputf8=envelope.smtputf8 or not data.isascii(),
             own=True,
+            tls=TlsWish.REQUIRED if envelope.tls is TlsWish.REQUIRED else TlsWish.POLICY,
         )
         log.info("bounce.sent", id=id, about=envelope.id, to=str(envelope.sender), action=reports[0].action.value)
         await self._submit(notice, Content.of(data))

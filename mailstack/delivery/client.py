@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from mailstack.delivery.outcome import Delivered, Failed, Outcome
-from mailstack.message.envelope import Envelope, Notify, Recipient
+from mailstack.message.envelope import Envelope, Notify, Recipient, TlsWish
 from mailstack.message.errors import SyntaxProblem
 from mailstack.net.tls import peer_chain
 from mailstack.wire.smtp import Reply, ReplyParser, encode_xtext, parse_ehlo
@@ -207,6 +207,8 @@ class SmtpClient:
         limit = self.extensions.get("SIZE", "")
         if limit.isdigit() and int(limit) and size > int(limit):
             return Reply(552, "5.3.4", f"{self.host} takes messages of up to {limit} octets")
+        if envelope.tls is TlsWish.REQUIRED and "REQUIRETLS" not in self.extensions:
+            return Reply(550, "5.7.30", f"{self.host} does not support REQUIRETLS, which the message asks for")
         addresses = [recipient.address for recipient in recipients] + ([envelope.sender] if envelope.sender else [])
         if "SMTPUTF8" not in self.extensions and (utf8_header or any(one.needs_smtputf8 for one in addresses)):
             return Reply(550, "5.6.7", f"{self.host} can't take addresses or headers in UTF-8")
@@ -220,6 +222,8 @@ class SmtpClient:
             line += " BODY=8BITMIME"
         if utf8:
             line += " SMTPUTF8"
+        if envelope.tls is TlsWish.REQUIRED:
+            line += " REQUIRETLS"
         if "DSN" in self.extensions:
             if envelope.ret is not None:
                 line += f" RET={envelope.ret.value}"

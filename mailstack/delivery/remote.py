@@ -84,7 +84,7 @@ class RemoteDelivery:
     def lane(self, domain: str, wish: TlsWish = TlsWish.POLICY) -> str:
         """Recipients that share a lane share connections; those of messages that want TLS otherwise have their own."""
         if self.settings.smarthost is not None:
-            return ""
+            return "" if wish is not TlsWish.REQUIRED else f" {wish.value}"
         return domain if wish is TlsWish.POLICY else f"{domain} {wish.value}"
 
     # Connections ----------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class RemoteDelivery:
         """A client that is ready for MAIL, or why there is none (one outcome for all)."""
         smarthost = self.settings.smarthost
         if smarthost is not None:
-            return await self._connect_smarthost(smarthost)
+            return await self._connect_smarthost(smarthost, wish)
         if not domain:
             return [later("the smarthost was taken out of the settings meanwhile", "4.4.5")]
         try:
@@ -157,7 +157,7 @@ class RemoteDelivery:
     def _source(self, address: str) -> str | None:
         return next((one for one in self.settings.source if (":" in one) == (":" in address)), None)
 
-    async def _connect_smarthost(self, smarthost: Smarthost) -> SmtpClient | list[Outcome]:
+    async def _connect_smarthost(self, smarthost: Smarthost, wish: TlsWish) -> SmtpClient | list[Outcome]:
         try:
             addresses = await self._resolver.addresses(smarthost.host)
         except NoSuchDomain:
@@ -172,9 +172,10 @@ class RemoteDelivery:
             try:
                 implicit = self._verified if smarthost.implicit_tls else None
                 await client.connect(address, smarthost.port, implicit_tls=implicit)
-                if not client.secure and (smarthost.credentials is not None or "STARTTLS" in client.extensions):
-                    # A password never goes where the certificate was not proved.
-                    await client.start_tls(self._verified if smarthost.credentials else self._opportunistic)
+                proved = smarthost.credentials is not None or wish is TlsWish.REQUIRED
+                if not client.secure and (proved or "STARTTLS" in client.extensions):
+                    # A password never goes where the certificate was not proved, nor what asks for it.
+                    await client.start_tls(self._verified if proved else self._opportunistic)
                 client.tls = client.version
                 if smarthost.credentials is not None:
                     await client.log_in(smarthost.credentials)

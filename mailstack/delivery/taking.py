@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 
 from mailstack.delivery.parcels import Parcel
 from mailstack.delivery.placing import Message, Place
-from mailstack.message.envelope import Envelope, Recipient
+from mailstack.message.envelope import Envelope, Recipient, TlsWish
+from mailstack.message.header import first, split_header
 from mailstack.policy.judgement import Judgement
 from mailstack.policy.routing import Local, Remote, Route, ToList
 from mailstack.policy.transaction import Transaction
+from mailstack.store.content import Content
+
+HEADER_SEEN = 65536  # octets
 
 
 @dataclass(slots=True)
@@ -21,7 +25,15 @@ class Taking:
     parcels: list[Parcel]
 
 
-def envelope_of(transaction: Transaction) -> Envelope:
+def _wish(transaction: Transaction, content: Content) -> TlsWish:
+    """What the message says of TLS on its way (RFC 8689 3): REQUIRETLS counts more than the field."""
+    if transaction.parameters.require_tls:
+        return TlsWish.REQUIRED
+    header, _ = split_header(content.head(HEADER_SEEN))
+    return TlsWish.OPTIONAL if (first(header, b"tls-required") or b"").lower() == b"no" else TlsWish.POLICY
+
+
+def envelope_of(transaction: Transaction, content: Content) -> Envelope:
     parameters = transaction.parameters
     return Envelope(
         id=transaction.id,
@@ -33,6 +45,7 @@ def envelope_of(transaction: Transaction) -> Envelope:
         smtputf8=parameters.smtputf8,
         body=parameters.body,
         account=transaction.account.address if transaction.account else None,
+        tls=_wish(transaction, content),
     )
 
 

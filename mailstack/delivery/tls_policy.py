@@ -59,7 +59,15 @@ class TlsPolicies:
     async def host(self, about: DomainTls, host: str, port: int) -> TlsPolicy:
         """What must hold for one host."""
         tlsa = await self._tlsa(about, host, port) if about.secure_mx and about.wish is not TlsWish.OPTIONAL else None
-        return decide(host, sts=about.sts, tlsa=tlsa, wish=about.wish, best=about.best, keeps=self.keeps)
+        return decide(
+            host,
+            sts=about.sts,
+            tlsa=tlsa,
+            wish=about.wish,
+            best=about.best,
+            keeps=self.keeps,
+            secure_mx=about.secure_mx,
+        )
 
     async def _tlsa(self, about: DomainTls, host: str, port: int) -> TlsaFound:
         """RFC 7672 2.2: only where the addresses are vouched for; under the name that aliases lead to, else under its own."""

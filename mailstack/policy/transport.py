@@ -86,8 +86,10 @@ def decide(
     wish: TlsWish = TlsWish.POLICY,
     best: Level = Level.CLEAR,
     keeps: bool = False,
+    secure_mx: bool = False,
 ) -> TlsPolicy:
     """What must hold for one host of a domain. `best`: the level that the domain had; `keeps`: no less than that is taken.
+    `secure_mx`: the DNS vouches for the domain's list of hosts.
 
     DANE goes first: MTA-STS never makes up for it (RFC 8461 2).
     """
@@ -104,8 +106,11 @@ def decide(
             return TlsPolicy(PolicyKind.TLSA, Level.ENCRYPTED, Level.ENCRYPTED, "DANE, with no usable record", tlsa.records)
     if sts is not None and sts.mode is not Mode.NONE:
         return _by_sts(host, sts, required=required)
+    if required and not secure_mx:
+        # RFC 8689 4.2.1: not only the host must be proved, but that it is one of the domain's.
+        text = f"nobody vouches that {host} is a host of its domain: neither DNSSEC nor MTA-STS"
+        return TlsPolicy(PolicyKind.NONE, Level.NAMED, Level.NAMED, "REQUIRETLS", refusal=Refusal(None, text))
     if required:
-        # RFC 8689 4.2.1: the host's name must be proved.
         return TlsPolicy(PolicyKind.NONE, Level.NAMED, Level.NAMED, "REQUIRETLS")
     if keeps and best > Level.CLEAR:
         least = Level.ENCRYPTED

@@ -30,6 +30,7 @@ class MailParameters:
     smtputf8: bool = False
     ret: Return | None = None
     envelope_id: str | None = None
+    require_tls: bool = False  # RFC 8689 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def parse_mail_from(text: str) -> tuple[Address | None, MailParameters]:
     """What follows `MAIL FROM:`. Raises SyntaxProblem, UnknownParameter."""
     path, parameters = _split(text)
     size: int | None = None
-    body, smtputf8, ret, envelope_id = Body.EIGHTBIT, False, None, None
+    body, smtputf8, ret, envelope_id, require_tls = Body.EIGHTBIT, False, None, None, False
     for name, value in parameters.items():
         match name:
             case "SIZE" if value is not None and value.isascii() and value.isdigit() and len(value) <= 20:
@@ -84,20 +85,22 @@ def parse_mail_from(text: str) -> tuple[Address | None, MailParameters]:
                 body = Body(value.upper())
             case "SMTPUTF8" if value is None:
                 smtputf8 = True
+            case "REQUIRETLS" if value is None:
+                require_tls = True
             case "RET" if value is not None and value.upper() in ("FULL", "HDRS"):
                 ret = Return(value.upper())
             case "ENVID" if value is not None and len(value) <= 100:
                 envelope_id = decode_xtext(value)
             case "AUTH" if value is not None:
                 decode_xtext(value)  # RFC 4954 5: accepted, and not trusted
-            case "SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID" | "AUTH":
+            case "SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID" | "AUTH" | "REQUIRETLS":
                 raise SyntaxProblem(f"{name} has no such value")
             case _:
                 raise UnknownParameter(f"{name} is not supported")
     address = parse_path(path)
     if address is not None and address.needs_smtputf8 and not smtputf8:
         raise SyntaxProblem("a UTF-8 address needs SMTPUTF8")
-    return address, MailParameters(size, body, smtputf8, ret, envelope_id)
+    return address, MailParameters(size, body, smtputf8, ret, envelope_id, require_tls)
 
 
 def parse_rcpt_to(text: str, *, smtputf8: bool) -> tuple[Address, RcptParameters]:

@@ -31,6 +31,9 @@ async def mail(connection: SmtpConnection, argument: str) -> None:
     except SyntaxProblem as problem:
         connection.complain(Reply(501, "5.1.7", problem.reason))
         return
+    if parameters.require_tls and connection.tls_name() is None:
+        connection.complain(Reply(530, "5.7.10", "REQUIRETLS needs TLS here, too"))
+        return
     if parameters.size is not None and parameters.size > services.message_size:
         too_large = Reply(552, "5.3.4", f"Messages may have up to {services.message_size} octets")
         connection.refuse(_transaction(connection, connection.helo, sender, parameters), too_large, "size")

@@ -11,6 +11,8 @@ def keywords(connection: SmtpConnection) -> list[str]:
     """EHLO's lines, as far as they hold now: what MAIL, RCPT and replies are like, then what the table of commands says."""
     size = f"SIZE {connection.services.message_size}"
     found = ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"]
+    if connection.tls_name() is not None:
+        found.append("REQUIRETLS")  # RFC 8689 2: never in the clear
     for handler in connection.handlers.values():
         if handler.keyword is not None and handler.possible(connection):
             found.append(handler.keyword if isinstance(handler.keyword, str) else handler.keyword(connection))
