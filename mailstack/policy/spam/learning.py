@@ -95,7 +95,7 @@ class Learner:
         lessons = await self._door.run(folder.path, LearnedFile.pending, AT_ONCE)
         if not lessons:
             return False
-        account = await self._mailboxes.account(folder)
+        account = await self._mailboxes.account(folder, limits=False)
         account.hold()
         try:
             for lesson in lessons:

@@ -56,13 +56,18 @@ class Mailboxes:
         self._opening: dict[str, asyncio.Task[Account]] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
 
-    async def account(self, folder: AccountFolder) -> Account:
-        """The account in a folder, made with its special-use mailboxes if it is not there yet."""
+    async def account(self, folder: AccountFolder, *, limits: bool = True) -> Account:
+        """The account in a folder, made with its special-use mailboxes if it is not there yet. Without `limits` one that is
+        open keeps the quotas that it has: they may be newer than what the folder says.
+        """
         key = str(folder.path)
         while key in self._closing:
             await asyncio.wait([self._closing[key]])
-        account = self._accounts.get(key) or await self._opened(key, folder)
-        account.quota, account.message_quota = folder.quota, folder.message_quota
+        account = self._accounts.get(key)
+        limits = limits or account is None
+        account = account or await self._opened(key, folder)
+        if limits:
+            account.quota, account.message_quota = folder.quota, folder.message_quota
         account.used()
         self._rest(key, account)
         return account
