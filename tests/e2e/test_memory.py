@@ -23,7 +23,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that nobody else uses, so that its memory is this test's."""
-    one = Server(tmp_path_factory.mktemp("lone"), users=("alice", "bob", "carol"))
+    one = Server(tmp_path_factory.mktemp("lone"), users=("alice", "bob", "carol"), forked=False)
     one.configuration.write_text(one.configuration.read_text() + '[limits]\nmessage_size = "1100MiB"\n')
     one.provision()
     one.start()

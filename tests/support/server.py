@@ -2,8 +2,10 @@
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import imaplib
+import io
 import itertools
 import json
 import os
@@ -13,10 +15,13 @@ import smtplib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from tests.support.zygote import Forked, Zygote
 
 DOMAIN = "a.test"
 PASSWORD = "correct horse battery staple"
@@ -48,6 +53,11 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+@functools.cache
+def zygote() -> Zygote:
+    return Zygote()
+
+
 class Server:
     """`mailstack serve` on a data folder; start, kill and start it again."""
 
@@ -63,7 +73,9 @@ class Server:
         relay: str = "",
         ports: dict[str, int] | None = None,
         environment: dict[str, str] | None = None,
+        forked: bool = True,
     ) -> None:
+        """`forked`: its processes are copies of one that is loaded already, not started anew."""
         self.folder = folder
         self.data = data or folder / "data"
         names = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http")
@@ -85,9 +97,10 @@ class Server:
         quiet = {} if asks else {"MAILSTACK_AUTHENTICATION__CHECK": "false"}
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **quiet, **(environment or {})}
         self.command = [sys.executable, "-m", "mailstack", "-c", str(self.configuration)]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.users = users
         self.entry: list[str] = []
+        self.forked = forked and not any(name.startswith(("PYTHON", "LD_")) for name in environment or {})
 
     def provision(self) -> None:
         """Make the domain and the accounts, with no server running. A test session makes the same data once, and copies it."""
@@ -111,15 +124,20 @@ class Server:
         listing = self.folder / "users.csv"
         rows = "".join(f"{user}@{self.domain},{PASSWORD},,\n" for user in self.users)
         listing.write_text(f"address,password,hash,quota\n{rows}")
-        for command in (["domain", "add", self.domain], ["user", "import", str(listing)]):
-            subprocess.run([*self.command, *command], check=True, env=self.environment, stdout=subprocess.DEVNULL)
+        self.run("domain", "add", self.domain)
+        self.run("user", "import", str(listing))
 
     def start(self, seconds: float = 60.0) -> float:
         """Start and wait until IMAP and SMTP greet; the seconds that took. One that does not get ready is ended."""
         begun = time.monotonic()
         command = [*self.entry, "serve"] if self.entry else [*self.command, "serve"]
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, close_fds=not self.entry)
+            if self.forked and not self.entry:
+                with open(os.devnull, "rb") as nothing:
+                    files = (nothing.fileno(), log.fileno(), log.fileno())
+                    self.process = zygote().start(command[3:], self.environment, files)
+            else:
+                self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, close_fds=not self.entry)
         try:
             for name in ("smtp", "imap"):
                 self.wait_for(name, begun + seconds)
@@ -180,9 +198,22 @@ class Server:
 
     def run(self, *arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A command, as an admin types it."""
-        return subprocess.run(
-            [*self.command, *arguments], env=self.environment, capture_output=True, text=True, input=stdin, check=check
-        )
+        command = [*self.command, *arguments]
+        if not self.forked:
+            return subprocess.run(command, env=self.environment, capture_output=True, text=True, input=stdin, check=check)
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+            given.write(stdin.encode())
+            given.seek(0)
+            process = zygote().start(command[3:], self.environment, (given.fileno(), out.fileno(), errors.fileno()))
+            code = process.wait()
+            texts = []
+            for file in (out, errors):
+                file.seek(0)
+                texts.append(io.TextIOWrapper(io.BytesIO(file.read())).read())
+        done = subprocess.CompletedProcess(command, code, *texts)
+        if check:
+            done.check_returncode()
+        return done
 
     def smtp(self) -> smtplib.SMTP:
         return smtplib.SMTP("127.0.0.1", self.ports["smtp"], timeout=20)
