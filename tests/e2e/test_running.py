@@ -273,7 +273,7 @@ def test_the_demo_proves_itself_stops_cleanly_and_finds_its_mail_again(tmp_path:
     from mailstack.cli import demo as demo_command
     from mailstack.config import render
 
-    ports = dict(zip(demo_command.TRIAL_PORTS, free_ports(6), strict=True))
+    ports = dict(zip(demo_command.TRIAL_PORTS, free_ports(len(demo_command.TRIAL_PORTS)), strict=True))
     monkeypatch.setattr(demo_command, "TRIAL_PORTS", ports)
     folder = tmp_path / "var"
     folder.mkdir(mode=0o700)
@@ -318,7 +318,8 @@ def test_a_demo_whose_port_is_taken_says_so_and_makes_no_accounts(tmp_path: Path
     from mailstack.cli import demo as demo_command
     from mailstack.config import render
 
-    monkeypatch.setattr(demo_command, "TRIAL_PORTS", dict(zip(demo_command.TRIAL_PORTS, free_ports(6), strict=True)))
+    ports = dict(zip(demo_command.TRIAL_PORTS, free_ports(len(demo_command.TRIAL_PORTS)), strict=True))
+    monkeypatch.setattr(demo_command, "TRIAL_PORTS", ports)
     folder = tmp_path / "var"
     folder.mkdir(mode=0o700)
     (folder / "mailstack.toml").write_text(render(demo_command.demo_config(folder)))

@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import smtplib
@@ -19,7 +20,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.support.zygote import Forked, Zygote
 
@@ -38,16 +39,33 @@ NETWORK_PROBLEMS = (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.erro
 
 
 TEMPLATES = "MAILSTACK_TEST_TEMPLATES"  # a folder of the test session
-PORTS_A_PROCESS = 100
+FIRST_PORT, PORTS, BLOCK = 12_000, 20_000, 100  # below those that the system gives to clients
 _next_port = itertools.count()
 
 
+@functools.cache
+def _own_ports() -> tuple[int, IO[bytes]]:
+    """The first of those that no other test process uses while this one lives."""
+    folder = Path(tempfile.gettempdir()) / "mailstack-test-ports"
+    folder.mkdir(exist_ok=True)
+    blocks = list(range(FIRST_PORT, FIRST_PORT + PORTS, BLOCK))
+    random.SystemRandom().shuffle(blocks)
+    for first in blocks:
+        lock = open(folder / str(first), "wb")  # noqa: SIM115 - until the process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return first, lock
+        except OSError:
+            lock.close()
+    raise RuntimeError("no ports are left")
+
+
 def free_ports(count: int) -> list[int]:
-    """Below those that the system gives to clients, and not those of other test processes: they are bound seconds later."""
+    """They are bound seconds later: nobody else may take them meanwhile."""
     found: list[int] = []
-    first = 12_000 + os.getpid() % 200 * PORTS_A_PROCESS
+    first, _ = _own_ports()
     while len(found) < count:
-        port = first + next(_next_port) % PORTS_A_PROCESS
+        port = first + next(_next_port) % BLOCK
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             found.append(port)
     return found
@@ -84,7 +102,7 @@ class Server:
         self.domain = domain
         self.settings = settings
         if "[sending]" not in settings:
-            settings += UNLIMITED
+            settings = f"{settings}\n{UNLIMITED}"
         relay = relay or (f'smarthost = "smtp://127.0.0.1:{smarthost}"' if smarthost else "")
         self.configuration = folder / "mailstack.toml"
         self.configuration.write_text(
