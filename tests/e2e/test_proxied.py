@@ -25,7 +25,8 @@ TLS = trusting()
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     names = ", ".join(f'"{name}"' for name in SERVICES)
-    one = Server(tmp_path_factory.mktemp("proxied"), settings=f'[proxy]\nlisteners = [{names}]\ntrusted = ["127.0.0.1"]\n')
+    settings = f'[proxy]\nlisteners = [{names}]\ntrusted = ["127.0.0.1"]\n[spam]\ngreylist = ""\n'
+    one = Server(tmp_path_factory.mktemp("proxied"), settings=settings)
     one.provision()
     one.wait_for = lambda name, end: None  # type: ignore[method-assign] # they greet nobody without a header
     one.start()
