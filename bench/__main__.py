@@ -14,12 +14,15 @@ from pathlib import Path
 
 from bench import rows
 from bench.corpus import fill_maildir
+from bench.judging import judging
 from bench.peers import Server, free_port, mailstack, postfix_dovecot
 
 PEERS_BY_GROUP = {
     "smtp": ("lmtp", "straight"),
     "relay": ("straight",),
     "signed": ("straight",),
+    "verified": ("dkimpy",),
+    "judged": ("rspamd",),
     "imap": ("stock", "tuned"),
     "sort": ("stock", "tuned"),
     "memory": ("stock", "hibernated"),
@@ -46,9 +49,11 @@ def start(kind: str, group: str, folder: Path, messages: int, relay_port: int) -
         if group in ("stall", "restart", "huge"):
             fill_maildir(server.maildir(rows.HUGE), rows.HUGE_MESSAGES, 1500)
 
-    if group == "sieve":
+    if group in ("sieve", "verified"):
         return nullcontext(Server(kind, folder, 0, 0, 0, 0))
     users = rows.all_users()
+    if group == "judged":
+        return judging(kind, folder, users)
     if kind == "mailstack":
         return mailstack(folder, users, relay_port, prepare, signs=group == "signed")
     return postfix_dovecot(

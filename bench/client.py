@@ -7,7 +7,7 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from bench.peers import DOMAIN, PASSWORD
+from bench.peers import DOMAIN, PASSWORD, Server
 
 
 class Imap:
@@ -176,3 +176,14 @@ async def send_all(port: int, connections: int, messages: list[tuple[str, str, b
         await loop.create_connection(lambda share=share, done=done: SmtpSender(share, login, done), "127.0.0.1", port)
         waits.append(done)
     await asyncio.gather(*waits)
+
+
+def messages_in(server: Server, users: list[str]) -> int:
+    total = 0
+    for user in users:
+        connection = Imap(server.imap)
+        connection.login(user)
+        answer = connection.command(b"STATUS INBOX (MESSAGES)", keep=True)
+        total += int(answer.partition(b"MESSAGES ")[2].partition(b")")[0])
+        connection.close()
+    return total

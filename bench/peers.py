@@ -108,9 +108,18 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def mailstack(
-    folder: Path, users: list[str], relay_port: int | None = None, prepare: object = None, *, signs: bool = False
+    folder: Path,
+    users: list[str],
+    relay_port: int | None = None,
+    prepare: object = None,
+    *,
+    signs: bool = False,
+    more: str = "",
 ) -> Iterator[Server]:
-    """A mailstack server of this checkout with `users` of a.test. `signs`: with the DKIM keys that a domain has by default."""
+    """A mailstack server of this checkout with `users` of a.test. `signs`: with the DKIM keys that a domain has by default.
+
+    Where mail comes from is judged only where `more` names a DNS: no peer of the other rows does.
+    """
     folder.mkdir(parents=True)
     ports = {name: free_port() for name in ("smtp", "submission", "submissions", "imap", "imaps", "managesieve", "http")}
     listeners = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in ports.items())
@@ -122,6 +131,7 @@ def mailstack(
         '[log]\nformat = "json"\nlevel = "warning"\n[limits]\nconnections_per_address = 20000\nconnections = 20000\n'
         "[sending]\nmessages_per_hour = 0\nmessages_per_day = 0\nnew_recipients_per_day = 0\nstop_at_new_recipients = 0\n"
         "domain_messages_per_hour = 0\ndomain_messages_per_day = 0\ndomain_new_recipients_per_day = 0\n"
+        + (more or "[authentication]\ncheck = false\n")
     )
     command = [sys.executable, "-m", "mailstack", "-c", str(configuration)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -310,6 +320,7 @@ def postfix_dovecot(
     relay_port: int | None = None,
     prepare: object = None,
     postfix: bool = True,
+    milter: int | None = None,
 ) -> Iterator[Server]:
     """Debian's Postfix in front of Debian's Dovecot, sharing Maildirs."""
     folder.mkdir(parents=True)
@@ -361,6 +372,8 @@ def postfix_dovecot(
                     ["postmap", f"hash:{config}/virtual"], check=True, env={**os.environ, "MAIL_CONFIG": "/etc/postfix"}
                 )
                 main = main.replace("static:all", f"hash:{config}/virtual")
+            if milter is not None:
+                main += f"smtpd_milters = inet:127.0.0.1:{milter}\nmilter_default_action = tempfail\n"
             (config / "main.cf").write_text(main)
             (config / "master.cf").write_text(POSTFIX_MASTER.format(smtp=ports["smtp"]))
             (folder / "queue").mkdir()

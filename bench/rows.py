@@ -19,8 +19,9 @@ from pathlib import Path
 
 import uvloop
 
-from bench.client import Imap, send_all
+from bench.client import Imap, messages_in, send_all
 from bench.corpus import CJK, COMMON, RARE, TWO_LETTERS, message
+from bench.judging import judged, verifications
 from bench.peers import DOMAIN, PASSWORD, Server, Sink
 from bench.sieve import sieve
 from bench.starts import select_after_restart, start_of_many
@@ -43,17 +44,6 @@ class Row:
     group: str = "imap"
     limit: float | None = None  # in the row's unit, whatever the peers do
     alone: bool = False  # no peer has what is measured
-
-
-def messages_in(server: Server, users: list[str]) -> int:
-    total = 0
-    for user in users:
-        connection = Imap(server.imap)
-        connection.login(user)
-        answer = connection.command(b"STATUS INBOX (MESSAGES)", keep=True)
-        total += int(answer.partition(b"MESSAGES ")[2].partition(b")")[0])
-        connection.close()
-    return total
 
 
 def deliveries(connections: int, count: int) -> Callable[[Server], float]:
@@ -636,6 +626,8 @@ ROWS = [
     Row("end of DATA to EXISTS at half load, 99th", "ms", False, None, to_exists(0.99), "smtp", limit=20.0),
     Row("relay through the queue", "/s", True, 1.0, relay(2000), "relay"),
     Row("relay through the queue, signed with two keys (the peer does not sign)", "/s", True, None, relay(2000), "signed"),
+    Row("DKIM signatures of 10 KB verified", "/s", True, 5.0, verifications(5000), "verified"),
+    Row("10 KB judged by SPF, DKIM, DMARC, ARC and delivered, 20 connections", "/s", True, 2.0, judged(20, 1020), "judged"),
     Row("login+SELECT+logout", "/s", True, 2.0, sessions(1000)),
     Row("login+SELECT+logout, TLS", "/s", True, 1.0, sessions(400, tls=True)),
     Row("FETCH 10,000 ENVELOPE, first ever", "ms", False, 1.5, fetch(LISTED, warm=False)),
