@@ -146,7 +146,8 @@ RSPAMD = {
     "worker-controller.inc": "enabled = false;\n",
     "worker-fuzzy.inc": "enabled = false;\n",
     "logging.inc": 'type = "file"; filename = "{folder}/log"; level = "warning";\n',
-    "milter_headers.conf": 'use = ["authentication-results"];\n',
+    **{f"{name}.conf": "check_local = true; check_authed = true;\n" for name in ("spf", "dkim", "dmarc", "arc")},
+    "milter_headers.conf": 'use = ["authentication-results"]; skip_local = false; skip_authenticated = false;\n',
 }
 # What is not measured here: both sides judge where a mail comes from, and nothing else.
 OFF = (
