@@ -163,7 +163,9 @@ def _authenticated(event: Event) -> str:
 
 
 def _results(event: Event) -> Iterable[tuple[str, str]]:
-    names = {"iprev": "the address's name", "spf": "SPF", "helo": "SPF of its HELO", "dkim": "DKIM", "dmarc": "DMARC", "arc": "ARC"}
+    names = {"iprev": "the address's name", "helo": "SPF of HELO"} | {
+        key: key.upper() for key in ("spf", "dkim", "dmarc", "arc")
+    }
     for key, value in event.items():
         if key in _SHOWN or value in (None, "", []):
             continue
