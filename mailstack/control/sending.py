@@ -66,6 +66,7 @@ class SendingOperations:
             {"what": name, "sent": count, "limit": getattr(allowance, field) or None,
              "exception": getattr(page.exception, field) is not None}
             for (name, field), count in rows
+            if field != "recipients" or not subject.startswith("@")
         ]  # fmt: skip
 
     async def user_limit(self, arguments: Arguments) -> Any:

@@ -68,7 +68,10 @@ class TraceOperations:
             queued = self._queue.messages.get(id)
             if queued is None:
                 continue
-            if queued.held:
+            if queued.stopped:
+                account = queued.envelope.account
+                found[id] = f"It is held back, because {account} may send nothing now: mailstack user release {account}."
+            elif queued.held:
                 found[id] = f"It is held back in the queue: mailstack queue release {id} lets it go."
             elif queued.busy:
                 found[id] = "An attempt is being made now."

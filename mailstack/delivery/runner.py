@@ -65,7 +65,7 @@ class QueueRunner:
         self._main: asyncio.Task[None] | None = None
         self._stopping = False
         self.holds: Callable[[Queued], bool] = lambda _: False  # whether a new message is kept back
-        self.on_outcome: Callable[[Envelope, Outcome], None] = lambda _, __: None
+        self.on_outcome: Callable[[Envelope, Address, Outcome], None] = lambda *_: None
         self._seen = 0.0  # the wall clock when it was last looked at
 
     async def start(self) -> None:
@@ -243,7 +243,7 @@ class QueueRunner:
         state = queued.states[number]
         state.reply = str(outcome.reply)
         delivered = isinstance(outcome, Delivered)
-        self.on_outcome(queued.envelope, outcome)
+        self.on_outcome(queued.envelope, queued.envelope.recipients[number].address, outcome)
         if isinstance(outcome, Delivered):
             _mark_arrived(queued, number, outcome)
         self._trace.record(

@@ -117,12 +117,12 @@ class Stopper:
         task.add_done_callback(self._tasks.discard)
         return True
 
-    def outcome(self, envelope: Envelope, outcome: Outcome) -> None:
-        """What another host said."""
+    def outcome(self, envelope: Envelope, to: Address, outcome: Outcome) -> None:
+        """What another host said of a recipient."""
         if envelope.account is None or outcome.host is None:
             return
         if isinstance(outcome, Delivered) or (isinstance(outcome, Failed) and outcome.permanent):
-            self._sending.outcome(envelope.account, refused=isinstance(outcome, Failed))
+            self._sending.outcome(envelope.account, to.key, refused=isinstance(outcome, Failed))
 
     async def stopped(self, stop: Stop) -> None:
         """Keep back, and tell. Trouble with one of the notices is no reason to keep the other."""

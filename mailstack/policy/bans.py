@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from mailstack.log import get_logger
 from mailstack.policy.limits import Limits
-from mailstack.policy.networks import CLIENT_BITS, NEIGHBOUR_BITS, Network, client_of, network_of
+from mailstack.policy.networks import CLIENT_BITS, NEIGHBOUR_BITS, SINGLE_BITS, Network, client_of, network_of
 from mailstack.store.users.bans import Ban, BanTable
 
 log = get_logger()
@@ -97,7 +97,7 @@ class Bans:
         """This machine, its gateway, what hides many clients, what an admin named."""
         if self.limits is not None and self.limits.exempt(peer):
             return True
-        single = network_of(peer, {4: 32, 6: 128})
+        single = network_of(peer, SINGLE_BITS)
         if single is None:
             return True
         address = single.network_address

@@ -4,6 +4,7 @@ import ipaddress
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+SINGLE_BITS = {4: 32, 6: 128}
 CLIENT_BITS = {4: 32, 6: 64}
 NEIGHBOUR_BITS = {4: 24, 6: 48}
 

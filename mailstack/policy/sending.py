@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mailstack.log import get_logger
 from mailstack.message.address import Address
-from mailstack.policy.networks import network_of
+from mailstack.policy.networks import SINGLE_BITS, network_of
 from mailstack.policy.routing import Remote, Route
 from mailstack.policy.signs import Sign, Signs, SignSettings
 from mailstack.policy.tally import DAY, HOUR, add, slot_of, total, until_less
@@ -140,8 +140,13 @@ class Sending:
 
     # What other hosts say -------------------------------------------------------------------------------------------
 
-    def outcome(self, account: str, *, refused: bool) -> None:
-        """A message of the account left, or was refused for good by another host."""
+    def outcome(self, account: str, recipient: str, *, refused: bool) -> None:
+        """A message of the account left, or was refused for good by another host.
+
+        Where aliases, lists and rules of others sent it on, that is not the account's doing.
+        """
+        if (account, recipient) not in self._known:
+            return
         sign = self.signs.outcome(account, self._clock(), refused=refused)
         if sign is not None:
             self._later(self.stop(account, *sign))
@@ -274,8 +279,8 @@ def _account(transaction: Transaction) -> str:
 
 def _network(peer: str) -> str | None:
     """None for addresses that many share, or that say nothing."""
-    network = network_of(peer, WIDE_BITS)
-    return str(network) if network is not None and not network.is_private else None
+    single = network_of(peer, SINGLE_BITS)
+    return str(network_of(peer, WIDE_BITS)) if single is not None and single.is_global else None
 
 
 def _until(page: Page, now: float, span: int) -> str:

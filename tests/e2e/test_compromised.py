@@ -14,7 +14,7 @@ from tests.support.server import Server
 from tests.support.sink import CountingSink
 
 LATER = b"451 4.7.1 not now\r\n"
-SETTINGS = "[sending]\nstop_at_new_recipients = 8\nmessages_per_hour = 50\n"
+SETTINGS = "[sending]\nstop_at_new_recipients = 8\nstop_at_refusals = 3\nmessages_per_hour = 50\n"
 
 
 @pytest.fixture
@@ -140,6 +140,13 @@ def test_a_compromised_account(server: Server, sink: CountingSink) -> None:
     server.wait_for_event("account.owner_told", 1)
     assert subjects(server, "bob") == ["Sending from your account is stopped"] * 2
     assert subjects(server, "alice") == ["The account bob@a.test is stopped"]
+
+    # Other hosts say no to most of what alice sends.
+    sink.reply = b"550 5.1.1 no such user\r\n"
+    with server.submission("alice") as client:
+        for number in range(3):
+            client.sendmail("alice@a.test", [f"gone{number}@far.test"], "From: alice@a.test\r\nSubject: old\r\n\r\nx\r\n")
+    assert server.wait_for_event("account.stopped", 2)["sign"] == "refusals"
     server.stop()
     assert "your laptop was stolen" in Console(server).run("user", "show", "bob@a.test").stdout
     assert "what waited was thrown away" in Console(server).run("user", "release", "bob@a.test", "--drop").stdout

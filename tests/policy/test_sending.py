@@ -214,14 +214,21 @@ async def test_a_burst_to_strangers(world: World) -> None:
 
 async def test_many_refusals_by_others(world: World) -> None:
     world.signs(refusals=5)
+
+    def outcome(*, refused: bool, to: str = "x@far.test") -> None:
+        world.sending.outcome("alice@a.test", to, refused=refused)
+
+    assert await world.sent("x@far.test") == ""
+    for _ in range(50):  # an alias or a list that she wrote to sent it on
+        outcome(refused=True, to="member@far.test")
     for _ in range(20):
-        world.sending.outcome("alice@a.test", refused=False)
+        outcome(refused=False)
     for _ in range(9):  # an old list, but most of it arrives
-        world.sending.outcome("alice@a.test", refused=True)
+        outcome(refused=True)
     await world.sending.settled()
     assert not world.told
-    world.sending.outcome("alice@a.test", refused=True)
-    world.sending.outcome("alice@a.test", refused=True)
+    outcome(refused=True)
+    outcome(refused=True)
     await world.sending.settled()
     assert [stop.sign for stop in world.told] == [Sign.REFUSALS]
     assert await world.sent("bob@a.test") == "sending-stopped"
