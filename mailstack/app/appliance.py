@@ -100,6 +100,7 @@ class Appliance:
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)
         acceptor.bouncer = bouncer
         self.sending = Sending(data, settings)
+        recipients.passing = self.sending.passing
         self.reporting = Reporting(data, acceptor, settings)
         local = LocalDelivery(router, data.directory, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(

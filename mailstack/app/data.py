@@ -19,6 +19,7 @@ from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.certificates import CertificateOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
+from mailstack.control.gateways import GatewayOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
@@ -66,6 +67,7 @@ from mailstack.store.transport import TransportStore
 from mailstack.store.users.bans import BanTable
 from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
+from mailstack.store.users.gateways import Gateways
 from mailstack.store.users.scram import Scram, ScramMode
 from mailstack.store.users.sending import SendingBook
 from mailstack.store.users.shares import Shares
@@ -104,6 +106,7 @@ class Data:
         clock = self.surroundings.clock
         scripts = ScriptLimits(size(config.rules.script_size), config.rules.scripts)
         language = Limits(redirects=config.rules.redirects)
+        self.gateways = Gateways(self.database)
         self.scripts = Scripts(data / "mail", self.surroundings.disk, scripts, language)
         self.memories = SieveMemories(self.database, clock)
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
@@ -128,6 +131,7 @@ class Data:
         os.umask(0o077)
         await self._hop(self._prepare)
         await self.directory.start()
+        await self.gateways.start()
         await self.bans.start()
         await self.queue.start()
 
@@ -195,6 +199,7 @@ class Data:
             **CertificateOperations(self.directory, self.surroundings.clock).table(),
             **BanOperations(self.bans).table(),
             **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),
+            **GatewayOperations(self.gateways).table(),
             **AliasOperations(self.directory).table(),
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),

@@ -3,6 +3,7 @@
 from mailstack.app.data import Data
 from mailstack.app.settings import Settings
 from mailstack.delivery.alignment import Alignment
+from mailstack.delivery.callout import Callout
 from mailstack.delivery.outgoing import Outgoing
 from mailstack.delivery.reaching import Reach
 from mailstack.delivery.remote import RemoteDelivery
@@ -11,6 +12,7 @@ from mailstack.delivery.tls_policy import TlsPolicies
 from mailstack.log import get_logger
 from mailstack.net.dnssec import Dnssec
 from mailstack.net.tls import client_context
+from mailstack.policy.passing import Passing
 
 log = get_logger()
 
@@ -27,7 +29,10 @@ class Sending:
         sts = StsPolicies(data.transport, data.resolver, verified, clock)
         self._policies = TlsPolicies(data.transport, sts, Dnssec(data.resolver), clock)
         reach = Reach(self._policies, opportunistic, verified, clock)
-        self.remote = RemoteDelivery(settings.remote, data.resolver, data.queue, self._outgoing, reach, opportunistic, verified)
+        self.remote = RemoteDelivery(
+            settings.remote, data.resolver, data.queue, self._outgoing, reach, opportunistic, verified, data.gateways.get
+        )
+        self.passing = Passing(data.gateways, Callout(data.resolver, hostname, opportunistic).ask, clock)
         self.use(settings)
 
     async def start(self) -> None:

@@ -10,6 +10,7 @@ from mailstack.cli import (
     devices,
     dkim,
     explaining,
+    gateways,
     lists,
     operate,
     reports,
@@ -34,6 +35,7 @@ accounts.user.add_typer(devices.app_password, name="app-password")
 accounts.user.add_typer(certificates.certificate, name="certificate")
 accounts.user.add_typer(sending.send_as, name="send-as")
 lists.add_to(accounts.alias)
+app.add_typer(gateways.gateway, name="gateway")
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")

@@ -2,9 +2,11 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from mailstack.delivery.callout import gateway_client
 from mailstack.delivery.client import ClientProblem, Credentials, SmtpClient, Timeouts
 from mailstack.delivery.outcome import Failed, Outcome, later, never
 from mailstack.delivery.outgoing import Outgoing
@@ -12,6 +14,7 @@ from mailstack.delivery.reaching import Place, Reach
 from mailstack.message.envelope import Recipient, TlsWish
 from mailstack.net.dns import DnsTemporary, MailHost, NoSuchDomain, NullMx, Resolver
 from mailstack.store.queue.queue import Queue, Queued
+from mailstack.store.users.gateways import Gateway
 from mailstack.wire.smtp import Reply
 
 ADDRESSES = 8  # tried for one message
@@ -65,7 +68,10 @@ class RemoteDelivery:
         reach: Reach,
         tls_opportunistic: ssl.SSLContext,
         tls_verified: ssl.SSLContext,
+        gateways: Callable[[str], Gateway | None] = lambda _: None,
     ) -> None:
+        """`gateways`: where mail of a domain is passed on to, past all settings."""
+        self._gateways = gateways
         self.settings = settings
         self._resolver = resolver
         self._queue = queue
@@ -83,16 +89,23 @@ class RemoteDelivery:
 
     def lane(self, domain: str, wish: TlsWish = TlsWish.POLICY) -> str:
         """Recipients that share a lane share connections; those of messages that want TLS otherwise have their own."""
-        if self.settings.smarthost is not None:
+        if not self.direct(domain):
             return "" if wish is not TlsWish.REQUIRED else f" {wish.value}"
         return domain if wish is TlsWish.POLICY else f"{domain} {wish.value}"
+
+    def direct(self, domain: str) -> bool:
+        """Whether its mail goes to its own hosts, or to the one that was named for it, and not to the smarthost."""
+        return self.settings.smarthost is None or self._gateways(domain) is not None
 
     # Connections ----------------------------------------------------------------------------------------------------
 
     async def connect(self, domain: str, wish: TlsWish = TlsWish.POLICY) -> SmtpClient | list[Outcome]:
         """A client that is ready for MAIL, or why there is none (one outcome for all)."""
+        gateway = self._gateways(domain)
+        if gateway is not None and gateway.host is not None:
+            return await self._connect_gateway(gateway, gateway.host, wish)
         smarthost = self.settings.smarthost
-        if smarthost is not None:
+        if smarthost is not None and gateway is None:
             return await self._connect_smarthost(smarthost, wish)
         if not domain:
             return [later("the smarthost was taken out of the settings meanwhile", "4.4.5")]
@@ -105,6 +118,21 @@ class RemoteDelivery:
         except DnsTemporary as problem:
             return [later(f"the DNS gives no answer for {domain}: {problem}", "4.4.3")]
         return await self._connect_hosts(domain, hosts, wish)
+
+    async def _connect_gateway(self, gateway: Gateway, host: str, wish: TlsWish) -> SmtpClient | list[Outcome]:
+        settings, required = self.settings, wish is TlsWish.REQUIRED
+        tls = self._verified if required else self._opportunistic
+        try:
+            found = await gateway_client(
+                self._resolver, host, gateway.port, settings.helo, settings.timeouts, tls, required=required
+            )  # fmt: skip
+        except NoSuchDomain:
+            return [later(f"the gateway's host {host} does not exist", "4.4.3")]
+        except DnsTemporary as problem:
+            return [later(f"the DNS gives no answer for {host}: {problem}", "4.4.3")]
+        if isinstance(found, SmtpClient):
+            return found
+        return [Failed(Reply(451, found.reply.enhanced or "4.4.1", found.reply.text), host)]
 
     async def _connect_hosts(self, domain: str, hosts: list[MailHost], wish: TlsWish) -> SmtpClient | list[Outcome]:
         own = next((host.preference for host in hosts if host.name.lower() == self.settings.helo.lower()), None)

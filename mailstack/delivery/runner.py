@@ -175,7 +175,7 @@ class QueueRunner:
                 continue
             domain = recipient.address.domain
             name = self._remote.lane(domain, queued.envelope.tls)
-            key = name, domain if not self._remote.settings.smarthost else ""
+            key = name, domain if self._remote.direct(domain) else ""
             groups.setdefault(key, []).append(number)
         waits = []
         for (name, domain), numbers in groups.items():

@@ -10,7 +10,8 @@ from mailstack.policy.dmarc import Quarantine
 from mailstack.policy.judgement import FORGEABLE, Finding, Judgement
 from mailstack.policy.lists import Lists
 from mailstack.policy.origin import Origins
-from mailstack.policy.routing import Disabled, Local, Route, Router, ToList, Unknown
+from mailstack.policy.passing import Passing
+from mailstack.policy.routing import Disabled, Local, Remote, Route, Router, ToList, Unknown
 from mailstack.policy.spam.judge import Judge
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import YES, Accept, Defer, Reject, Verdict, defer, reject
@@ -27,7 +28,10 @@ _SPAM_FIELD = re.compile(rb"\n(x-spam[a-z-]*)[ \t]*:", re.IGNORECASE)  # what FO
 class Recipients:
     """Judges recipients; the same for both doors but for relaying."""
 
-    def __init__(self, router: Router, directory: Directory, mailboxes: Mailboxes, limit: int) -> None:
+    def __init__(
+        self, router: Router, directory: Directory, mailboxes: Mailboxes, limit: int, passing: Passing | None = None
+    ) -> None:
+        self.passing = passing
         self._router = router
         self._directory = directory
         self._mailboxes = mailboxes
@@ -38,6 +42,9 @@ class Recipients:
         """The verdict, and where the address leads."""
         if len(transaction.recipients) >= self.limit:
             return defer(452, "4.5.3", "Too many recipients; send the rest in another transaction", "recipients"), ()
+        if transaction.account is None and self.passing is not None and (to := self.passing.get(address.domain)):
+            verdict = await self.passing.judge(to, address)
+            return verdict, (Remote(address),) if isinstance(verdict, Accept) else ()
         if transaction.account is None and not await self._router.is_local(address):
             # There is no list of trusted networks: relaying needs a login.
             return reject(550, "5.7.1", "Relaying needs a login", "relay"), ()

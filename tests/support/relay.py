@@ -112,7 +112,7 @@ class Relay:
         self.policies = TlsPolicies(data.transport, sts, Dnssec(self.resolver), self.clock)
         reach = Reach(self.policies, opportunistic, self._verified, self.clock)
         self.remote = RemoteDelivery(
-            self.settings, self.resolver, data.queue, self.outgoing, reach, opportunistic, self._verified
+            self.settings, self.resolver, data.queue, self.outgoing, reach, opportunistic, self._verified, data.gateways.get
         )
         local = LocalDelivery(self.router, data.directory, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(

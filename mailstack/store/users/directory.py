@@ -16,12 +16,13 @@ from mailstack.store.mailbox.values import AccountFolder
 from mailstack.store.users import certificates, devices, mailings, senders
 from mailstack.store.users.devices import Device, app_table
 from mailstack.store.users.mailings import Mailing
-from mailstack.store.users.models import Account, Alias, Domain, Setting
+from mailstack.store.users.models import Account, Alias, Domain, GatewayRow, Setting
 from mailstack.store.users.scope import ALL, Scope
 
 account_table: Any = Account.__table__  # type: ignore[attr-defined]
 alias_table: Any = Alias.__table__  # type: ignore[attr-defined]
 domain_table: Any = Domain.__table__  # type: ignore[attr-defined]
+gateway_table: Any = GatewayRow.__table__  # type: ignore[attr-defined]
 setting_table: Any = Setting.__table__  # type: ignore[attr-defined]
 
 _ACCOUNT = select(account_table).where(account_table.c.address == bindparam("key"))
@@ -205,6 +206,7 @@ class Directory:
             callback(key)
 
     async def add_domain(self, name: str) -> None:
+        """Raises DirectoryProblem where it is here, or its mail is passed on."""
         if name in await self.domains():
             raise DirectoryProblem(f"domain {name} is there already")
         await self._change(_add_domain, name)
@@ -409,6 +411,8 @@ def _scram_whole(connection: Connection) -> bool:
 
 
 def _add_domain(connection: Connection, name: str) -> None:
+    if connection.execute(select(gateway_table.c.domain).where(gateway_table.c.domain == name)).first():
+        raise DirectoryProblem(f"the mail of {name} is passed on; first: mailstack gateway remove {name}")
     connection.execute(insert(domain_table).values(name=name))
 
 

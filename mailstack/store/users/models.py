@@ -38,6 +38,22 @@ class MailingRow(SQLModel, table=True):
     unsubscribe: str
 
 
+class GatewayRow(SQLModel, table=True):
+    """Domains whose mail is passed on: store/users/gateways.py."""
+
+    __tablename__ = "gateway"
+    domain: str = Field(primary_key=True)
+    host: str  # empty: a backup for the domain's own hosts
+    port: int
+    knows: str
+
+
+class GatewayRecipient(SQLModel, table=True):
+    __tablename__ = "gateway_recipient"
+    domain: str = Field(primary_key=True, foreign_key="gateway.domain")
+    address: str = Field(primary_key=True)
+
+
 class AppPassword(SQLModel, table=True):
     __tablename__ = "app_password"
     digest: str = Field(primary_key=True)  # SHA-256 of 128 random bits
