@@ -21,13 +21,19 @@ def silence(run: Run) -> str | None:
     local = sender.local.lower()
     if local in _ROBOTS or local.startswith("owner-") or local.endswith(("-request", "-owner", "-bounces")):
         return "the sender is a program"
-    if any(value.strip().lower() != "no" for value in header.texts("auto-submitted")):
+    if is_automatic(run):
         return "it was sent by a program (Auto-Submitted)"
     if any(header.values(name) for name in _LISTS):
         return "it came from a mailing list"
     if any(value.strip().lower() in _BULK for value in header.texts("precedence")):
         return "it is bulk mail (Precedence)"
     return None
+
+
+def is_automatic(run: Run) -> bool:
+    """Whether a program sent the message, by its own word (RFC 3834 5)."""
+    values = run.message.header.texts("auto-submitted")
+    return any(value.partition(";")[0].partition("(")[0].strip().lower() != "no" for value in values)
 
 
 def key(text: str) -> str | None:

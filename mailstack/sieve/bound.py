@@ -32,6 +32,7 @@ class Bound:
     counts: bool = False  # the match type is :count
     modifiers: Sequence[Modifier] = ()
     loops: tuple[str, ...] = ()  # the names of the loops around it, "" for one without; its own is the last one
+    weight: int = 1  # commands and tests inside it, and itself
     available: bool = False  # ihave: all its extensions are
 
     def problem(self, reason: str) -> SieveProblem:

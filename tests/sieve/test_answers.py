@@ -182,6 +182,7 @@ def test_what_a_vacation_says() -> None:
     assert (one.sender, one.author, one.subject, one.handle, one.is_mime) == ("me@x.test", "Me <me@x.test>", "S", "h", True)
     assert one.seconds == 365 * 86400
     assert respond('vacation :seconds 5 "x";').seconds == 86400
+    assert respond(message=b"Auto-Submitted: no (a person)\r\n" + TO_ME).to == "coyote@desert.example.org"
     reply = TO_ME.replace(b"Message-ID", b"References: <a@x> <b@x>\r\nMessage-ID")
     assert respond(message=reply).references == "<a@x> <b@x> <1@desert.example.org>"
 

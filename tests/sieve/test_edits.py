@@ -4,6 +4,7 @@ import pytest
 
 from mailstack.sieve.actions import FileInto, Keep, Redirect
 from mailstack.sieve.edits import AddField, DeleteField, apply
+from mailstack.sieve.limits import Limits
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.script import compile
 from tests.support.sieve import actions, outcome
@@ -81,6 +82,12 @@ def test_an_error_leaves_the_message_as_it_came() -> None:
 def test_what_is_wrong(script: str) -> None:
     with pytest.raises(SieveProblem):
         compile(HEAD + script)
+
+
+def test_looking_through_the_fields_counts() -> None:
+    found = outcome(HEAD + 'deleteheader "x";\n' * 200, b"Y: y\r\n" * 1000 + b"\r\n", limits=Limits(work=1_000_000))
+    assert found.problem is not None
+    assert "more text" in found.problem.reason
 
 
 def test_there_is_a_limit() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailstack.sieve.limits import Limits
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.script import compile
 from tests.support.sieve import PARTS, actions
@@ -84,7 +85,13 @@ def test_loops_end_with_the_script() -> None:
     assert actions(HEAD + again, message=PARTS) == ["discard"]
 
 
+def test_steps_in_loops_count() -> None:
+    many = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 900
+    found = actions(HEAD + "foreverypart { " + 'set "a" "b";' * 100 + "}", message=many, limits=Limits(work=1_000_000))
+    assert "more text" in found[0]
+
+
 def test_loops_have_a_limit() -> None:
-    many = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 9000
+    many = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 900
     loop = "foreverypart { " * 3 + 'if header :mime :anychild "a" "b" { }' + " }" * 3
-    assert actions(HEAD + f"foreverypart {{ {loop} }}" * 500, message=many)[-1] == "keep"
+    assert actions(HEAD + f"foreverypart {{ {loop} }}" * 5, message=many, limits=Limits(work=1_000_000))[-1] == "keep"

@@ -15,6 +15,7 @@ from mailstack.sieve.tests.header import FIELD_NAME, chosen
 
 # RFC 5293 6: these show a loop, and are no user's to change.
 PROTECTED = frozenset({"received", "auto-submitted"})
+LOOKING = 10  # what a field costs that is passed (Limits.work)
 NAME_LENGTH = 200
 VALUE_LENGTH = 8192
 
@@ -47,6 +48,7 @@ def _addheader(bound: Bound) -> Step:
     name, value, last = _name(bound), bound.text(1), bound.has("last")
 
     def add(run: Run) -> None:
+        run.spend(LOOKING * len(run.header.fields))
         edit = AddField(name(run), " ".join(value(run).replace("\0", "").split())[:VALUE_LENGTH], last)
         if edit.name.lower() in PROTECTED:
             return
@@ -65,6 +67,7 @@ def _deleteheader(bound: Bound) -> Step:
         raise bound.problem("':list' can't be used here")
 
     def delete(run: Run) -> None:
+        run.spend(LOOKING * len(run.header.fields))
         wanted = name(run).lower()
         if wanted in PROTECTED:
             return

@@ -5,6 +5,7 @@ from urllib.parse import quote
 from mailstack.message.errors import SyntaxProblem
 from mailstack.message.header import addresses
 from mailstack.sieve.actions import Notify
+from mailstack.sieve.answering import is_automatic
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.commands.core import address
 from mailstack.sieve.extension import Command, Extension, Kind, Modifier, Tag, Test
@@ -45,7 +46,7 @@ def _notify(bound: Bound) -> Step:
 
     def notify(run: Run) -> None:
         to, sender, level = _method(method(run), line), author(run), importance(run)
-        if any(value.strip().lower() != "no" for value in run.message.header.texts("auto-submitted")):
+        if is_automatic(run):
             run.tell(line, "no notice: it was sent by a program (Auto-Submitted)")  # RFC 5436 2.7.1
             return
         subject, text = _words(run, to, message(run))

@@ -14,12 +14,12 @@ from mailstack.sieve.step import Asking, Step
 from mailstack.sieve.tests.body import text_of
 
 
-def _parts(run: Run) -> Iterator[Part]:
-    """All parts of the message, or in a loop those inside the part at hand."""
+def _parts(run: Run, weight: int) -> Iterator[Part]:
+    """All parts of the message, or in a loop those inside the part at hand. `weight`: the steps that each part is worth."""
     outer = run.part
     try:
         for part in below(run.message.root) if outer is None else below(outer)[1:]:
-            run.spend(LOOKING)
+            run.spend(LOOKING * weight)
             run.part = part
             yield part
     finally:
@@ -33,7 +33,7 @@ def _foreverypart(bound: Bound) -> Step:
         go = inner.go
 
         def asking(run: Run) -> Asks[None]:
-            parts = _parts(run)
+            parts = _parts(run, bound.weight)
             try:
                 for _ in parts:
                     yield from go(run)
@@ -46,7 +46,7 @@ def _foreverypart(bound: Bound) -> Step:
         return Asking(asking)
 
     def each(run: Run) -> None:
-        parts = _parts(run)
+        parts = _parts(run, bound.weight)
         try:
             for _ in parts:
                 inner(run)
