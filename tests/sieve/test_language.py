@@ -90,6 +90,7 @@ PROBLEMS = [
     ("if anyof true { }", 1, "a list of tests"),
     ("if true, false { }", 1, "';' is missing"),
     ("stop { }", 1, "no block"),
+    ("discard\nkeep;", 1, "';' is missing before 'keep'"),
     ('"a";', 1, "a command is expected"),
     ("/* a", 1, "no end"),
     ('redirect "a', 1, "no end"),
