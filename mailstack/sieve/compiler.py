@@ -141,6 +141,6 @@ def _shape(node: Node, found: Command | Test) -> None:
     if wanted is Tests.ONE and (node.listed or not node.tests):
         raise SieveProblem(node.line, f"{node.name}: {wanted.value} must follow")
     if wanted is Tests.NONE and node.tests:
-        raise SieveProblem(node.line, f"{node.name}: ';' is missing before '{node.tests[0].name}', or a test that can't be here")
+        raise SieveProblem(node.line, f"{node.name}: ';' is missing before '{node.tests[0].name}', or no test can be here")
     if isinstance(found, Command) and found.block is not (node.block is not None):
         raise SieveProblem(node.line, f"{node.name}: " + ("a block must follow" if found.block else "no block can follow"))
