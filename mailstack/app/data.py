@@ -117,7 +117,9 @@ class Data:
         self.transport = TransportStore(data / "transport.sqlite3")
         self.keeper = Keeper(self.queue, self.trace)
         self.reports = ReportStore(data / "reports.sqlite3")
-        self.report_mail = ReportMail(self.reports, self.trace, config.hostname, self.surroundings.clock)
+        self.report_mail = ReportMail(
+            self.reports, self.trace, self.directory.domains, config.hostname, self.surroundings.clock
+        )
         keys = KeyStore(data / "dkim", self.surroundings.disk)
         self.signer = Signer(keys, config.hostname, duration(config.dkim.valid) if config.dkim.valid else None)
         self.rotation = Rotation(keys, self.signer, self.resolver, self.surroundings.clock, duration(config.dkim.overlap))

@@ -57,7 +57,7 @@ def dkim_retire(
 ) -> None:
     """Sign no more with a key. Its record must stay until what it signed has arrived, unless it is forgotten at once.
 
-    Example: mailstack dkim retire example.org 202601r
+    Example: mailstack dkim retire example.org 2026m01r
     """
     rows = invocation(context).run("dkim.retire", domain=domain, selector=selector, now=now)
     _show(rows, json)

@@ -63,4 +63,4 @@ def reports_add(context: typer.Context, file: str) -> None:
     except OSError as problem:
         fail(f"{file}: {problem.strerror}", 2)
     added = invocation(context).run("reports.add", file=file, data=base64.b64encode(data).decode())
-    print("taken" if added["new"] else "it was known already")
+    print("taken" if added["new"] else "it was known already, or is about none of the domains here")

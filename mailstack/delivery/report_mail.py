@@ -4,7 +4,7 @@ Rule: the mail itself is delivered like any other, and no report can harm or del
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from mailstack.log import get_logger
 from mailstack.mailauth import dmarc_report
@@ -37,9 +37,17 @@ _TYPES = frozenset(
 class ReportMail:
     """look() at what was accepted; the work is done afterwards, one message after another."""
 
-    def __init__(self, store: ReportStore, trace: Trace, hostname: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: ReportStore,
+        trace: Trace,
+        domains: Callable[[], Awaitable[Collection[str]]],
+        hostname: str,
+        clock: Callable[[], float],
+    ) -> None:
         self._store = store
         self._trace = trace
+        self._domains = domains
         self._hostname = hostname
         self._clock = clock
         self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WAITING)
@@ -78,9 +86,10 @@ class ReportMail:
         reports = await asyncio.to_thread(reports_in, data)
         header, _ = split_header(data[:65536])
         proved = self._is_proved(header)
+        domains = await self._domains()
         new = 0
         for report in reports:
-            added = await self._store.add(report, self._clock(), proved=proved)
+            added = await self._store.add(report, domains, self._clock(), proved=proved)
             new += added
             kind = "dmarc" if isinstance(report, DmarcReport) else "tls"
             self._trace.record(id, "report", kind=kind, organisation=report.organisation, report=report.id, new=added)

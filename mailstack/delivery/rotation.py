@@ -91,7 +91,7 @@ class Rotation:
             if waiting:
                 raise RotationRefused(f"{' and '.join(waiting)} of {domain} still wait for their records")
             now = self._clock()
-            stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m")
+            stamp = datetime.fromtimestamp(now, UTC).strftime("%Ym%m")
             keys = await asyncio.to_thread(new_keys, domain, stamp, [entry.selector for entry in entries])
             await asyncio.to_thread(self._store.add, domain, keys, KeyState.WAITING, now)
             log.info("dkim.keys_made", domain=domain, selectors=sorted(keys))

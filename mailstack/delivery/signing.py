@@ -19,7 +19,7 @@ HEADER_LIMIT = 2 << 20
 
 
 def new_keys(domain: str, stamp: str, taken: Iterable[str] = ()) -> dict[str, bytes]:
-    """An RSA and an Ed25519 key as {selector: PEM}. `stamp` begins the selectors: 202611r and 202611e, then 202611br."""
+    """An RSA and an Ed25519 key as {selector: PEM}. `stamp` begins the selectors: 2026m11r and 2026m11e, then 2026m11br."""
     used = set(taken)
     for more in ("", *"bcdefghijklmnopqstuvwxyz"):
         names = [f"{stamp}{more}{letter}" for letter in "re"]

@@ -5,6 +5,7 @@ A cache of what is in the postmaster's mailbox: losing it loses nothing that can
 
 import asyncio
 import sqlite3
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from mailstack.store.errors import from_sqlite_error
 from mailstack.wire.tlsrpt import TlsReport
 
 KEPT_SECONDS = 400 * 86400
+REPORTS = 20_000  # more are not kept: those that nobody vouches for go first, then the oldest
+ROWS = 2000  # of one report, the most frequent
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS report (
     number INTEGER PRIMARY KEY, kind TEXT NOT NULL, organisation TEXT NOT NULL, id TEXT NOT NULL, begin REAL NOT NULL,
@@ -68,10 +71,10 @@ class ReportStore:
         except (sqlite3.Error, OSError) as problem:
             raise from_sqlite_error(problem) from problem
 
-    async def add(self, report: DmarcReport | TlsReport, now: float, *, proved: bool) -> bool:
-        """False: it was known. `proved`: the mail that brought it was its sender's."""
-        known: bool = await self._run(_add, report, rows(report), now, proved)
-        return known
+    async def add(self, report: DmarcReport | TlsReport, domains: Collection[str], now: float, *, proved: bool) -> bool:
+        """False: it was known, or is about none of `domains` or what is below. `proved`: its mail was its sender's."""
+        found = [row for row in rows(report) if _below(row.domain, domains)]
+        return bool(found) and bool(await self._run(_add, report, found, now, proved))
 
     async def summary(self, kind: str, since: float, domain: str) -> list[dict[str, Any]]:
         """By domain, source and result, the most frequent first."""
@@ -90,6 +93,14 @@ class ReportStore:
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+
+def _below(domain: str, domains: Collection[str]) -> bool:
+    while domain:
+        if domain in domains:
+            return True
+        domain = domain.partition(".")[2]
+    return False
 
 
 def rows(report: DmarcReport | TlsReport) -> list[Row]:
@@ -136,10 +147,14 @@ def _add(connection: sqlite3.Connection, report: DmarcReport | TlsReport, found:
     )
     if not cursor.rowcount:
         return False
+    found = sorted(found, key=lambda one: -one.count)[:ROWS]
     values = [(cursor.lastrowid, one.domain, one.source, one.result, one.detail, one.count, one.good) for one in found]
     connection.executemany("INSERT INTO row VALUES (?,?,?,?,?,?,?)", values)
-    connection.execute("DELETE FROM row WHERE report IN (SELECT number FROM report WHERE received<?)", (now - KEPT_SECONDS,))
-    connection.execute("DELETE FROM report WHERE received<?", (now - KEPT_SECONDS,))
+    over = "SELECT number FROM report ORDER BY received<?, proved DESC, received DESC LIMIT -1 OFFSET ?"
+    kept = connection.execute("SELECT count(*) FROM report WHERE received>=?", (now - KEPT_SECONDS,)).fetchone()[0]
+    old = [(row[0],) for row in connection.execute(over, (now - KEPT_SECONDS, min(kept, REPORTS)))]
+    connection.executemany("DELETE FROM row WHERE report=?", old)
+    connection.executemany("DELETE FROM report WHERE number=?", old)
     return True
 
 

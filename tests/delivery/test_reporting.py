@@ -18,6 +18,10 @@ from tests.support.relay import Relay
 from tests.wire.test_reports import DMARC, TLS
 
 
+async def ours() -> set[str]:
+    return {"a.test", "b.test"}
+
+
 async def sender() -> Address | None:
     return Address("postmaster", "a.test")
 
@@ -63,7 +67,7 @@ async def test_a_report_of_broken_tls_is_not_stopped_by_it(relay: Relay, peer: P
 
 async def test_reports_that_come_are_kept_by_domain_and_source(tmp_path: Path, relay: Relay) -> None:
     store = ReportStore(tmp_path / "reports.sqlite3")
-    mail = ReportMail(store, relay.data.trace, "mail.a.test", relay.clock)
+    mail = ReportMail(store, relay.data.trace, ours, "mail.a.test", relay.clock)
     table = ReportOperations(store, mail, relay.clock).table()
     relay.clock.now = TLS.end + 10
     proved = b"Authentication-Results: mail.a.test; dmarc=pass header.from=x.test\r\n"
@@ -85,12 +89,15 @@ async def test_reports_that_come_are_kept_by_domain_and_source(tmp_path: Path, r
         ("2001:db8::1", 2, 2, "acme.test", 0),
     ]
     assert len(await table["reports.list"]({})) == 2
+    assert (
+        await mail.take("id", DMARC.replace(b"a.test", b"evil.test").replace(b"A.test", b"x.test").replace(b"939", b"1")) == 0
+    )
     await store.close()
 
 
 async def test_only_what_says_that_it_is_a_report_is_looked_at(tmp_path: Path, relay: Relay, peer: Peer) -> None:
     store = ReportStore(tmp_path / "reports.sqlite3")
-    mail = ReportMail(store, relay.data.trace, "mail.a.test", relay.clock)
+    mail = ReportMail(store, relay.data.trace, ours, "mail.a.test", relay.clock)
     relay.clock.now = TLS.end + 10
     text = report_mail(TLS, "b.test", "x.test", "tls@x.test", ["postmaster@a.test"], 1.0)
     for local, data in (
