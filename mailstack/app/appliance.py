@@ -101,7 +101,7 @@ class Appliance:
         acceptor.bouncer = bouncer
         self.sending = Sending(data, settings)
         recipients.passing = self.sending.passing
-        self.reporting = Reporting(data, acceptor, settings)
+        self.reporting = Reporting(data, acceptor, origins, settings)
         local = LocalDelivery(router, data.directory, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue,

@@ -53,6 +53,15 @@ class SendingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportingSettings:
+    """Which reports are taken in, and which are sent."""
+
+    takes: bool
+    sends_tls: bool
+    sends_dmarc: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What may change while the server runs, read whole before anything is touched: a bad file changes nothing."""
 
@@ -79,8 +88,7 @@ class Settings:
     remote: RemoteSettings
     schedule: Schedule
     sending: SendingSettings
-    takes_reports: bool
-    sends_tls_reports: bool
+    reporting: ReportingSettings
     web_texts: dict[str, bytes]  # by path
     subaddress: bool
     scripts: ScriptLimits
@@ -125,8 +133,7 @@ class Settings:
             rejects=duration(config.spam.rejects) if config.spam.rejects else None,
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
             sending=SendingSettings.of(config),
-            takes_reports=config.reports.take,
-            sends_tls_reports=config.reports.tls,
+            reporting=ReportingSettings(config.reports.take, config.reports.tls, config.reports.dmarc),
             web_texts=_web_texts(config),
             subaddress=config.rules.subaddress,
             scripts=ScriptLimits(size(config.rules.script_size), config.rules.scripts),

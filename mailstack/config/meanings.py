@@ -74,6 +74,7 @@ MEANINGS: dict[str, str] = {
     "mta_sts.max_age": "how long they are to remember it",
     "reports.take": "read reports (DMARC, TLS) that others send to postmaster@, for `mailstack reports`",
     "reports.tls": "send a report of the day before to domains that ask for reports of TLS",
+    "reports.dmarc": "send a report of the day before to domains that ask what was seen of mail in their name",
     "store.index_dir": "where indexes live; empty: beside the mail. A fast local disk helps when the mail is on a network",
     "sharing.anyone": "let users open mailboxes to `anyone`: to every account of this server, of all its domains",
     "imap.urlauth": "let users authorise URLs by which others fetch single messages of theirs; hardly a client does",

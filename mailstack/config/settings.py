@@ -117,6 +117,7 @@ class MtaSts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Reports(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     take: bool = True
     tls: bool = True
+    dmarc: bool = True
 
 
 class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

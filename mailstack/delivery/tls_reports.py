@@ -1,7 +1,5 @@
 """Reports of TLS to the domains that ask for them (RFC 8460): once a day, about the day before, by mail."""
 
-import asyncio
-import contextlib
 import json
 import random
 from collections.abc import Awaitable, Callable
@@ -13,21 +11,18 @@ from mailstack.message.envelope import Envelope, Notify, Recipient, TlsWish, new
 from mailstack.message.errors import SyntaxProblem
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.store.content import Content
-from mailstack.store.errors import StoreProblem
 from mailstack.store.transport import DAY, SessionResult, TransportStore
 from mailstack.wire.tlsrpt import Failure, PolicyReport, TlsReport, parse_record, report_mail
 
 log = get_logger()
-LOOK_SECONDS = 600.0
 DAYS_BACK = 3  # days that are made up for
-SPREAD = 4 * 3600  # seconds after midnight UTC within which reports leave (RFC 8460 4.1)
 REPORT_DOMAINS = 5000
 
 Submit = Callable[[Envelope, Content], Awaitable[None]]
 
 
 class TlsReports:
-    """start(), then stop(). `sender`: who is asked when a report is strange; None where there is nobody yet."""
+    """send() what was not reported. `sender`: who is asked when a report is strange; None where there is nobody yet."""
 
     def __init__(
         self,
@@ -46,30 +41,6 @@ class TlsReports:
         self._hostname = hostname
         self._clock = clock
         self._random = randomness
-        self._offset = randomness.random() * SPREAD
-        self._task: asyncio.Task[None] | None = None
-        self.on = True
-
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await self._store.flush()
-                if self.on and self._clock() % DAY >= self._offset:
-                    await self.send()
-            except StoreProblem as problem:
-                log.error("tlsrpt.store_failed", problem=problem.detail)
-            except Exception:
-                log.exception("tlsrpt.failed")
 
     async def send(self) -> int:
         """Send what was not reported of the last days; how many reports left. Raises StoreProblem."""

@@ -13,8 +13,9 @@ from mailstack.message.header import split_header
 from mailstack.policy.authentication import HEADER_LIMIT, IN_A_THREAD, Authenticator
 from mailstack.policy.dmarc import AuthenticationSettings, Decision, Pass, Quarantine, decide
 from mailstack.policy.transaction import Transaction
-from mailstack.policy.verdict import Defer
+from mailstack.policy.verdict import Defer, Reject
 from mailstack.store.content import Content
+from mailstack.store.sightings import Sighting, Sightings
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import Directory
 
@@ -46,6 +47,7 @@ class Origins:
         self._trace = trace
         self._hostname = hostname.lower()
         self.settings = settings
+        self.sightings: Sightings | None = None
 
     async def look(self, transaction: Transaction, content: Content) -> Origin:
         """Never raises: a judge that fails costs its result, not the message. The transaction keeps what was found."""
@@ -60,9 +62,13 @@ class Origins:
             found = Authentication()
         transaction.authentication = found
         decision = decide(transaction, found, self.settings)
-        if await self._is_our_own(transaction, found):
+        own = await self._is_our_own(transaction, found)
+        if own:
             decision = Pass("from a program of this machine")
         self._record(transaction, found, decision)
+        seen = bool(found.dmarc.policy_domain) and transaction.peer_known and not own and not isinstance(decision, Defer)
+        if self.sightings is not None and seen:
+            self.sightings.note(_sighting(transaction, found, decision), transaction.received)
         sender = str(transaction.sender) if transaction.sender is not None else ""
         return Origin(decision, authres.write(self._hostname, found, sender), claims)
 
@@ -81,6 +87,25 @@ class Origins:
         shown = described(found)
         log.info("message.authenticated", id=transaction.id, **shown, note=note or None)
         self._trace.record(transaction.id, "authenticated", **shown, note=note or None)
+
+
+def _sighting(transaction: Transaction, found: Authentication, decision: Decision) -> Sighting:
+    """For the report to the domain in From."""
+    disposition = {Quarantine: "quarantine", Reject: "reject"}.get(type(decision), "none")
+    signatures = [f"{one.domain} {one.selector} {one.result}" for one in found.dkim[:5] if one.domain]
+    words = (one.split() for one in signatures)
+    return Sighting(
+        domain=found.dmarc.policy_domain,
+        header_from=found.dmarc.domain,
+        source=transaction.peer,
+        disposition=disposition,
+        dkim="pass" if found.dmarc.dkim_aligned else "fail",
+        spf="pass" if found.dmarc.spf_aligned else "fail",
+        envelope_from=transaction.sender.domain if transaction.sender is not None else "",
+        signatures="\n".join(" ".join(one) for one in words if len(one) == 3),
+        sender=f"{found.spf.domain} {found.spf.result}",
+        reason=decision.note[:100] if isinstance(decision, Pass) else "",
+    )
 
 
 def _forged(content: Content, host: str) -> frozenset[bytes]:
