@@ -40,7 +40,8 @@ def why(
         print(textwrap.fill(found["stories"][0]["text"], WIDTH, break_long_words=False, break_on_hyphens=False))
         return
     if not found["candidates"]:
-        fail(f"nothing is known of such a message{' of ' + user if words else ''}; a trace is kept for 30 days")
+        what = f"such a message from or to {user}" if "@" in user else f"a message {user}"
+        fail(f"nothing is known of {what}; a trace is kept for 30 days")
     show([_row(one) for one in found["candidates"]], False, ["id", "time", "from", "to", "subject", "state"])
     if found["more"]:
         print("... and more")

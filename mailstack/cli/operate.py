@@ -8,6 +8,7 @@ import typer
 from mailstack.cli.accounts import JSON, invocation
 from mailstack.cli.invocation import fail, show, when
 from mailstack.cli.reaching import greets, hosts
+from mailstack.control.story import clean
 
 queue = typer.Typer(no_args_is_help=True, help="Messages that wait for delivery.")
 
@@ -22,10 +23,14 @@ def queue_list(context: typer.Context, json: bool = JSON) -> None:
     if json:
         show(rows, True, [])
         return
+    if not rows:
+        print("Nothing waits.")
+        return
     for row in rows:
-        row["next"] = when(row["next_attempt"])
-        row["to"] = ", ".join(one["address"] for one in row["recipients"] if not one["done"])
-        row["last"] = next((one["reply"] for one in row["recipients"] if one["reply"]), None)
+        row["next"] = "held" if row["held"] else when(row["next_attempt"])
+        row["sender"] = clean(row["sender"])
+        row["to"] = clean(", ".join(one["address"] for one in row["recipients"] if not one["done"]))
+        row["last"] = next((clean(one["reply"]) for one in row["recipients"] if one["reply"]), None)
     show(rows, False, ["id", "sender", "to", "size", "attempts", "next", "held", "last"])
 
 
@@ -39,13 +44,13 @@ def queue_show(context: typer.Context, id: str, json: bool = JSON) -> None:
     if json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
         return
-    print(f"{found['id']} from {found['sender']}, {found['size']} octets, received {when(found['received'])}")
-    state = "held" if found["held"] else f"next attempt {when(found['next_attempt'])}"
-    print(f"{found['attempts']} attempts; {state}")
+    print(f"{found['id']} from {clean(found['sender'])}, {found['size']} octets, received {when(found['received'])}")
+    state = f"held; let it go: mailstack queue release {id}" if found["held"] else f"next attempt {when(found['next_attempt'])}"
+    print(f"{_count(found['attempts'], 'attempt')}; {state}")
     for one in found["recipients"]:
-        print(f"  {one['address']}: {'done; ' if one['done'] else ''}{one['reply'] or 'not tried yet'}")
+        print(f"  {clean(one['address'])}: {'done; ' if one['done'] else ''}{clean(one['reply'] or 'not tried yet')}")
     print()
-    print(found["header"])
+    print("\n".join(clean(line) for line in found["header"].replace("\t", " ").splitlines()))
 
 
 @queue.command("retry")
@@ -54,16 +59,19 @@ def queue_retry(context: typer.Context, id: str = typer.Argument("")) -> None:
 
     Example: mailstack queue retry
     """
-    print(f"{invocation(context).run('queue.retry', id=id or None)['retried']} messages will be tried now.")
+    one = invocation(context)
+    count = _count(one.run("queue.retry", id=id or None)["retried"], "message")
+    print(f"{count} will be tried {'now' if one.running() else 'when the server runs: mailstack serve'}.")
 
 
 @queue.command("hold")
 def queue_hold(context: typer.Context, id: str) -> None:
-    """Keep a message back.
+    """Keep a message back, until it is released.
 
     Example: mailstack queue hold 0mb3k2x9a1b2c3d4
     """
     invocation(context).run("queue.hold", id=id)
+    print(f"{id} is held; let it go: mailstack queue release {id}")
 
 
 @queue.command("release")
@@ -73,6 +81,7 @@ def queue_release(context: typer.Context, id: str) -> None:
     Example: mailstack queue release 0mb3k2x9a1b2c3d4
     """
     invocation(context).run("queue.release", id=id)
+    print(f"{id} is let go, and due now.")
 
 
 @queue.command("drop")
@@ -82,6 +91,11 @@ def queue_drop(context: typer.Context, id: str) -> None:
     Example: mailstack queue drop 0mb3k2x9a1b2c3d4
     """
     invocation(context).run("queue.drop", id=id)
+    print(f"{id} is gone; nobody is told.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def add_to(app: typer.Typer) -> None:

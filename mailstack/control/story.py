@@ -92,7 +92,7 @@ def _start(events: list[Event]) -> Event:
 def _whose(event: Event) -> str | None:
     """The receiver here that an event is about; None: all, or others."""
     account = event.get("account")
-    if event["event"] in ("judged", "rule", "redirected", "replied", "fetched") and account:
+    if event["event"] in ("judged", "kept", "rule", "redirected", "replied", "fetched") and account:
         return str(account).lower()
     to = event.get("to")
     if event["event"] in ("delivered", "deferred", "failed", "refused", "discarded") and isinstance(to, str):
@@ -159,15 +159,14 @@ def _refused(event: Event) -> str:
 
 def _authenticated(event: Event) -> str:
     parts = [f"{name} {clean(value)}" for name, value in _results(event)]
-    return f"Who sent it: {'; '.join(parts)}." if parts else ""
+    note = f" {clean(event['note']).rstrip('.')}." if event.get("note") else ""
+    return (f"Who sent it: {'; '.join(parts)}." if parts else "") + note
 
 
 def _results(event: Event) -> Iterable[tuple[str, str]]:
-    names = {"iprev": "the address's name", "helo": "SPF of HELO"} | {
-        key: key.upper() for key in ("spf", "dkim", "dmarc", "arc")
-    }
+    names = {"iprev": "the address's name", "helo": "SPF of HELO", "spf": "SPF", "dkim": "DKIM", "dmarc": "DMARC", "arc": "ARC"}
     for key, value in event.items():
-        if key in _SHOWN or value in (None, "", []):
+        if key in _SHOWN or key == "note" or value in (None, "", []):
             continue
         for one in value if isinstance(value, list) else [value]:
             yield names.get(key, key), str(one)
@@ -179,8 +178,8 @@ def _judged(event: Event) -> str:
     if len(findings) > FINDINGS:
         parts.append(f"{len(findings) - FINDINGS} more")
     junk = "taken for junk" if event.get("junk") else "not taken for junk"
-    found = f": {', '.join(parts)}" if parts else ""
-    return f"For {clean(event.get('account'))} it was {junk}, score {event.get('score')} of {event.get('required')}{found}."
+    found = ", ".join(parts) or "nothing was found for it or against it"
+    return f"For {clean(event.get('account'))} it was {junk}, score {event.get('score')} of {event.get('required')}: {found}."
 
 
 def _rule(event: Event) -> str:
@@ -258,6 +257,27 @@ def _unaligned(event: Event) -> str:
     return f"Before it left, a warning: {clean(event.get('reason'))}{waits}."
 
 
+def _kept(event: Event) -> str:
+    mailbox = clean(event.get("mailbox") or "Rejects")
+    return f"A copy can be seen for some days in {mailbox} of {clean(event.get('account'))}."
+
+
+def _downgrade(event: Event) -> str:
+    return f"The connection to {clean(event.get('host'))} was not as safe as before: {clean(event.get('reason'))}."
+
+
+def _report(event: Event) -> str:
+    known = "" if event.get("new", True) else ", which was known already"
+    whose = f"{clean(event.get('kind'))} report of {clean(event.get('organisation'))}"
+    return f"It held a {whose}{known}; see: mailstack reports list."
+
+
+def _held(event: Event) -> str:
+    words = {"held": "held back", "released": "let go", "dropped": "thrown away, and nobody was told"}[event["event"]]
+    because = f" because {clean(event.get('account'))} may not send: {clean(event['reason'])}" if event.get("reason") else ""
+    return f"At {moment(event['time'])} it was {words}{because}."
+
+
 def _plain(event: Event) -> str:
     words = ", ".join(f"{key} {clean(value)}" for key, value in event.items() if key not in _SHOWN and value)
     return f"{event['event'].capitalize()} at {moment(event['time'])}{': ' + words if words else ''}."
@@ -283,10 +303,11 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "deferred": _deferred,
     "failed": _failed,
     "unaligned": _unaligned,
-    "downgrade": lambda event: f"The way was not as safe as before: {clean(event.get('reason'))}.",
-    "report": lambda event: f"It held a report of {clean(event.get('organisation'))}; see: mailstack reports list.",
     "bounced": _bounced,
-    "held": lambda event: f"It was held back at {moment(event['time'])}.",
-    "released": lambda event: f"It was let go at {moment(event['time'])}.",
-    "dropped": lambda event: f"It was thrown away at {moment(event['time'])}, and nobody was told.",
+    "kept": _kept,
+    "downgrade": _downgrade,
+    "report": _report,
+    "held": _held,
+    "released": _held,
+    "dropped": _held,
 }

@@ -81,7 +81,7 @@ def test_the_queue_is_seen_and_steered(stuck: Server) -> None:
     console.run("queue", "release", id)
     until(lambda: row()["attempts"] == 2)
     assert not row()["held"]
-    assert console.run("queue", "retry", id).stdout.startswith("1 messages")
+    assert console.run("queue", "retry", id).stdout == "1 message will be tried now.\n"
     until(lambda: row()["attempts"] == 3)
     until(lambda: console.run("queue", "drop", id, check=False).returncode == 0)
     assert id not in console.run("queue", "list").stdout
@@ -90,7 +90,7 @@ def test_the_queue_is_seen_and_steered(stuck: Server) -> None:
         said = console.run("queue", command, id, check=False)
         assert (said.returncode, said.stderr) == (1, f"mailstack: there is no message {id} in the queue\n")
     events = [event["event"] for event in json.loads(console.run("trace", id, "--json").stdout)]
-    assert events == ["accepted", "queued", "deferred", "deferred", "deferred", "dropped"]
+    assert events == ["arrived", "accepted", "queued", "deferred", "held", "released", "deferred", "deferred", "dropped"]
 
 
 def test_the_queue_without_a_server(tmp_path: Path) -> None:
@@ -133,14 +133,14 @@ def test_one_id_from_accept_to_fetch(server: Server, account: str) -> None:
     header = imap.fetch("1", "(BODY.PEEK[HEADER])")[1][0][1]
     assert f"id {id}".encode() in header
     events = json.loads(console.run("trace", id, "--json").stdout)
-    assert [event["event"] for event in events] == ["accepted", "delivered"]
+    assert [event["event"] for event in events] == ["arrived", "accepted", "judged", "delivered"]
     for _ in range(2):
         imap.fetch("1", "(BODY.PEEK[])")
     imap.fetch("1", "(BODY[])")
     imap.logout()
     for text in (id, "followed@far.test", "<followed@far.test>", f"{account}@a.test"):
         events = json.loads(console.run("trace", text, "--json").stdout)
-        assert [event["event"] for event in events] == ["accepted", "delivered", "fetched"], text
+        assert [event["event"] for event in events] == ["arrived", "accepted", "judged", "delivered", "fetched"], text
         assert {event["id"] for event in events} == {id}
     assert events[-1]["account"] == f"{account}@a.test"
     shown = console.run("trace", id).stdout

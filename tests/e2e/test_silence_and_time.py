@@ -266,7 +266,7 @@ async def test_the_wall_clock_jumps(appliance: Appliance, clock: Clock, days: fl
     talk = await Talk.to(appliance, "imaps")
     await talk.say("a LOGIN alice@a.test another\r\n", "a OK")
     talk.writer.close()
-    assert [event["event"] for event in await do(appliance, "trace", text=after)] == ["accepted", "delivered"]
+    assert [event["event"] for event in await do(appliance, "trace", text=after)][-2:] == ["accepted", "delivered"]
     session.writer.close()
 
 

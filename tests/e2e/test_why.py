@@ -45,9 +45,9 @@ def test_what_was_refused_is_told_with_its_reply(server: Server) -> None:
     with server.smtp() as client:
         client.ehlo("mx.far.test")
         client.mail("dora@far.test")
-        assert client.rcpt("nobody-at-all@a.test")[0] == 550
-    text = " ".join(server.run("why", "nobody-at-all@a.test", "dora").stdout.split())
-    assert "It was refused for nobody-at-all@a.test with the reply “550 5.1.1" in text
+        assert client.rcpt("nobody-of-that-name@a.test")[0] == 550
+    text = " ".join(server.run("why", "nobody-of-that-name@a.test", "dora").stdout.split())
+    assert "It was refused for nobody-of-that-name@a.test with the reply “550 5.1.1" in text
 
 
 def test_sent_shows_what_became_of_it_by_receiver(server: Server, account: str) -> None:
