@@ -66,3 +66,15 @@ def is_own(run: Run, address: Address, further: Iterable[str]) -> bool:
     """Whether an address is the user's: nobody answers oneself."""
     mine = {run.environment.recipient.key, *run.environment.addresses, *(key(text) for text in further)}
     return address.key in mine or _without_detail(run, address) in mine
+
+
+def own_author(run: Run, line: int, author: str, mine: str) -> str:
+    """What a script wants to stand in From, with the user's address `mine` in place of one that is not theirs: a script
+    writes in nobody else's name.
+    """
+    (found,) = addresses(author.encode())
+    if found.address is not None and is_own(run, found.address, ()):
+        return author
+    run.tell(line, f"{found.local}@{found.domain} is not the user's address: {mine} instead")
+    name = found.name.replace("\\", "").replace('"', "")
+    return f'"{name}" <{mine}>' if name else mine

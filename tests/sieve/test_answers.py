@@ -177,7 +177,7 @@ def test_what_a_vacation_says() -> None:
         'vacation :days 400 :subject "S" :from "Me <me@x.test>" :handle "h" :addresses "jorg@acme.example.com" '
         ':mime "A: b\r\n\r\nc";',
         recipient=parse_address("other@acme.example.com"),
-        addresses=frozenset(),
+        addresses=frozenset({"me@x.test"}),
     )
     assert (one.sender, one.author, one.subject, one.handle, one.is_mime) == ("me@x.test", "Me <me@x.test>", "S", "h", True)
     assert one.seconds == 365 * 86400
@@ -185,6 +185,17 @@ def test_what_a_vacation_says() -> None:
     assert respond(message=b"Auto-Submitted: no (a person)\r\n" + TO_ME).to == "coyote@desert.example.org"
     reply = TO_ME.replace(b"Message-ID", b"References: <a@x> <b@x>\r\nMessage-ID")
     assert respond(message=reply).references == "<a@x> <b@x> <1@desert.example.org>"
+
+
+def test_a_script_writes_in_nobody_elses_name() -> None:
+    one = respond('vacation :from "The \\"Boss\\" <boss@acme.example.com>" "x";')
+    assert (one.sender, one.author) == ("roadrunner+birds@acme.example.com", '"The Boss" <roadrunner+birds@acme.example.com>')
+    found = outcome(NOTIFY + 'notify :from "boss@acme.example.com" "mailto:a@x.test";').actions[0]
+    assert isinstance(found, Notify)
+    assert found.author == "roadrunner+birds@acme.example.com"
+    own = outcome(NOTIFY + 'notify :from "R <roadrunner@acme.example.com>" "mailto:a@x.test";').actions[0]
+    assert isinstance(own, Notify)
+    assert own.author == "R <roadrunner@acme.example.com>"
 
 
 SILENT: list[tuple[bytes, dict[str, object], str]] = [

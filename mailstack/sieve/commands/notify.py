@@ -5,7 +5,7 @@ from urllib.parse import quote
 from mailstack.message.errors import SyntaxProblem
 from mailstack.message.header import addresses
 from mailstack.sieve.actions import Notify
-from mailstack.sieve.answering import is_automatic
+from mailstack.sieve.answering import is_automatic, own_author
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.commands.core import address
 from mailstack.sieve.extension import Command, Extension, Kind, Modifier, Tag, Test
@@ -54,7 +54,7 @@ def _notify(bound: Bound) -> Step:
             Notify(
                 line,
                 to.to,
-                _author(sender, line) if sender else "",
+                own_author(run, line, _author(sender, line), str(run.environment.recipient)) if sender else "",
                 subject,
                 text,
                 int(level) if level in _IMPORTANCE else 2,

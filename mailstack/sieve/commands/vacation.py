@@ -5,7 +5,7 @@ import re
 
 from mailstack.message.header import addresses, decode_words
 from mailstack.sieve.actions import Respond
-from mailstack.sieve.answering import is_own, own_address, silence
+from mailstack.sieve.answering import is_own, own_address, own_author, silence
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.commands.core import address
 from mailstack.sieve.extension import Command, Extension, Kind, Tag
@@ -84,6 +84,9 @@ class _Vacation:
         if mine is None:
             return "no address of the user's is among its recipients"
         author, reason = self.author(run), self.reason(run)
+        if author:
+            self._sender(author)
+            author = own_author(run, self.line, author, mine)
         subject = self.subject(run) if self.subject is not None else _subject(run)
         handle = self.handle(run) if self.handle is not None else _digest(subject if self.subject else "", author, reason)
         return Respond(
