@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from mailstack.policy.submission import SubmissionPolicy
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Verdict
 from mailstack.store.content import Content
+from mailstack.store.database import Database
 from mailstack.wire.smtp import MailParameters
 from tests.support.relay import SECRET, FakeClock
 
@@ -90,6 +92,23 @@ class World:
     def submit(self, header: str | bytes, account: str = "alice@a.test") -> Verdict:
         data = (header.encode() if isinstance(header, str) else header) + b"\r\n\r\nbody\r\n"
         return self.run(self.submission.body(self.transaction(account), Content.of(data)))
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user database as a first start makes it: to be copied, which takes less time than its migrations."""
+    path = tmp_path_factory.mktemp("migrated") / "mailstack.sqlite3"
+    database = Database(path)
+    database.start()
+    database.close()
+    return path
+
+
+@pytest.fixture
+def folder(migrated: Path, tmp_path: Path) -> Path:
+    """A folder with a user database that holds nothing."""
+    shutil.copy(migrated, tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="module")

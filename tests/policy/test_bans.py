@@ -46,8 +46,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    one = World(tmp_path)
+async def world(folder: Path) -> AsyncIterator[World]:
+    one = World(folder)
     yield one
     await one.behind.close()
     one.database.close()
@@ -226,16 +226,16 @@ async def test_memory_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) 
     assert world.bans.refuses("11.0.119.1")
 
 
-async def test_logins_ask(tmp_path: Path) -> None:
+async def test_logins_ask(folder: Path) -> None:
     """Through the one way in: right passwords count for the address, wrong ones against it, and a ban is before all."""
-    one = LoginWorld(tmp_path)
+    one = LoginWorld(folder)
     await one.directory.add_domain("a.test")
     await one.add("alice@a.test", "sesame")
     bans = Bans(BanTable(one.database, one.behind))
-    bans.settings, bans.limits = SETTINGS, one.limits
+    bans.settings, bans.limits = BanSettings(failures=4), one.limits
     logins = Logins(one.directory, one.passwords, one.scram, one.limits, bans=bans)
     attacker = Channel(ATTACKER, True, Protocol.IMAP)
-    for number in range(10):
+    for number in range(4):
         assert not logins.refuses(ATTACKER)
         found = await logins.password(attacker, f"user{number}@a.test", "spring2026")
         assert isinstance(found, Denied)
@@ -248,7 +248,7 @@ async def test_logins_ask(tmp_path: Path) -> None:
     assert await logins.sasl("PLAIN", None, attacker, ask) == Denied(Denial.BANNED)
     home = Channel(HOME, True, Protocol.IMAP)
     assert isinstance(await logins.password(home, "alice@a.test", "sesame"), Login)
-    for _ in range(30):  # and a phone of hers that knows the password of last year
+    for _ in range(8):  # and a phone of hers that knows the password of last year
         await logins.password(Channel(OFFICE, True, Protocol.SMTP), "alice@a.test", "last year's")
         one.limits.succeeded(OFFICE, "alice@a.test")  # so that this test need not wait
     assert not logins.refuses(OFFICE)

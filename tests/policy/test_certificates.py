@@ -34,8 +34,8 @@ async def owner(certificates: ClientCertificates, certificate: bytes, identity: 
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    one = World(tmp_path)
+async def world(folder: Path) -> AsyncIterator[World]:
+    one = World(folder)
     await one.directory.add_domain("a.test")
     for name in ("alice", "bob"):
         await one.add(f"{name}@a.test", "sesame")

@@ -69,8 +69,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    one = World(tmp_path)
+async def world(folder: Path) -> AsyncIterator[World]:
+    one = World(folder)
     await one.directory.add_domain("a.test")
     await one.add("alice@a.test", "sesame")
     yield one
