@@ -15,6 +15,7 @@ from mailstack.store.trace import Trace
 from mailstack.wire.smtp import Reply
 
 log = get_logger()
+REASONS = 1000  # of warnings that are given once
 AT_ONCE = 1 << 20  # octets of a message that is worked on in memory
 
 
@@ -48,6 +49,7 @@ class Outgoing:
         self._hostname = hostname
         self._clock = clock
         self.defers = defers
+        self._told: set[str] = set()  # reasons that were warned of
         self._judging: set[asyncio.Task[None]] = set()
 
     async def judge(self, queued: Queued, header: bytes) -> Reply | None:
@@ -80,7 +82,10 @@ class Outgoing:
 
     def _tell(self, queued: Queued, found: Unaligned, *, waits: bool) -> None:
         self._trace.record(queued.id, "unaligned", reason=found.reason, waits=waits)
-        log.warning("message.unaligned", id=queued.id, reason=found.reason, waits=waits)
+        say = log.info if found.reason in self._told else log.warning
+        say("message.unaligned", id=queued.id, reason=found.reason, waits=waits)
+        if len(self._told) < REASONS:
+            self._told.add(found.reason)
 
     def tell_worse(self, queued: Queued, host: str, text: str) -> None:
         """The connection is not as safe as those before."""

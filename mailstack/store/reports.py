@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mailstack.log import get_logger
 from mailstack.mailauth.dmarc_report import DmarcReport
+from mailstack.store.disk import Disk
 from mailstack.store.errors import from_sqlite_error
 from mailstack.wire.tlsrpt import TlsReport
 
+log = get_logger()
 KEPT_SECONDS = 400 * 86400
 REPORTS = 20_000  # more are not kept: those that nobody vouches for go first, then the oldest
 ROWS = 2000  # of one report, the most frequent
@@ -130,6 +133,18 @@ def rows(report: DmarcReport | TlsReport) -> list[Row]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    """A file that is damaged is set aside: it holds nothing that mail needs."""
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as problem:
+        log.error("reports.damaged", kept_as=f"{path}.damaged", problem=str(problem))
+        Disk().rename(path, f"{path}.damaged")
+        return _connect(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode=WAL")

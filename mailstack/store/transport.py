@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from mailstack.log import get_logger
+from mailstack.store.disk import Disk
 from mailstack.store.errors import StoreProblem, from_sqlite_error
 
 P = ParamSpec("P")
@@ -141,6 +142,18 @@ class TransportStore:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    """A file that is damaged is set aside: it holds nothing that mail needs."""
+    try:
+        return _connect(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as problem:
+        log.error("transport.damaged", kept_as=f"{path}.damaged", problem=str(problem))
+        Disk().rename(path, f"{path}.damaged")
+        return _connect(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")

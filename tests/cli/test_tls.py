@@ -49,3 +49,13 @@ def test_the_commands(server: Server) -> None:
     assert json.loads(console.run("tls", "list", "--json").stdout) == []
     assert "nothing is known" in console.run("tls", "forget", "x.test", check=False).stderr
     assert "_25._tcp." in console.run("tls", "record").stdout
+
+
+async def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "transport.sqlite3"
+    path.write_bytes(b"no database" * 1000)
+    store = TransportStore(path)
+    await store.open()
+    await store.keep_level("b.test", KeptLevel(3, 5.0))
+    await store.close()
+    assert (tmp_path / "transport.sqlite3.damaged").exists()

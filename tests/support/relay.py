@@ -1,8 +1,10 @@
 """The floors of delivery in the test's own loop: real queue, mailboxes, DNS and sockets; clock and chance are the test's."""
 
 import asyncio
+import functools
 import random
 import ssl
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from mailstack.net.dnssec import Dnssec
 from mailstack.net.tls import client_context
 from mailstack.policy.routing import Router
 from mailstack.store.content import Content
+from mailstack.store.database import Database
 from mailstack.store.disk import Disk
 from mailstack.store.queue.queue import Queued
 from tests.support.dnsserver import DnsServer
@@ -38,6 +41,16 @@ from tests.support.peer import Peer, until
 SHORT = Timeouts(connect=2.0, greeting=1.0, command=1.0, data_start=1.0, data_block=1.0, data_end=1.0, quit=0.2)
 TEXT = b"From: alice@a.test\r\nTo: bob@b.test\r\nSubject: hello\r\nDate: x\r\nMessage-ID: <1@a.test>\r\n\r\nbody\r\n.dot\r\n"
 SECRET = "secret"
+
+
+@functools.cache
+def migrated() -> bytes:
+    """An empty database of this version: the migrations take longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = Database(Path(folder) / "one.sqlite3")
+        one.start()
+        one.close()
+        return one.path.read_bytes()
 
 
 class FakeClock:
@@ -94,6 +107,10 @@ class Relay:
 
     async def __aenter__(self) -> "Relay":
         data = self.data
+        database = data.database.path
+        if not database.exists():
+            database.parent.mkdir(parents=True, exist_ok=True)
+            database.write_bytes(migrated())
         await data.open()
         await data.directory.add_domain("a.test")
         await self.add("alice@a.test")
