@@ -6,10 +6,7 @@ The evaluations are in `mailauth/`; what they ask of the DNS is answered here. W
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
-
-from publicsuffixlist import PublicSuffixList
 
 from mailstack.mailauth import dmarc
 from mailstack.mailauth.arc import Chain, read_chain
@@ -24,6 +21,7 @@ from mailstack.message.header import addresses, every, split_header
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.iprev import iprev
 from mailstack.net.spf import check_host
+from mailstack.policy.suffixes import Suffixes
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
 
@@ -78,6 +76,7 @@ class Authenticator:
         self._hostname = hostname
         self._clock = clock
         self._seconds = seconds
+        self._suffixes = Suffixes()
 
     async def judge(self, transaction: Transaction, content: Content) -> Authentication:
         """Raises OSError when the spool can't be read."""
@@ -97,7 +96,8 @@ class Authenticator:
         now = self._clock()
         slow = big or examined.count > MANY
         dkim, arc = await asyncio.to_thread(examined.judge, known, now) if slow else examined.judge(known, now)
-        results = [await asked.drive(dmarc.evaluate(found, spf, dkim, is_public_suffix)) for found in walks]
+        await self._suffixes.ready()
+        results = [await asked.drive(dmarc.evaluate(found, spf, dkim, self._suffixes.is_public)) for found in walks]
         return Authentication(who, spf, helo, dkim, dmarc.worst(results), arc)
 
     async def _iprev(self, transaction: Transaction, asked: "_Asked") -> Iprev:
@@ -206,13 +206,3 @@ def _authors(header: bytes) -> tuple[str, ...]:
 
 def _is_address(peer: str) -> bool:
     return peer != "local"
-
-
-@lru_cache(1)
-def _suffixes() -> PublicSuffixList:
-    return PublicSuffixList()
-
-
-def is_public_suffix(name: str) -> bool:
-    """Whether names right below belong to different people, as far as the list knows."""
-    return bool(_suffixes().is_public(name))

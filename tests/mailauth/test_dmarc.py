@@ -13,7 +13,7 @@ from mailstack.mailauth.dmarc_record import Psd, Record, parse_record
 from mailstack.mailauth.questions import Answer, Question
 from mailstack.mailauth.results import Dkim, Dmarc, Request, Result, Spf
 from mailstack.message.errors import SyntaxProblem
-from mailstack.policy.authentication import is_public_suffix
+from mailstack.policy.suffixes import Suffixes
 from tests.support.judging import drive
 
 REJECT = "v=DMARC1; p=reject"
@@ -158,8 +158,13 @@ def test_neighbours_at_a_hoster_are_strangers() -> None:
     assert dmarc("a.hoster.test", records, "b.hoster.test").result == "pass"
     assert dmarc("a.hoster.test", records, "b.hoster.test", suffixes=frozenset({"hoster.test"})).result == "fail"
     assert dmarc("a.hoster.test", records, "a.hoster.test", suffixes=frozenset({"hoster.test"})).result == "pass"
-    assert is_public_suffix("co.uk")
-    assert not is_public_suffix("example.co.uk")
+
+
+async def test_the_list_knows_suffixes() -> None:
+    suffixes = Suffixes()
+    await suffixes.ready()
+    assert suffixes.is_public("co.uk")
+    assert not suffixes.is_public("example.co.uk")
 
 
 def test_the_worst_of_several_authors_counts() -> None:
