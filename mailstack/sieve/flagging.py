@@ -24,9 +24,13 @@ def read_flags(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(list(found.values())[:MOST])
 
 
+def _current(run: Run) -> Flags:
+    return run.flags
+
+
 def flags_of(bound: Bound) -> Callable[[Run], Flags]:
     """What an action gives its message: the flags behind :flags, else the variable's (RFC 5232 5)."""
     if bound.has("flags"):
         texts = bound.texts("flags")
         return lambda run: read_flags(texts(run))
-    return lambda run: run.flags
+    return _current

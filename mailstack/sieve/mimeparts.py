@@ -36,12 +36,16 @@ def below(part: Part) -> list[Part]:
     return found
 
 
+def _own(run: Run) -> Sequence[Header]:
+    return (run.header,)
+
+
 def headers_of(bound: Bound) -> Callable[[Run], Sequence[Header]]:
     """The headers that a test looks at: the message's, or with :mime that of the part at hand, or all below it."""
     if not bound.has("mime"):
         if any(bound.has(tag.name) for tag in (*MIME_TAGS, *OPTION_TAGS)):
             raise bound.problem("':mime' is missing")
-        return lambda run: (run.header,)
+        return _own
     every = bound.has("anychild")
 
     def headers(run: Run) -> Sequence[Header]:

@@ -56,8 +56,10 @@ def _asking_chain(branches: Sequence[Branch]) -> Step:
 
 
 def _stop(bound: Bound) -> Step:
+    line = bound.line
+
     def stop(run: Run) -> None:
-        run.tell(bound.line, "stop")
+        run.tell(line, "stop")
         raise Stop
 
     return stop

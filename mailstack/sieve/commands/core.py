@@ -13,19 +13,21 @@ from mailstack.sieve.step import Asking, Step
 
 
 def _keep(bound: Bound) -> Step:
-    flags = flags_of(bound)
+    flags, line = flags_of(bound), bound.line
 
     def keep(run: Run) -> None:
         run.keeps = False
-        run.act(Keep(bound.line, flags(run), run.edits))
+        run.act(Keep(line, flags(run), run.edits))
 
     return keep
 
 
 def _discard(bound: Bound) -> Step:
+    line = bound.line
+
     def discard(run: Run) -> None:
         run.keeps = False
-        run.act(Discard(bound.line))
+        run.act(Discard(line))
 
     return discard
 
@@ -47,12 +49,12 @@ def _redirect(bound: Bound) -> Step:
     to = bound.text(0)
     if to.constant is not None:
         address(to.constant, bound.line)
-    copies = bound.has("copy")
+    copies, line = bound.has("copy"), bound.line
 
     def redirect(run: Run) -> None:
         if not copies:
             run.keeps = False
-        run.act(Redirect(bound.line, address(to(run), bound.line), run.edits))
+        run.act(Redirect(line, address(to(run), line), run.edits))
 
     return redirect
 

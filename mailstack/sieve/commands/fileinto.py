@@ -23,14 +23,16 @@ def _fileinto(bound: Bound) -> Step:
     if mailbox.constant is not None:
         mailbox_name(mailbox.constant, bound.line)
     flags, create, copies = flags_of(bound), bound.has("create"), bound.has("copy")
-    use = bound.text_or("specialuse", "")
-    id = bound.text_or("mailboxid", "")
+    use = bound.text("specialuse") if bound.has("specialuse") else None
+    id = bound.text("mailboxid") if bound.has("mailboxid") else None
+    line = bound.line
 
     def fileinto(run: Run) -> None:
         if not copies:
             run.keeps = False
-        name = mailbox_name(mailbox(run), bound.line)
-        run.act(FileInto(bound.line, name, flags(run), run.edits, create, use(run) or None, id(run) or None))
+        name = mailbox_name(mailbox(run), line)
+        which = (use(run) or None) if use else None, (id(run) or None) if id else None
+        run.act(FileInto(line, name, flags(run), run.edits, create, *which))
 
     return fileinto
 

@@ -24,11 +24,14 @@ def store_into(bound: Bound, name: str) -> Store:
     if NAME.fullmatch(rest) is None:
         raise bound.problem(f"{name[:100]!r} is no name of a variable")
 
+    key, line = rest if dot else name, bound.line
+    everywhere = bool(dot)
+
     def store(run: Run, value: str) -> None:
-        variables = run.globals if dot or name in run.global_names else run.variables
-        variables[rest if dot else name] = value[: run.limits.variable]
+        variables = run.globals if everywhere or name in run.global_names else run.variables
+        variables[key] = value[: run.limits.variable]
         if len(variables) > run.limits.variables:
-            raise SieveProblem(bound.line, f"more than {run.limits.variables} variables")
+            raise SieveProblem(line, f"more than {run.limits.variables} variables")
 
     return store
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.extension import Kind, Tag, Test
-from mailstack.sieve.matching import checked
+from mailstack.sieve.matching import AskingMatch, checked
 from mailstack.sieve.mimeparts import headers_of, reader
 from mailstack.sieve.state import Run
 from mailstack.sieve.step import Check
@@ -28,12 +28,16 @@ def names_of(bound: Bound, place: int) -> Callable[[Run], Sequence[str]]:
     return lambda run: known
 
 
+def _all(found: Sequence[T]) -> Sequence[T]:
+    return found
+
+
 def chosen(bound: Bound) -> Callable[[Sequence[T]], Sequence[T]]:
     """All fields of a name, or with :index one of them, with :last counted from the end (RFC 5260 6)."""
     if not bound.has("index"):
         if bound.has("last"):
             raise bound.problem("':last' stands without ':index'")
-        return lambda found: found
+        return _all
     number = bound.number("index")
     if not number:
         raise bound.problem("':index' counts from 1")
@@ -47,14 +51,22 @@ def _header(bound: Bound) -> Check:
     if bound.has("mime"):
         return _mime_header(bound)
     headers_of(bound)
+    constant = bound.texts(0).constant
+    if constant is not None and len(constant) == 1 and choose is _all:
+        return _one_field(constant[0].lower(), bound)
 
     def values(run: Run) -> Sequence[str]:
-        wanted = names(run)
-        if len(wanted) == 1:
-            return choose(run.header.texts(wanted[0]))
-        return [text for name in wanted for text in choose(run.header.texts(name))]
+        return [text for name in names(run) for text in choose(run.header.texts(name))]
 
     return checked(values, bound.match())
+
+
+def _one_field(name: str, bound: Bound) -> Check:
+    """What most tests are: in few steps."""
+    matching = bound.match()
+    if isinstance(matching, AskingMatch):
+        return checked(lambda run: run.header.texts(name), matching)
+    return lambda run: matching(run, run.header.texts(name))
 
 
 def _mime_header(bound: Bound) -> Check:

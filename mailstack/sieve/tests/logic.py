@@ -26,16 +26,16 @@ def _not(bound: Bound) -> Check:
 
 def _until(bound: Bound, decisive: bool) -> Check:
     """The tests in order, up to the first one that decides (RFC 5228 5.2, 5.3)."""
-    checks = bound.tests
+    checks, lines = bound.tests, bound.test_lines
     plain = [check for check in checks if not isinstance(check, Asking)]
     if len(plain) < len(checks):
-        return _asking_until(checks, bound.test_lines, decisive)
+        return _asking_until(checks, lines, decisive)
 
     def until(run: Run) -> bool:
         for place, check in enumerate(plain):
             if check(run) is decisive:
                 if run.trace is not None and decisive:
-                    run.tell(bound.test_lines[place], "true")
+                    run.tell(lines[place], "true")
                 return decisive
         return not decisive
 
