@@ -114,6 +114,20 @@ def test_the_clients_address_is_what_the_log_the_trace_and_received_say(proxied:
     assert proxied.events("imap.login")[-1]["peer"] == "203.0.113.7"
 
 
+def test_a_private_address_that_hides_several_hosts_is_told_of_and_judges_nobody(proxied: Server) -> None:
+    for number in range(4):
+        with connected(proxied, "smtp", b"PROXY TCP4 10.9.8.7 198.51.100.1 40000 25\r\n") as plain:
+            client = Speaker(plain)
+            assert client.reply().startswith(b"220")
+            assert client.say(f"EHLO mx{number}.far{number}.test", f"MAIL FROM:<c@far{number}.test>").startswith(b"250")
+    event = proxied.wait_for_event("nat.suspected")
+    assert event["peer"] == "10.9.8.7"
+    assert event["hosts"] == ["mx0.far0.test", "mx1.far1.test", "mx2.far2.test"]
+    (found,) = [row for row in json.loads(proxied.run("check", "--json", check=False).stdout) if row["what"] == "NAT"]
+    assert "10.9.8.7, a private address" in found["text"]
+    assert "network_mode: host" in found["text"]
+
+
 def said(server: Server, name: str, data: bytes) -> bytes:
     """All that comes back before the server ends the connection."""
     with socket.create_connection(("127.0.0.1", server.ports[name]), timeout=10) as one:
