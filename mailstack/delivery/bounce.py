@@ -91,6 +91,7 @@ class Bouncer:
             envelope_id=envelope.envelope_id,
             original_header=header,
             original=original,
+            about=envelope.id,
         )
         notice = Envelope(
             id=id,

@@ -126,7 +126,7 @@ class Parcels:
         report = RecipientReport(place.recipient.address, Action.FAILED, "5.7.1", reason, place.recipient.original)
         data = delivery_status(
             id=id, host=self._hostname, sender=envelope.sender, recipients=[report], moment=now, arrived=envelope.received,
-            envelope_id=envelope.envelope_id, original_header=header, original=None,
+            envelope_id=envelope.envelope_id, original_header=header, original=None, about=envelope.id,
         )  # fmt: skip
         utf8 = envelope.smtputf8 or not data.isascii()
         away = Envelope(id, None, (Recipient(envelope.sender, Notify.NEVER),), now, smtputf8=utf8, own=True)

@@ -1,12 +1,15 @@
 """Delivery status notifications (RFC 3464, RFC 6522): plain words first, then what programs read."""
 
 import enum
+import re
 import textwrap
 from dataclasses import dataclass
 from email.utils import formatdate
 
 from mailstack.message.address import Address
+from mailstack.message.header import first
 
+_MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,250}>")
 TEXT_LIMIT = 900  # characters of what a host said
 
 
@@ -57,8 +60,12 @@ def delivery_status(
     envelope_id: str | None,
     original_header: bytes,
     original: bytes | None,
+    about: str | None = None,
 ) -> bytes:
-    """A whole message. `original`: all of the message to give back, or None for its header alone."""
+    """A whole message. `original`: all of the message to give back, or None for its header alone.
+
+    `about`: the message's own id here, by which its way can be looked up (RFC 3464 2.3.8).
+    """
     action = recipients[0].action
     boundary = f"=_{id}_report"
     until = formatdate(recipients[0].retry_until) if recipients[0].retry_until else ""
@@ -71,7 +78,7 @@ def delivery_status(
                 lines += [f"    {_printable(piece)}" for piece in textwrap.wrap(line, 200)]
         lines.append("")
     if action is Action.FAILED:
-        lines += ["If you need help, send these lines to your postmaster, with the number " + id + ".", ""]
+        lines += ["If you need help, send these lines to your postmaster, with the number " + (about or id) + ".", ""]
     status = [f"Reporting-MTA: dns; {host}"]
     if envelope_id:
         status.append(f"Original-Envelope-Id: {_line(envelope_id)}")
@@ -88,6 +95,8 @@ def delivery_status(
         ]
         if recipient.remote:
             status += [f"Remote-MTA: dns; {_line(recipient.remote)}", f"Diagnostic-Code: smtp; {_line(recipient.text)}"]
+        if about:
+            status.append(f"Final-Log-ID: {about}")
         if recipient.retry_until:
             status.append(f"Will-Retry-Until: {formatdate(recipient.retry_until)}")
     utf8 = not original_header.isascii() or any(recipient.address.needs_smtputf8 for recipient in recipients)
@@ -101,6 +110,7 @@ def delivery_status(
         f"Subject: {_SUBJECT[action]}\n"
         f"Date: {formatdate(moment)}\n"
         f"Message-ID: <{id}@{host}>\n"
+        f"{_answered(original_header)}"
         "Auto-Submitted: auto-replied\n"
         "MIME-Version: 1.0\n"
         f'Content-Type: multipart/report; report-type=delivery-status;\n\tboundary="{boundary}"\n'
@@ -114,6 +124,12 @@ def delivery_status(
     )
     clean = inner.replace(b"\r\n", b"\n").replace(b"\r", b"").replace(b"\0", b"").rstrip(b"\n").replace(b"\n", b"\r\n")
     return head.replace("\n", "\r\n").encode() + clean + f"\r\n--{boundary}--\r\n".encode()
+
+
+def _answered(header: bytes) -> str:
+    """In which conversation the notice belongs (RFC 5322 3.6.4), where the message has a proper id."""
+    found = _MESSAGE_ID.fullmatch(first(header, b"message-id") or b"")
+    return f"In-Reply-To: {found[0].decode()}\nReferences: {found[0].decode()}\n" if found else ""
 
 
 def _printable(text: str) -> str:

@@ -105,7 +105,7 @@ def test_seven_bit_keeps_its_octets() -> None:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_failure_notice_is_read_by_programs(whole: bool) -> None:
-    original = b"Subject: lost\r\nFrom: a@a.test\r\n\r\nbody\r\n"
+    original = b"Subject: lost\r\nFrom: a@a.test\r\nMessage-ID: <lost.1@a.test>\r\n\r\nbody\r\n"
     data = delivery_status(
         id=f"id{random.Random(1).randrange(10**9)}",
         host="mail.a.test",
@@ -120,6 +120,7 @@ def test_a_failure_notice_is_read_by_programs(whole: bool) -> None:
         envelope_id="env",
         original_header=split_header(original)[0],
         original=original if whole else None,
+        about="0mwwhqy3cs84twj1",
     )
     assert b"\n" not in data.replace(b"\r\n", b"")
     message = email.message_from_bytes(data)
@@ -129,5 +130,8 @@ def test_a_failure_notice_is_read_by_programs(whole: bool) -> None:
     assert status.get_payload()[0]["Original-Envelope-Id"] == "env"
     assert status.get_payload()[1]["Final-Recipient"] == "rfc822; b@b.test"
     assert status.get_payload()[1]["Status"] == "5.1.1"
+    assert status.get_payload()[1]["Final-Log-ID"] == "0mwwhqy3cs84twj1"
+    assert "with the number 0mwwhqy3cs84twj1" in text.get_payload()
+    assert message["In-Reply-To"] == message["References"] == "<lost.1@a.test>"
     assert inner.get_content_type() == ("message/rfc822" if whole else "text/rfc822-headers")
     assert "Subject: lost" in inner.as_string()
