@@ -102,21 +102,17 @@ class Acceptor:
             raise StoreProblem(reply.text)
 
     async def _planned(self, places: list[Place], message: Message) -> list[Place]:
-        """What each account does with it. One that can't be asked now is asked again by the queue."""
-        if len(places) == 1:
-            only = await self._placing.plan(places[0], message)
-            return places if only is places[0].plan else [replace(places[0], plan=only)]
-        plans = await asyncio.gather(*(self._placing.plan(place, message) for place in places), return_exceptions=True)
+        """What each account does with it. Of several, one that can't be asked now is asked again by the queue."""
         found = []
-        for place, plan in zip(places, plans, strict=True):
-            if isinstance(plan, BaseException):
-                if not isinstance(plan, StoreProblem):
-                    raise plan
+        for place in places:
+            try:
+                found.append(replace(place, plan=await self._placing.plan(place, message)))
+            except StoreProblem as problem:
+                if len(places) == 1:
+                    raise
                 # Preparing will fail the same way, and then the queue owes it.
-                log.error("delivery.no_plan", id=message.id, account=place.address, problem=plan.detail)
+                log.error("delivery.no_plan", id=message.id, account=place.address, problem=problem.detail)
                 found.append(place)
-            else:
-                found.append(replace(place, plan=plan))
         return found
 
     def _refused(self, envelope: Envelope, place: Place) -> Reply:

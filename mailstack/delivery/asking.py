@@ -1,5 +1,7 @@
 """What a script asks while it runs, answered from the store."""
 
+from typing import Protocol
+
 from mailstack.message.errors import SyntaxProblem
 from mailstack.sieve.questions import (
     Annotation,
@@ -19,7 +21,6 @@ from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.foldername import normalise
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.sieve.lists import first_on
-from mailstack.store.sieve.memory import SieveMemories
 from mailstack.store.sieve.scripts import Scripts
 from mailstack.store.users.directory import AccountRecord
 
@@ -27,10 +28,17 @@ ANSWERED, SEEN = "vacation", "duplicate"
 GLOBAL = ".."  # of <data>/mail: scripts of the administrator, for everybody, are in <data>/sieve
 
 
+class Recalls(Protocol):
+    """Who knows what scripts remember."""
+
+    async def age(self, account: str, words: tuple[str, ...]) -> float | None:
+        """For how many seconds this is remembered; None: it is not."""
+
+
 class Answerer:
     """One for a run."""
 
-    def __init__(self, record: AccountRecord, account: Account, scripts: Scripts, memories: SieveMemories) -> None:
+    def __init__(self, record: AccountRecord, account: Account, scripts: Scripts, memories: Recalls) -> None:
         self._record = record
         self._account = account
         self._scripts = scripts

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from mailstack.delivery.asking import ANSWERED, SEEN
 from mailstack.delivery.plan import Arrival
 from mailstack.delivery.rules import Rules, described
 from mailstack.message.address import Address, parse_address
@@ -12,6 +13,7 @@ from mailstack.message.errors import SyntaxProblem
 from mailstack.message.header import decode_words, first, split_header
 from mailstack.policy.judgement import read_evidence
 from mailstack.policy.routing import Local
+from mailstack.sieve.actions import Outcome, Respond
 from mailstack.sieve.script import compile
 from mailstack.store.content import Content
 from mailstack.store.errors import MessageGone, NoSuchScript
@@ -25,6 +27,25 @@ MOST = 5000  # messages of one rehearsal, the newest
 SIZE = 16 << 20  # octets of a message that is read for it
 # What the account's owner wrote did not come in.
 _OWN = frozenset({SpecialUse.SENT, SpecialUse.DRAFTS})
+
+
+class _Recollection:
+    """What the script would remember by now; time is that of the messages."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._at: dict[tuple[str, ...], float] = {}
+
+    async def age(self, account: str, words: tuple[str, ...]) -> float | None:
+        at = self._at.get(words)
+        return self.now - at if at is not None else None
+
+    def learn(self, outcome: Outcome) -> None:
+        for one in outcome.remember:
+            self._at[SEEN, one.handle, one.id] = self.now
+        for action in outcome.actions:
+            if isinstance(action, Respond):
+                self._at[ANSWERED, action.handle, action.to.lower()] = self.now
 
 
 class Rehearsal:
@@ -52,9 +73,9 @@ class Rehearsal:
                 found += [(date, name, uid) for uid, date, size in loaded if date >= since and size <= SIZE]
             finally:
                 opened.release()
-        rows = []
+        rows, recalls = [], _Recollection()
         for date, name, uid in sorted(found)[-MOST:]:
-            row = await self._one(active, record, account, name, uid, date)
+            row = await self._one(active, record, account, name, uid, date, recalls)
             rows += [row] if row is not None else []
             await asyncio.sleep(0)
         return rows
@@ -68,7 +89,14 @@ class Rehearsal:
         return Active("", await self._rules.scripts.hop(compile, source, self._rules.scripts.language))
 
     async def _one(
-        self, active: Active, record: AccountRecord, account: Account, name: str, uid: int, date: int
+        self,
+        active: Active,
+        record: AccountRecord,
+        account: Account,
+        name: str,
+        uid: int,
+        date: int,
+        recalls: _Recollection,
     ) -> dict[str, Any] | None:
         opened = await account.open(name)
         try:
@@ -85,7 +113,9 @@ class Rehearsal:
         row = {"time": date, "mailbox": name, "uid": uid, "from": _text(header, b"from"), "subject": _text(header, b"subject")}
         if not self._rules.wanted(active, judgement):
             return {**row, "actions": ["not asked: it was judged junk"], "problem": None}
-        outcome = await self._rules.outcome(active, account, Local(record), arrival)
+        recalls.now = float(date)
+        outcome = await self._rules.outcome(active, account, Local(record), arrival, recalls=recalls, now=recalls.now)
+        recalls.learn(outcome)
         problem = f"line {outcome.problem.line}: {outcome.problem.reason}" if outcome.problem is not None else None
         return {**row, "actions": [words for _, words, _ in described(outcome)], "problem": problem}
 

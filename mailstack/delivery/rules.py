@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Callable
 from functools import partial
 
-from mailstack.delivery.asking import ANSWERED, Answerer
+from mailstack.delivery.asking import ANSWERED, Answerer, Recalls
 from mailstack.delivery.carrying import Carrier
 from mailstack.delivery.plan import Arrival, Memory, Plan
 from mailstack.log import get_logger
@@ -79,16 +79,23 @@ class Rules:
         return plan
 
     async def outcome(
-        self, active: Active, account: Account, route: Local, arrival: Arrival, *, trace: bool = False
+        self,
+        active: Active,
+        account: Account,
+        route: Local,
+        arrival: Arrival,
+        *,
+        recalls: Recalls | None = None,
+        now: float | None = None,
     ) -> Outcome:
-        """What the script decides; nothing is done. Raises StoreProblem."""
+        """What the script decides; nothing is done. `recalls` and `now`: in place of what is known. Raises StoreProblem."""
         if active.script is None:
             assert active.problem is not None
             return Outcome((Keep(0),), (), SieveError(active.problem.line, active.problem.reason))
-        environment = await self._environment(active, route, arrival)
-        answerer = Answerer(route.account, account, self.scripts, self._memories)
+        environment = await self._environment(active, route, arrival, self._clock() if now is None else now)
+        answerer = Answerer(route.account, account, self.scripts, recalls or self._memories)
         data = await self.scripts.hop(_whole, arrival)
-        running = run(active.script, Message(data), environment, self.scripts.language, trace)
+        running = run(active.script, Message(data), environment, self.scripts.language)
         step: Callable[[], Question | Outcome] = partial(_advance, running, None, None)
         while True:
             found = await self.scripts.hop(step)
@@ -99,11 +106,11 @@ class Rules:
             except SieveProblem as problem:
                 step = partial(_advance, running, None, problem)
 
-    async def _environment(self, active: Active, route: Local, arrival: Arrival) -> Environment:
+    async def _environment(self, active: Active, route: Local, arrival: Arrival, now: float) -> Environment:
         own = {route.account.address, arrival.recipient.address.key}
         if active.script is not None and active.script.required & {"vacation", "vacation-seconds", "enotify"}:
             own |= set(await self._directory.aliases_of(route.account.address))
-        moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).astimezone()
+        moment = datetime.datetime.fromtimestamp(now, datetime.UTC).astimezone()
         items = {"name": "mailstack", "host": self._hostname, "location": "MDA", "phase": "during"}
         items["domain"] = route.account.domain
         return Environment(

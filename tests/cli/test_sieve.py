@@ -53,7 +53,8 @@ def test_what_a_script_would_have_done(server: Server, account: str, tmp_path: P
     console, address, file = Console(server), f"{account}@a.test", tmp_path / "x.sieve"
     with smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=20) as client:
         for subject in ("a list", "a letter"):
-            client.sendmail("x@far.test", [address], f"From: X <x@far.test>\r\nSubject: {subject}\r\n\r\nx\r\n".encode())
+            text = f"From: X <x@far.test>\r\nTo: {address}\r\nSubject: {subject}\r\n\r\nx\r\n"
+            client.sendmail("x@far.test", [address], text.encode())
     connection = server.imap(account)
     connection.append("INBOX", None, None, b"Subject: bomb\r\n\r\n")
     connection.append("INBOX", "", '"01-Jan-2020 00:00:00 +0000"', b"Subject: old list\r\n\r\n")  # type: ignore[arg-type]
@@ -69,6 +70,10 @@ def test_what_a_script_would_have_done(server: Server, account: str, tmp_path: P
         ("bomb", ["discard"]),
     ]
     assert "fileinto Lists" in console.run("sieve", "test", address, str(file)).stdout
+    file.write_text('require "vacation"; vacation :addresses "x@a.test" "away";')
+    rows = json.loads(console.run("sieve", "test", address, str(file), "--json").stdout)
+    # As it would have been: one sender is answered once, whatever the server answered in earnest.
+    assert [row["actions"] for row in rows] == [["vacation to x@far.test", "keep"], ["keep"], ["keep"]]
     assert "no active script" in console.run("sieve", "test", address, check=False).stderr
     assert connection.select("INBOX")[1] == [b"4"]
     assert connection.select("Lists")[0] == "NO"
