@@ -11,8 +11,6 @@ from mailstack.wire.managesieve import Command, literal, quoted
 
 log = get_logger()
 
-# RFC 6785 is IMAP's part, which is not here: a script may require it, and nothing calls it.
-UNTOLD = frozenset({"imapsieve"})
 ANSWERS: dict[Denial, tuple[str, str | None]] = {
     Denial.WRONG: ("Wrong user name or password", None),
     Denial.BUSY: ("The server is busy; try again", "TRYLATER"),
@@ -30,7 +28,7 @@ ANSWERS: dict[Denial, tuple[str, str | None]] = {
 def announced(session: Session) -> list[bytes]:
     """RFC 5804 1.7: lines of names and values."""
     services, connection = session.services, session.connection
-    names = [name for name in capabilities() if name not in UNTOLD]
+    names = capabilities()
     found: list[tuple[str, str | None]] = [
         ("IMPLEMENTATION", f"mailstack {__version__}"),
         ("SASL", " ".join(services.logins.mechanisms(connection.channel())) if session.state is State.BEFORE else ""),
