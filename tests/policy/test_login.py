@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import scramp
 
+from mailstack.imap.commands import login as imap_login
+from mailstack.managesieve import commands as managesieve
 from mailstack.message.address import parse_address
 from mailstack.policy.limits import FREE_FAILURES, Limits
 from mailstack.policy.login import Channel, Denial, Denied, Login, Logins, Outcome
+from mailstack.pop3 import commands as pop3
+from mailstack.smtp.commands import login as smtp_login
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.users.devices import Devices
@@ -256,3 +260,8 @@ async def test_what_is_denied_before_anything_is_asked(world: World) -> None:
     assert name(await world.logins.sasl("SCRAM-SHA-256", other, CHANNEL, never)) is Denial.OTHER_IDENTITY
     assert name(await world.logins.sasl("PLAIN", b"%", CHANNEL, never)) is Denial.MALFORMED
     assert name(await world.logins.sasl("PLAIN", b"*", CHANNEL, never)) is Denial.CANCELLED
+
+
+def test_every_door_has_an_answer_to_every_denial() -> None:
+    for answers in (smtp_login.REPLIES, imap_login.ANSWERS, pop3.ANSWERS, managesieve.ANSWERS):
+        assert set(answers) == set(Denial)
