@@ -41,11 +41,20 @@ class DoorServer:
     ) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
         for one in sockets:
-            self._servers.append(await serve(one, make, tls))
+            self._servers.append(await serve(one, make, tls, gate=self))
         if sockets and self._looker is None:
             self._looker = asyncio.create_task(self._look())
 
     # Who is here ----------------------------------------------------------------------------------------------------
+
+    def enter(self, peer: str) -> bool:
+        """A TLS handshake counts as a connection that has not logged in."""
+        return not self._logins.refuses(peer) and self._limits.connected(peer) is None
+
+    def leave(self, peer: str) -> None:
+        """It ended; what comes of it is counted by itself."""
+        self._limits.disconnected(peer)
+        self._limits.closed(peer)
 
     def admit(self, connection: DoorConnection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""

@@ -30,7 +30,7 @@ class ImapServer:
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
         for one in sockets:
-            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls, light=True, gate=self))
+            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls, gate=self))
         if self._looker is None:
             self._looker = asyncio.create_task(self._look())
 

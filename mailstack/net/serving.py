@@ -7,7 +7,7 @@ from socket import socket
 
 from mailstack.net.listen import ListeningSocket
 from mailstack.net.proxied import ProxyHeader
-from mailstack.net.tls_layer import HANDSHAKE_SECONDS, Gate, TlsLayer
+from mailstack.net.tls_layer import Gate, TlsLayer
 
 BACKLOG = 512
 
@@ -17,17 +17,13 @@ async def serve(
     make: Callable[[], asyncio.Protocol],
     tls: ssl.SSLContext | None,
     *,
-    light: bool = False,
     gate: Gate | None = None,
 ) -> asyncio.Server:
-    """Serve a socket. `make` gives a protocol with an attribute `ends` (net/proxied.py Door). `light`: TLS of our own layer,
-    whose handshakes `gate` counts.
-    """
+    """Serve a socket. `make` gives a protocol with an attribute `ends` (net/proxied.py Door). `gate` counts handshakes."""
     loop = asyncio.get_running_loop()
     proxies = one.proxies if isinstance(one, ListeningSocket) else None
     if proxies is not None:
         return await loop.create_server(lambda: ProxyHeader(make, tls, proxies, gate), sock=one, backlog=BACKLOG)
-    if tls is not None and light:
+    if tls is not None:
         return await loop.create_server(lambda: TlsLayer(make(), tls, gate=gate), sock=one, backlog=BACKLOG)
-    handshake = HANDSHAKE_SECONDS if tls is not None else None
-    return await loop.create_server(make, sock=one, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=handshake)
+    return await loop.create_server(make, sock=one, backlog=BACKLOG)

@@ -26,10 +26,21 @@ class SmtpServer:
 
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
-        for one in sockets:
-            self._servers.append(
-                await serve(one, lambda: SmtpConnection(self.services, self, HANDLERS, secure=tls is not None), tls)
-            )
+
+        def make() -> SmtpConnection:
+            return SmtpConnection(self.services, self, HANDLERS, secure=tls is not None)
+
+        self._servers += [await serve(one, make, tls, gate=self) for one in sockets]
+
+    def enter(self, peer: str) -> bool:
+        """A TLS handshake counts as a connection that has not logged in."""
+        logins = self.services.logins
+        return not (logins is not None and logins.refuses(peer)) and self.services.limits.connected(peer) is None
+
+    def leave(self, peer: str) -> None:
+        """It ended; what comes of it is counted by itself."""
+        self.services.limits.disconnected(peer)
+        self.services.limits.closed(peer)
 
     def admit(self, connection: SmtpConnection) -> str | None:
         """Let a connection in, or say why not."""

@@ -16,11 +16,12 @@ def crowded(tmp_path: Path) -> Server:
     return Server(tmp_path, users=("alice",), settings="[limits]\nconnections = 3\n")
 
 
-def test_handshakes_that_never_end_count(crowded: Server) -> None:
+@pytest.mark.parametrize("door", ["imaps", "submissions", "pop3s"])
+def test_handshakes_that_never_end_count(crowded: Server, door: str) -> None:
     crowded.provision()
     crowded.start()
     try:
-        idle = [socket.create_connection(("127.0.0.1", crowded.ports["imaps"]), timeout=20) for _ in range(4)]
+        idle = [socket.create_connection(("127.0.0.1", crowded.ports[door]), timeout=20) for _ in range(4)]
         # The last one is one too many, and gets not even a handshake.
         assert _is_closed(idle[-1])
         assert greeting(crowded.ports["imap"]).startswith(b"* BYE Too many connections to this server")
