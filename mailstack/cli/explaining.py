@@ -41,7 +41,10 @@ def why(
         return
     if not found["candidates"]:
         what = f"such a message from or to {user}" if "@" in user else f"a message {user}"
-        fail(f"nothing is known of {what}; a trace is kept for 30 days")
+        hint = (
+            "; what was refused before its subject was known is found by its sender's address" if words and "@" in user else ""
+        )
+        fail(f"nothing is known of {what}; a trace is kept for 30 days{hint}")
     show([_row(one) for one in found["candidates"]], False, ["id", "time", "from", "to", "subject", "state"])
     if found["more"]:
         print("... and more")
