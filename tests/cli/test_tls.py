@@ -46,7 +46,7 @@ def test_what_a_domain_publishes() -> None:
 
 def test_the_commands(server: Server) -> None:
     console = Console(server)
-    assert json.loads(console.run("tls", "list", "--json").stdout) == []
+    assert "x.test" not in [row["domain"] for row in json.loads(console.run("tls", "list", "--json").stdout)]
     assert "nothing is known" in console.run("tls", "forget", "x.test", check=False).stderr
     assert "_25._tcp." in console.run("tls", "record").stdout
 
