@@ -130,7 +130,7 @@ class Appliance:
         undo.push_async_callback(self.runner.stop)
         await self.runner.start()
         undo.push_async_callback(unwanted.close)
-        await unwanted.start()
+        unwanted.start()
         await self.doors.open(self._sockets)
 
     def _tokens(self, settings: Settings) -> Tokens | None:

@@ -1,5 +1,6 @@
 """Unwanted mail: who judges, who learns, and what they share."""
 
+import asyncio
 import contextlib
 
 from mailstack.app.data import Data
@@ -45,15 +46,23 @@ class Unwanted:
             ),
         )
         self.judge.outside = outside(data.config, settings)
+        self._resuming: asyncio.Task[None] | None = None
         self.rejects = Rejects(data.directory, data.mailboxes, data.trace, settings.rejects, clock)
 
-    async def start(self) -> None:
-        """Go on with what was to be learned when the server stopped."""
-        with contextlib.suppress(StoreProblem):
-            records = [await self._data.directory.account(row["address"]) for row in await self._data.directory.accounts()]
-            folders = [self._data.directory.folder(record) for record in records if record is not None]
-            self.learner.resume([folder for folder in folders if (folder.path / NAME).exists()])
+    def start(self) -> None:
+        """Nobody waits for it."""
+        self._resuming = asyncio.get_running_loop().create_task(self._resume())
         self.rejects.start()
+
+    async def _resume(self) -> None:
+        """Go on with what was to be learned when the server stopped."""
+        directory = self._data.directory
+        with contextlib.suppress(StoreProblem):
+            for row in await directory.accounts():
+                record = await directory.account(row["address"])
+                folder = directory.folder(record) if record is not None else None
+                if folder is not None and (folder.path / NAME).exists():
+                    self.learner.resume([folder])
 
     def use(self, config: Config, settings: Settings) -> None:
         self.judge.settings = settings.spam
@@ -61,6 +70,10 @@ class Unwanted:
         self.rejects.seconds = settings.rejects
 
     async def close(self) -> None:
+        if self._resuming is not None:
+            self._resuming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._resuming
         await self.rejects.stop()
         await self.learner.close()
         await self._greylisting.close()

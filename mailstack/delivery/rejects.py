@@ -24,6 +24,7 @@ from mailstack.wire.smtp import Reply
 
 KEYWORD = "$Refused"
 MOST = 500  # messages; more are not kept
+FIRST_SWEEP_SECONDS = 120.0  # a start has more to do
 SWEEP_SECONDS = 6 * 3600.0
 log = get_logger()
 
@@ -86,6 +87,7 @@ class Rejects:
                 await self._task
 
     async def _sweep_for_ever(self) -> None:
+        await asyncio.sleep(FIRST_SWEEP_SECONDS)
         while True:
             try:
                 await self.sweep()

@@ -217,6 +217,16 @@ def test_what_is_bad_for_all_is_refused_and_kept(tmp_path: Path) -> None:
     run(tmp_path, test, refuse=9.0)
 
 
+def test_who_sent_unwanted_mail_alone_is_a_stranger(tmp_path: Path) -> None:
+    async def test(one: Court) -> None:
+        one.senders.count(one.account("alice@a.test"), ["network:192.0.2.0/24"], junk=0.3)
+        assert isinstance(await one.ask(helo="nobody"), Defer)
+        one.senders.count(one.account("alice@a.test"), ["network:192.0.2.0/24"], good=0.4)
+        assert isinstance(await one.ask(helo="nobody"), Accept)
+
+    run(tmp_path, test)
+
+
 def test_lists_weigh_and_refusals_do_not(tmp_path: Path) -> None:
     async def test(one: Court) -> None:
         one.zones.names = {
@@ -300,8 +310,12 @@ def test_what_senders_did_is_remembered_and_fades(tmp_path: Path) -> None:
 
 def test_many_recipients_are_judged(tmp_path: Path) -> None:
     async def test(one: Court) -> None:
-        verdict = await one.ask(*(f"u{number}@a.test" for number in range(55)), known=KNOWN)
+        await one.learn("u54@a.test", 40)
+        data = next(message.data for message in Generator(3, 1).messages(True))
+        verdict = await one.ask(*(f"u{number}@a.test" for number in range(55)), known=KNOWN, data=data)
         assert len(verdict.judgements) == 55
+        assert "bayes" in rules(verdict, "u54@a.test")
+        assert "bayes" not in rules(verdict, "u53@a.test")
 
     run(tmp_path, test)
 

@@ -24,7 +24,7 @@ from mailstack.policy.spam.outside import Opinion, OutsideJudge
 from mailstack.policy.spam.rules import look
 from mailstack.policy.spam.senders import Senders
 from mailstack.policy.spam.settings import SpamSettings
-from mailstack.policy.spam.weighing import NOTHING, Known, add_up, ask, weigh
+from mailstack.policy.spam.weighing import NOTHING, Known, add_up, ask, speaks, weigh
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Accept, Defer, Reject, Verdict
 from mailstack.store.content import Content
@@ -130,19 +130,24 @@ class Judge:
 
     async def _known(self, content: Content, folders: list[Path], names: list[str]) -> tuple[list[Known], list[str]]:
         """What the accounts know of its words and its sender; its links."""
-        door = self._with.door
-        keys, links, found = await door.hop(self._look, content.head(MESSAGE_LIMIT), folders[:ACCOUNTS_AT_ONCE], names)
-        for start in range(ACCOUNTS_AT_ONCE, len(folders), ACCOUNTS_AT_ONCE):
+        data, words = content.head(MESSAGE_LIMIT), list[str]()
+        found: list[Known | None] = []
+        for start in range(0, max(len(folders), 1), ACCOUNTS_AT_ONCE):
             some = folders[start : start + ACCOUNTS_AT_ONCE]
-            found += await door.hop(door.look, some, partial(ask, keys=keys, names=names))
+            words, known = await self._with.door.hop(self._look, data, words, some, names)
+            found += known
+        links = [one.removeprefix("link:") for one in words if one.startswith("link:") and one != "link:port"]
         return [one if one is not None else NOTHING for one in found], links
 
-    def _look(self, data: bytes, folders: list[Path], names: list[str]) -> tuple[list[int], list[str], list[Known | None]]:
-        """In the thread."""
-        words = tokens(data)
+    def _look(
+        self, data: bytes, words: list[str], folders: list[Path], names: list[str]
+    ) -> tuple[list[str], list[Known | None]]:
+        """In the thread. Words are made once, and only where somebody has learned some, or lists are asked of links."""
+        door = self._with.door
+        if not words and (self.settings.by_domain or any(door.look(folders, speaks))):
+            words = tokens(data)
         keys = [key(one) for one in words]
-        links = [one.removeprefix("link:") for one in words if one.startswith("link:") and one != "link:port"]
-        return keys, links, self._with.door.look(folders, partial(ask, keys=keys, names=names))
+        return words, door.look(folders, partial(ask, keys=keys, names=names))
 
     async def _bounded(self, question: Coroutine[Any, Any, T], otherwise: T, more: float = 0.0) -> T:
         """What others are asked has its time."""

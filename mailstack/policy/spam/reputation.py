@@ -100,5 +100,6 @@ def finding(facts: Facts, records: Mapping[str, Record], factor: float = 1.0) ->
 
 
 def is_new(facts: Facts, records: Mapping[str, Record]) -> bool:
-    """Whether nothing came from there before."""
-    return not any(records[name].seen or records[name].wrote for name in names(facts) if name in records)
+    """Whether nothing came from there before but what looked unwanted."""
+    known = [records[name] for name in names(facts) if name in records]
+    return not any(one.wrote or one.good > one.junk for one in known)

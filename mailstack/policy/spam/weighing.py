@@ -25,6 +25,11 @@ class Known:
 NOTHING = Known(None, {})
 
 
+def speaks(file: LearnedFile) -> bool:
+    """Whether an account's words say anything yet."""
+    return min(file.learned()) >= bayes.ENOUGH
+
+
 def ask(file: LearnedFile, keys: Sequence[int], names: Sequence[str]) -> Known:
     """In the thread of the files."""
     return Known(file.counts(keys), file.senders(names) if names else {})

@@ -89,6 +89,11 @@ class LearnedFile:
         (text,) = self._connection.execute(COUNTS, (orjson.dumps(list(keys)).decode(),)).fetchone()
         return Counts(tuple(map(tuple, orjson.loads(text))), junk, good)
 
+    def learned(self) -> tuple[int, int]:
+        """Unwanted and wanted messages."""
+        junk, good, _ = self._connection.execute("SELECT * FROM total").fetchone()
+        return junk, good
+
     def totals(self) -> tuple[int, int, int]:
         """Unwanted and wanted messages, and tokens."""
         junk, good, _ = self._connection.execute("SELECT * FROM total").fetchone()
@@ -166,7 +171,17 @@ class LearnedFile:
         return {name: (good, junk, wrote, time) for name, good, junk, wrote, time in orjson.loads(text)}
 
     def put_senders(self, rows: Iterable[tuple[str, float, float, float, float]], oldest: float) -> None:
-        """(name, good, junk, wrote, time); what was last heard of before `oldest` is forgotten."""
+        """(name, good, junk, wrote, time); what was last heard of before `oldest` is forgotten.
+
+        Not flushed at once: judging waits for this thread, and a power cut costs the last mails' word alone.
+        """
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            self._put_senders(rows, oldest)
+        finally:
+            self._connection.execute("PRAGMA synchronous=FULL")
+
+    def _put_senders(self, rows: Iterable[tuple[str, float, float, float, float]], oldest: float) -> None:
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO sender VALUES (?,?,?,?,?)", list(rows))
             (count,) = self._connection.execute("SELECT count(*) FROM sender").fetchone()
