@@ -78,7 +78,7 @@ class Appliance:
         )
         await self._use_client_certificates(settings)
         data.directory.on_bound.append(self._trust)
-        data.bans.limits, data.bans.settings = limits, settings.bans
+        data.bans.limits = limits
         secret = await data.directory.setting("srs-secret")
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages
@@ -90,7 +90,6 @@ class Appliance:
         submission = SubmissionPolicy(
             recipients, data.directory, config.hostname, clock, randomness, data.sending, data.senders
         )
-        data.sending.use(settings.allowances)
 
         planner = self._planner = Planner(data.directory, data.mailboxes, data.rules)
         self._use_rules(settings)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mailstack.app.settings import search_settings
+from mailstack.app.settings import ban_settings, search_settings, sending_rules
 from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.config import Config, duration, size
 from mailstack.control.acl import AclOperations
@@ -91,7 +91,9 @@ class Data:
         self.behind = WriteBehind(self.database)
         self.devices = Devices(self.database, self.behind)
         self.bans = Bans(BanTable(self.database, self.behind), self.surroundings.clock)
+        self.bans.settings = ban_settings(config)
         self.sending = Sending(SendingBook(self.database, self.behind), self.surroundings.clock)
+        self.sending.use(sending_rules(config))
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
         self.scram = Scram(self.directory, ScramMode(config.auth.scram))

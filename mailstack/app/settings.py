@@ -116,8 +116,8 @@ class Settings:
             oauth=_oauth_settings(config),
             client_certificates=config.auth.client_certificates,
             authorities=_authorities(config.auth.client_ca),
-            bans=_ban_settings(config),
-            allowances=_sending_rules(config),
+            bans=ban_settings(config),
+            allowances=sending_rules(config),
             recipients=config.limits.recipients,
             messages=config.limits.messages or None,
             connections_per_address=config.limits.connections_per_address,
@@ -174,7 +174,7 @@ def _authorities(path: str) -> Authorities | None:
         raise StartProblem(f"auth.client_ca: {path}: {problem.reason}") from problem
 
 
-def _sending_rules(config: Config) -> SendingRules:
+def sending_rules(config: Config) -> SendingRules:
     one = config.sending
     account = Allowance(one.messages_per_hour, one.messages_per_day, one.new_recipients_per_day, one.recipients)
     domain = Allowance(one.domain_messages_per_hour, one.domain_messages_per_day, one.domain_new_recipients_per_day, 0)
@@ -182,7 +182,7 @@ def _sending_rules(config: Config) -> SendingRules:
     return SendingRules(account, domain, signs)
 
 
-def _ban_settings(config: Config) -> BanSettings:
+def ban_settings(config: Config) -> BanSettings:
     bans = config.bans
     exempt = tuple(parse_network(text) for text in bans.exempt)
     return BanSettings(bans.failures, bans.clients, duration(bans.window), duration(bans.first), duration(bans.longest), exempt)

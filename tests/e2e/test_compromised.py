@@ -2,6 +2,7 @@
 
 import imaplib
 import json
+import re
 import smtplib
 import time
 from collections.abc import Iterator
@@ -148,6 +149,8 @@ def test_a_compromised_account(server: Server, sink: CountingSink) -> None:
             client.sendmail("alice@a.test", [f"gone{number}@far.test"], "From: alice@a.test\r\nSubject: old\r\n\r\nx\r\n")
     assert server.wait_for_event("account.stopped", 2)["sign"] == "refusals"
     server.stop()
-    assert "your laptop was stolen" in Console(server).run("user", "show", "bob@a.test").stdout
+    shown = Console(server).run("user", "show", "bob@a.test").stdout
+    assert "your laptop was stolen" in shown
+    assert re.search(r"messages per hour +\d+ +50 +no", shown), "as the settings say"
     assert "what waited was thrown away" in Console(server).run("user", "release", "bob@a.test", "--drop").stdout
     assert json.loads(Console(server).run("queue", "list", "--json").stdout) == []
