@@ -63,9 +63,14 @@ async def fetch(session: Session, command: c.Fetch) -> str:
     may_mark = not selected.read_only and Rights.SEEN in selected.rights
     marks = may_mark and any(isinstance(item, Section | BinarySection) and not item.peek for item in items)
     if reads or marks:
-        unseen = [uid for uid in uids if (place := mailbox.position(uid)) is not None and not mailbox.flags[place] & SEEN]
-        if reads:
-            _note_fetched(session, mailbox, unseen)
+        unseen: list[int] = []
+        for first in range(0, len(uids), CHUNK):
+            if first:
+                await asyncio.sleep(0)
+            some = _unseen(mailbox, uids[first : first + CHUNK])
+            if reads:
+                _note_fetched(session, mailbox, some)
+            unseen += some
         if marks and unseen:
             stored = await mailbox.store(unseen, How.ADD, Flags.SEEN, origin=selected)
             selected.note_changed(stored.changed)
@@ -96,6 +101,11 @@ def _is_body(item: Item) -> bool:
     if isinstance(item, Section):
         return item.kind in (Kind.WHOLE, Kind.TEXT)
     return isinstance(item, BinarySection)
+
+
+def _unseen(mailbox: Mailbox, uids: Sequence[int]) -> list[int]:
+    flags = mailbox.flags
+    return [uid for uid in uids if (place := mailbox.position(uid)) is not None and not flags[place] & SEEN]
 
 
 def _note_fetched(session: Session, mailbox: Mailbox, unseen: Sequence[int]) -> None:
