@@ -64,21 +64,24 @@ async def test_vacation_answers_once_and_again_after_its_days(here: Relay, peer:
     assert len(peer.messages) == 2
 
 
-@pytest.mark.parametrize(
-    ("field", "sender"),
-    [
-        (b"List-Id: <x>", "far@far.test"), (b"Precedence: bulk", "far@far.test"), (b"X: y", "far-request@far.test"),
-        (b"Auto-Submitted: auto-replied", "far@far.test"),
-        (b"X: y", None), (b"X: y", "alice@a.test"), (b"X: y", "no-reply@far.test"), (b"X: y", "mailer-daemon@far.test"),
-    ],
-)  # fmt: skip
-async def test_vacation_is_silent_to_lists_programs_bounces_and_itself(
-    here: Relay, peer: Peer, field: bytes, sender: str | None
-) -> None:
+QUIET = [
+    (b"List-Id: <x>", "far@far.test"),
+    (b"Precedence: bulk", "far@far.test"),
+    (b"Auto-Submitted: auto-replied", "far@far.test"),
+    (b"X: y", "far-request@far.test"),
+    (b"X: y", "no-reply@far.test"),
+    (b"X: y", "mailer-daemon@far.test"),
+    (b"X: y", "alice@a.test"),
+    (b"X: y", None),
+]
+
+
+async def test_vacation_is_silent_to_lists_programs_bounces_and_itself(here: Relay, peer: Peer) -> None:
     await use(here, 'require "vacation"; vacation "away";')
-    assert (await take(here, body=field + b"\r\n" + BODY, sender=sender)).positive
-    assert peer.messages == []
-    assert len(await here.inbox()) == 1
+    for field, sender in QUIET:
+        assert (await take(here, body=field + b"\r\n" + BODY, sender=sender)).positive
+        assert peer.messages == [], (field, sender)
+    assert len(await here.inbox()) == len(QUIET)
 
 
 async def test_vacation_knows_the_aliases(here: Relay, peer: Peer) -> None:

@@ -81,10 +81,10 @@ async def test_redirects_end_when_they_go_round(here: Relay, peer: Peer) -> None
     assert len(await here.inbox()) == 2
 
 
-@pytest.mark.parametrize("script", ["keep", "\xff", "include", 'require "nothing";'])
-async def test_a_script_that_does_not_compile_is_not_taken(here: Relay, script: str) -> None:
-    with pytest.raises(SieveProblem):
-        await here.data.scripts.put("a.test/alice", "main", script.encode("latin-1"))
+async def test_a_script_that_does_not_compile_is_not_taken(here: Relay) -> None:
+    for script in ("keep", "\xff", "include", 'require "nothing";'):
+        with pytest.raises(SieveProblem):
+            await here.data.scripts.put("a.test/alice", "main", script.encode("latin-1"))
     assert await here.data.scripts.listing("a.test/alice") == {}
 
 
