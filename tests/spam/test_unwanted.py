@@ -130,8 +130,5 @@ def test_commands_teach_and_explain(strict: Server, tmp_path: Path) -> None:
     assert "When it came: 2.0 of 1.5: no-date +2.0" in shown
     assert "has no Date" in shown
     assert "subject:news" in shown
-    for wrong in (["train", "nobody@a.test", "Old", "--ham"], ["train", "bob@a.test", "None", "--junk"]):
-        refused = strict.run("spam", *wrong, check=False)
-        assert refused.returncode == 1
-        assert refused.stderr.startswith("mailstack: there is no ")
-    assert strict.run("spam", "explain", str(tmp_path / "gone"), check=False).returncode == 2
+    refused = strict.run("spam", "train", "bob@a.test", "None", "--junk", check=False)
+    assert (refused.returncode, refused.stderr) == (1, "mailstack: there is no mailbox 'None'\n")
