@@ -89,7 +89,7 @@ class TraceOperations:
             raise OperationProblem("the trace is kept for 30 days: --days takes 1 to 30")
         since = self._clock() - days * 86400
         rows: list[dict[str, Any]] = []
-        for id in await self._trace.candidates(address, "", SENT):
+        for id in await self._trace.candidates(address, "", SENT, sent=True):
             events = await self._trace.story(id)
             start = summary(events)
             if start is None or address not in _senders(events):

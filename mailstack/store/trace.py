@@ -52,6 +52,10 @@ WHERE word.word = ? AND event.name IN ('arrived', 'accepted', 'refused') {words}
 WORD = """
 AND (instr(coalesce(event.subject, ''), ?) OR instr(lower(coalesce(json_extract(CAST(fields AS TEXT), '$.sender'), '')), ?))
 """
+SENT = """
+AND ? IN (lower(coalesce(json_extract(CAST(fields AS TEXT), '$.account'), '')),
+    lower(coalesce(json_extract(CAST(fields AS TEXT), '$.sender'), '')))
+"""
 FORGET_SUBJECTS = """
 UPDATE event SET subject = NULL, fields = CAST(json_remove(CAST(fields AS TEXT), '$.subject') AS BLOB) WHERE subject IS NOT NULL
 """
@@ -178,17 +182,20 @@ class Trace:
             ids |= {event["queued_as"] for event in events[id] if event.get("queued_as")} - events.keys()
         return [event for id in sorted(events) for event in events[id]]
 
-    async def candidates(self, address: str, words: str, limit: int = SHOWN) -> list[str]:
-        """Ids of messages from or to an address whose subject or sender holds each of these words, the newest first."""
-        found: list[str] = await self._ask(self._candidates, address, words, limit)
+    async def candidates(self, address: str, words: str, limit: int = SHOWN, *, sent: bool = False) -> list[str]:
+        """Ids of messages from or to an address whose subject or sender holds each of these words, the newest first.
+
+        `sent`: only those that it sent.
+        """
+        found: list[str] = await self._ask(self._candidates, address.strip().strip("<>").lower(), words, limit, sent)
         return found
 
-    def _candidates(self, address: str, words: str, limit: int) -> list[str]:
+    def _candidates(self, address: str, words: str, limit: int, sent: bool) -> list[str]:
         connection = self._open()
         asked = [casemap(word) for word in words.split()][:20]
-        query = CANDIDATES.format(words=WORD * len(asked))
+        query = CANDIDATES.format(words=WORD * len(asked) + SENT * sent)
         both = [word for one in asked for word in (one, one.lower())]
-        found = [row[0] for row in connection.execute(query, (address.strip().strip("<>").lower(), *both, limit))]
+        found = [row[0] for row in connection.execute(query, (address, *both, *[address] * sent, limit))]
         return list(dict.fromkeys(self._whole(id) for id in found))
 
     def _whole(self, id: str) -> str:

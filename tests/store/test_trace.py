@@ -96,6 +96,11 @@ async def test_found_by_words_of_the_subject_and_of_the_sender_the_newest_first(
     ):
         assert await trace.candidates(address, words) == wanted, words
     assert await trace.candidates("alice@a.test", "", limit=1) == ["0004"]
+    trace.record("0005", "arrived", sender="Other@a.test", account="alice@a.test", to=["bob@a.test"])
+    trace.record("0006", "accepted", sender="alice@a.test", to=["bob@a.test"])
+    assert await trace.candidates("alice@a.test", "", sent=True) == ["0006", "0005"]
+    assert await trace.candidates("other@a.test", "", sent=True) == ["0005"]
+    assert await trace.candidates("bob@a.test", "", sent=True) == []
     assert (await trace.story("0001"))[0]["subject"] == "Invoice \u00dcber 17"
     await trace.close()
 
