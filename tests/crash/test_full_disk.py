@@ -92,7 +92,7 @@ def wait_for_what_is_owed(server: Server) -> None:
 @pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
 def test_a_full_disk_and_space_again(tmp_path: Path, kind: str) -> None:
     with small_disc(tmp_path, kind) as place, CountingSink() as sink:
-        server = Server(tmp_path, place / "data", users=USERS, smarthost=sink.port)
+        server = Server(tmp_path, place / "data", users=USERS, smarthost=sink.port, forked=False)
         server.provision()
         ledger = Ledger()
         try:

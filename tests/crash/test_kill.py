@@ -25,7 +25,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
     pause = random.Random(20)
     copies: dict[str, int] = {}
     with CountingSink() as sink:
-        server = Server(tmp_path, smarthost=sink.port, users=USERS)
+        server = Server(tmp_path, smarthost=sink.port, users=USERS, forked=False)
         server.provision()
         ledger = Ledger()
         slowest = 0.0
@@ -65,7 +65,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
 def test_an_index_that_is_lost_by_the_kill_loses_no_message(tmp_path: Path) -> None:
     """Worse than what must be survived, a lost index with promises that trail. UIDs and MODSEQs still rise."""
     pause = random.Random(21)
-    server = Server(tmp_path, users=USERS)
+    server = Server(tmp_path, users=USERS, forked=False)
     server.provision()
     ledger = Ledger()
     try:
@@ -85,7 +85,7 @@ def test_an_index_that_is_lost_by_the_kill_loses_no_message(tmp_path: Path) -> N
 @pytest.mark.crash
 @pytest.mark.timeout(300)
 def test_uids_are_never_given_twice_without_an_index(tmp_path: Path) -> None:
-    server = Server(tmp_path)
+    server = Server(tmp_path, forked=False)
     server.provision()
     highest = 0
     modseq = 0

@@ -69,7 +69,9 @@ def cut_and_verify(tmp_path: Path, rounds: int, environment: dict[str, str] | No
     disc.mount()
     ledger = Ledger()
     with CountingSink() as sink:
-        server = Server(tmp_path, disc.mount_point / "data", environment=environment, users=USERS, smarthost=sink.port)
+        server = Server(
+            tmp_path, disc.mount_point / "data", environment=environment, users=USERS, smarthost=sink.port, forked=False
+        )
         try:
             server.provision()
             subprocess.run(["sync", "-f", str(disc.mount_point)], check=True)
