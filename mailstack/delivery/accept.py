@@ -11,7 +11,7 @@ from mailstack.delivery.parcels import Parcel, Parcels
 from mailstack.delivery.placing import Message, Place, Placing
 from mailstack.delivery.report_mail import ReportMail
 from mailstack.delivery.story import tell, text
-from mailstack.delivery.taking import Taking, envelope_of, split_routes
+from mailstack.delivery.taking import Taking, envelope_of, message_of, split_routes
 from mailstack.log import get_logger
 from mailstack.message.address import Address
 from mailstack.message.envelope import Envelope, new_id
@@ -59,7 +59,7 @@ class Acceptor:
     ) -> Reply:
         """Take a message over. `judgements` by account. Never raises for trouble with the disk."""
         envelope = envelope_of(transaction, content)
-        message = Message(envelope.id, envelope.sender, content, prefix)
+        message = message_of(transaction, content, prefix)
         ways = split_routes(transaction, judgements)
         try:
             places = await self._planned(ways.places, message)

@@ -33,6 +33,8 @@ class Message:
     sender: Address | None
     content: Content
     prefix: bytes = b""
+    peer: str = ""
+    peer_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,10 @@ class Place:
 
     def arrival(self, message: Message) -> Arrival:
         prefix = message.prefix + self.evidence()
-        return Arrival(message.id, message.sender, self.recipient, message.content, prefix, self.judgement)
+        return Arrival(
+            message.id, message.sender, self.recipient, message.content, prefix, self.judgement, message.peer,
+            message.peer_name,
+        )  # fmt: skip
 
 
 class Placing:

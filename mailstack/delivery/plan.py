@@ -89,3 +89,5 @@ class Arrival:
     content: Content
     prefix: bytes = b""
     judgement: Judgement | None = None
+    peer: str = ""  # the address of the host that sent it; empty out of the queue, which does not know it any more
+    peer_name: str | None = None  # its name, where that is confirmed

@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Callable
 from functools import partial
 
+from mailstack import __version__
 from mailstack.delivery.asking import ANSWERED, Answerer, Recalls
 from mailstack.delivery.carrying import Carrier
 from mailstack.delivery.plan import Arrival, Memory, Plan
@@ -29,6 +30,7 @@ from mailstack.store.users.directory import Directory
 
 log = get_logger()
 # Scripts that look at the judgement themselves are asked about junk, too; others are spared it, and answer none of it.
+NO_VIRUS = 1  # RFC 5235 2.3; what has one is refused at the door
 JUDGES = frozenset({"spamtest", "spamtestplus", "virustest"})
 
 
@@ -112,10 +114,16 @@ class Rules:
             own |= set(await self._directory.aliases_of(route.account.address))
         moment = datetime.datetime.fromtimestamp(now, datetime.UTC).astimezone()
         items = {"name": "mailstack", "host": self._hostname, "location": "MDA", "phase": "during"}
-        items["domain"] = route.account.domain
+        items |= {"domain": route.account.domain, "version": __version__}
+        if arrival.peer:
+            items["remote-ip"] = arrival.peer
+        if arrival.peer_name:
+            items["remote-host"] = arrival.peer_name
+        judgement = arrival.judgement
         return Environment(
-            arrival.sender, arrival.recipient.address, moment, frozenset(own), "+", items, _percent(arrival.judgement)
-        )
+            arrival.sender, arrival.recipient.address, moment, frozenset(own), "+", items,
+            _percent(judgement), NO_VIRUS if judgement is not None and judgement.looked_through else None,
+        )  # fmt: skip
 
     async def remember(self, account: str, memories: tuple[Memory, ...]) -> None:
         """Never raises for trouble with the disk: the message is delivered."""

@@ -49,6 +49,12 @@ def envelope_of(transaction: Transaction, content: Content) -> Envelope:
     )
 
 
+def message_of(transaction: Transaction, content: Content, prefix: bytes) -> Message:
+    known = transaction.authentication
+    name = known.iprev.name if known is not None else None
+    return Message(transaction.id, transaction.sender, content, prefix, transaction.peer, name)
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
     """Accounts here, recipients elsewhere, those elsewhere to whom an alias leads, and mailing lists."""

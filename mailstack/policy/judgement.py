@@ -12,6 +12,7 @@ from mailstack.message.header import first
 FIELD = b"X-Spam-Status"
 # Fields that clients and scripts believe: those that come from outside are none of ours, and are left out.
 FORGEABLE = frozenset({FIELD.lower(), b"x-spam-flag", b"x-spam-level", b"x-spam-score", b"x-spam", b"x-spam-bar"})
+LOOKED_THROUGH = "clamd"  # the rule of a message in which no virus was found; one that has some is never kept
 LINE = 100  # octets after which the field is folded
 _FIELD = re.compile(r"(Yes|No), score=(-?[0-9.]+)(?: required=([0-9.]+))?(?: tests=\[(.*)\])?")
 _TEST = re.compile(r"([a-z0-9.:_-]+)=(-?[0-9.]+)")
@@ -34,6 +35,11 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     junk: bool = False
     required: float = 5.0  # the score of Junk
+
+    @property
+    def looked_through(self) -> bool:
+        """Whether somebody looked for viruses, and found none."""
+        return any(one.rule == LOOKED_THROUGH for one in self.findings)
 
     def fields(self) -> dict[str, Any]:
         """For the trace."""

@@ -1,14 +1,17 @@
 """What scripts do besides sorting: answers, refusals, notices, duplicates, changed headers, flags."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
+from mailstack.delivery.accept import NONE
+from mailstack.mailauth.results import Authentication, Iprev, Result
 from mailstack.message.address import parse_address
 from mailstack.message.envelope import Recipient, new_id
 from mailstack.message.flag import Flags
+from mailstack.policy.judgement import Finding, Judgement, evidence
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
 from mailstack.wire.smtp import MailParameters, Reply
@@ -29,17 +32,25 @@ async def here(tmp_path: Path, dns: DnsServer, peer: Peer) -> AsyncIterator[Rela
         yield relay
 
 
-async def take(relay: Relay, *to: str, body: bytes = BODY, sender: str | None = "far@far.test") -> Reply:
+async def take(
+    relay: Relay,
+    *to: str,
+    body: bytes = BODY,
+    sender: str | None = "far@far.test",
+    authentication: Authentication | None = None,
+    judgements: Mapping[str, Judgement] = NONE,
+) -> Reply:
     transaction = Transaction(
         id=new_id(relay.clock(), relay.random), peer="127.0.0.1", helo="x", protocol="ESMTP", tls=None, account=None,
         received=relay.clock(), sender=parse_address(sender) if sender else None, parameters=MailParameters(),
+        authentication=authentication,
     )  # fmt: skip
     for text in to or ("alice@a.test",):
         address = parse_address(text)
         transaction.recipients.append((Recipient(address), await relay.router.route(address)))
     content = Content(relay.data.path / "spool")
     content.write(body)
-    reply = await relay.acceptor.accept(transaction, content, b"Received: from x\r\n")
+    reply = await relay.acceptor.accept(transaction, content, b"Received: from x\r\n", judgements)
     content.close()
     await until(lambda: not relay.queue.messages)
     return reply
@@ -148,6 +159,37 @@ async def test_a_changed_header_is_that_of_the_copy(here: Relay, peer: Peer) -> 
     assert big.endswith(large[-700_002:])
     assert len(big) == len(small) + 700_002
     assert all(b"X-Seen: by" in message.data and b"Subject" not in message.data for message in peer.messages)
+
+
+AROUND = """require ["environment", "imap4flags", "spamtest", "spamtestplus", "virustest"];
+if environment :is "remote-ip" "127.0.0.1" { addflag "ip"; }
+if environment :is "remote-host" "mail.far.test" { addflag "host"; }
+if environment :contains "version" "." { addflag "version"; }
+if spamtest :percent :is "40" { addflag "spam"; }
+if virustest :is "1" { addflag "clean"; }
+if virustest :is "0" { addflag "unseen"; }
+if environment :matches "imap.user" "?*" { addflag "event"; }
+"""
+LOOKED = Judgement(4.0, (Finding("dnsbl", 4.0, "listed"), Finding("clamd", 0.0, "found nothing")))
+FAILED = Judgement(4.0, (Finding("dnsbl", 4.0, "listed"), Finding("clamd-failed", 0.0, "no answer")))
+
+
+async def test_scripts_know_who_sent_it_and_what_judges_found(here: Relay) -> None:
+    await use(here, AROUND)
+    named = Authentication(Iprev(Result.PASS, "127.0.0.1", "mail.far.test"))
+    seen = []
+    for known, judgement in ((named, LOOKED), (None, FAILED)):
+        assert (await take(here, authentication=known, judgements={"alice@a.test": judgement})).positive
+        mailbox = await (await account_of(here)).open("INBOX")
+        seen.append(set(mailbox.keyword_names(mailbox.flags[-1])))
+        mailbox.release()
+    assert seen == [{"ip", "host", "version", "spam", "clean"}, {"ip", "version", "spam", "unseen"}]
+    # Out of the queue only the evidence is left, which stands in the message.
+    await here.send("alice@a.test", text=evidence(LOOKED) + BODY, sender="far@far.test", account=None)
+    await until(lambda: not here.queue.messages)
+    mailbox = await (await account_of(here)).open("INBOX")
+    assert set(mailbox.keyword_names(mailbox.flags[-1])) == {"version", "spam", "clean"}
+    mailbox.release()
 
 
 async def test_flags_and_special_uses(here: Relay) -> None:

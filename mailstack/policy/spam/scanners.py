@@ -9,7 +9,7 @@ from mailstack.net import clamd, rspamd
 from mailstack.net.clamd import ClamdProblem
 from mailstack.net.http import HttpProblem
 from mailstack.net.rspamd import RspamdQuestion
-from mailstack.policy.judgement import Finding
+from mailstack.policy.judgement import LOOKED_THROUGH, Finding
 from mailstack.policy.spam.outside import Opinion
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Reject, defer
@@ -71,10 +71,10 @@ class Clamd:
         except ClamdProblem as problem:
             log.warning("spam.clamd_failed", id=transaction.id, problem=str(problem))
             verdict = defer(451, "4.7.1", "The message can't be looked through now; try again later", "clamd")
-            evidence = (Finding("clamd", 0.0, f"no answer: {problem}"),)
+            evidence = (Finding("clamd-failed", 0.0, f"no answer: {problem}"),)
             return Opinion(evidence, verdict) if self.defers else Opinion(evidence)
         if found is None:
-            return Opinion((Finding("clamd", 0.0, "found nothing"),))
+            return Opinion((Finding(LOOKED_THROUGH, 0.0, "found nothing"),))
         name = "".join(character if " " < character <= "~" else "?" for character in found)[:80]
         log.info("spam.virus", id=transaction.id, virus=name, peer=transaction.peer)
         reply = Reply(550, "5.7.1", f"The message holds a virus: {name} ({transaction.id})")
