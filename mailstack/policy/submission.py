@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 from mailstack.message.address import Address
 from mailstack.message.header import addresses, every, first, split_header
-from mailstack.policy.inbound import HEADER_LIMIT, Recipients, loop_verdict
+from mailstack.policy.inbound import HEADER_LIMIT, Recipients, forged, loop_verdict
 from mailstack.policy.routing import Route
 from mailstack.policy.sending import Sending
 from mailstack.policy.spam.senders import Senders
@@ -81,7 +81,7 @@ class SubmissionPolicy:
             prefix += f"Date: {formatdate(self._clock())}\r\n".encode()
         if first(header, b"message-id") is None:
             prefix += f"Message-ID: <{transaction.id}.{self._random.getrandbits(64):x}@{self._hostname}>\r\n".encode()
-        without = frozenset(name for name in _LEFT_OUT if first(header, name) is not None)
+        without = frozenset(name for name in _LEFT_OUT if first(header, name) is not None) | forged(content)
         self._remember(transaction)
         return Accept(prefix, without)
 

@@ -147,6 +147,15 @@ def test_what_would_tell_of_hidden_recipients_is_left_out(world: World) -> None:
     assert verdict.without == {b"bcc", b"resent-bcc", b"return-path"}
 
 
+def test_what_only_a_judge_writes_is_left_out(world: World) -> None:
+    """delivery/local.py believes the evidence in a message that waits in the queue."""
+    verdict = world.submit(
+        "From: alice@a.test\r\nX-SPAM-Status: No, score=-50.0\r\nX-Spam-Flag : NO\r\nDate: x\r\nMessage-ID: <y>"
+    )
+    assert isinstance(verdict, Accept)
+    assert verdict.without == {b"x-spam-status", b"x-spam-flag"}
+
+
 def test_a_login_may_send_anywhere(world: World) -> None:
     transaction = world.transaction("alice@a.test")
     for address in ("x@far.test", "bob@a.test", "x@[192.0.2.1]"):
