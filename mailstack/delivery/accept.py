@@ -15,7 +15,6 @@ from mailstack.delivery.taking import Taking, envelope_of, message_of, split_rou
 from mailstack.log import get_logger
 from mailstack.message.address import Address
 from mailstack.message.envelope import Envelope, new_id
-from mailstack.message.header import split_header
 from mailstack.policy.judgement import Judgement
 from mailstack.policy.routing import Local, Remote, Router
 from mailstack.policy.transaction import Transaction
@@ -234,7 +233,7 @@ class Acceptor:
         if self.bouncer is not None and envelope.sender is not None:
             confirmed = [place.recipient for place in delivered if place.recipient.notify and place.plan.keeps]
             if confirmed:
-                header, _ = split_header(content.head(65536))
+                header = content.header(65536)
                 try:
                     await self.bouncer.confirm_local(envelope, header, list(dict.fromkeys(confirmed)), self._clock())
                 except StoreProblem as problem:

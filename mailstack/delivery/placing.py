@@ -9,7 +9,6 @@ from mailstack.delivery.planner import Planner
 from mailstack.log import get_logger
 from mailstack.message.address import Address
 from mailstack.message.envelope import Recipient
-from mailstack.message.header import split_header
 from mailstack.message.trace import return_path
 from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.judgement import Judgement, evidence
@@ -132,7 +131,7 @@ class Placing:
 
 async def body_alone(content: Content) -> Content:
     """What stands behind the header, as a content of its own. Raises StoreProblem."""
-    header, _ = split_header(content.head(HEADER_LIMIT))
+    header = content.header(HEADER_LIMIT)
     try:
         if content.descriptor is None:
             return content.rest(len(header))

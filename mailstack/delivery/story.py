@@ -5,7 +5,7 @@ from mailstack.delivery.placing import Place
 from mailstack.delivery.taking import Taking
 from mailstack.log import get_logger
 from mailstack.message.address import Address
-from mailstack.message.header import first, split_header
+from mailstack.message.header import first
 from mailstack.store.trace import Trace
 
 log = get_logger()
@@ -16,7 +16,7 @@ def tell(trace: Trace, taking: Taking, delivered: list[Place], parcels: list[Par
     # An attempt may have been made before this is written down.
     envelope, message = taking.envelope, taking.message
     at = envelope.received
-    header, _ = split_header(message.prefix + message.content.head(16384))
+    header = message.prefix + message.content.header(16384)
     message_id = (first(header, b"message-id") or b"").decode("ascii", "replace")[:300]
     sender = text(envelope.sender)
     to = [str(one.address) for one in envelope.recipients]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mailstack.delivery.parcels import Parcel
 from mailstack.delivery.placing import Message, Place
 from mailstack.message.envelope import Envelope, Recipient, TlsWish
-from mailstack.message.header import first, split_header
+from mailstack.message.header import first
 from mailstack.policy.judgement import Judgement
 from mailstack.policy.routing import Local, Remote, Route, ToList
 from mailstack.policy.transaction import Transaction
@@ -29,7 +29,7 @@ def _wish(transaction: Transaction, content: Content) -> TlsWish:
     """What the message says of TLS on its way (RFC 8689 3): REQUIRETLS counts more than the field."""
     if transaction.parameters.require_tls:
         return TlsWish.REQUIRED
-    header, _ = split_header(content.head(HEADER_SEEN))
+    header = content.header(HEADER_SEEN)
     return TlsWish.OPTIONAL if (first(header, b"tls-required") or b"").lower() == b"no" else TlsWish.POLICY
 
 

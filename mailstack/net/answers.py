@@ -1,4 +1,7 @@
-"""Answers of the DNS as plain values, kept as long as they are good: what many messages ask again costs a look into a table."""
+"""Answers of the DNS as plain values, kept as long as they are good: what many messages ask again costs a look into a table.
+
+What is concluded from answers is kept beside them, under a kind of its own, as long as all of them are good.
+"""
 
 import time
 from collections import OrderedDict
@@ -23,6 +26,11 @@ class Answers:
             return None
         self._kept.move_to_end((name, kind))
         return found[1]
+
+    def good_for(self, name: str, kind: str) -> float:
+        """Seconds for which what is kept holds; 0.0 where nothing is."""
+        found = self._kept.get((name, kind))
+        return max(found[0] - self._clock(), 0.0) if found is not None else 0.0
 
     def put(self, name: str, kind: str, values: tuple[str, ...], seconds: float) -> None:
         """Keep what is good for so long; nothing, where the values are empty, for half a minute at most."""

@@ -3,6 +3,7 @@
 import ipaddress
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -77,7 +78,7 @@ class Resolver:
         if self.trusts_ad:
             self._resolver.use_edns(0, dns.flags.DO, 1232)
             self._resolver.set_flags(dns.flags.RD | dns.flags.AD)
-        self._answers = Answers()
+        self.answers = Answers()
 
     async def ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
         """An answer as dnspython has it; for net/. Raises NoSuchDomain, DnsTemporary."""
@@ -133,21 +134,31 @@ class Resolver:
             return await self.txt(name)
         return [one.to_text() for one in await self.ask(name, dns.rdatatype.from_text(kind))]
 
+    def kept(self, name: str, kind: str) -> tuple[str, ...] | None:
+        """What plain() would say without asking anybody; empty where there is nothing, None where somebody must be asked."""
+        return self.answers.get(name.lower(), kind)
+
+    def conclude(self, name: str, kind: str, values: tuple[str, ...], asked: Iterable[tuple[str, str]]) -> None:
+        """Keep what follows from these answers, under a kind that no record has, while all of them are good."""
+        seconds = min((self.answers.good_for(question.lower(), of) for question, of in asked), default=0.0)
+        if seconds > 0:
+            self.answers.put(name.lower(), kind, values, seconds)
+
     async def plain(self, name: str, kind: str) -> list[str]:
         """Values without what stands around them: texts, addresses, the hosts of MX by preference, the names of PTR.
 
         Raises NoSuchDomain, DnsTemporary.
         """
         name = name.lower()
-        kept = self._answers.get(name, kind)
+        kept = self.answers.get(name, kind)
         if kept is None:
             try:
                 answer = await self.ask(name, dns.rdatatype.from_text(kind))
             except NoSuchDomain:
-                self._answers.put(name, kind, (), NOTHING_SECONDS)
+                self.answers.put(name, kind, (), NOTHING_SECONDS)
                 raise
             kept = tuple(_plain(answer, kind))
-            self._answers.put(name, kind, kept, answer.expiration - time.time())
+            self.answers.put(name, kind, kept, answer.expiration - time.time())
         if not kept:
             raise NoSuchDomain(f"{name} {kind}")
         return list(kept)
@@ -156,7 +167,7 @@ class Resolver:
         return [b"".join(one.strings).decode("utf-8", "replace") for one in await self.ask(name, dns.rdatatype.TXT)]
 
     async def ptr(self, address: str) -> list[str]:
-        return await self.plain(str(dns.reversename.from_address(address)), "PTR")
+        return await self.plain(reverse_name(address), "PTR")
 
     async def confirmed_name(self, address: str) -> str | None:
         """A name that the address has by PTR and that leads back to it (iprev), None if there is none."""
@@ -167,6 +178,11 @@ class Resolver:
         except (NoSuchDomain, DnsTemporary):
             return None
         return None
+
+
+def reverse_name(address: str) -> str:
+    """Where an address has its PTR."""
+    return str(dns.reversename.from_address(address))
 
 
 def _plain(answer: dns.resolver.Answer, kind: str) -> list[str]:

@@ -6,6 +6,7 @@ from mailstack.mailauth.results import Result, Spf
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 
 QUESTIONS = 111  # of one evaluation: ten mechanisms with ten hosts each, and the record
+KIND = "spf"  # under which a result is kept
 
 
 class _Questions(BaseResolver):
@@ -13,14 +14,25 @@ class _Questions(BaseResolver):
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
+        self.asked: list[tuple[str, str]] = []
+        self.by_macro = False  # a text was seen that may mean something else for another sender
 
     async def _lookup(self, name: str, rtype: str) -> tuple[str, list[str]]:
+        self.asked.append((name, rtype))
         try:
-            return "NOERROR", await self._resolver.plain(name, rtype)
+            values = await self._resolver.plain(name, rtype)
         except NoSuchDomain:
             return "NXDOMAIN", []
         except DnsTemporary:
             return "SERVFAIL", []
+        self.by_macro = self.by_macro or (rtype == "TXT" and any("%" in value for value in values))
+        return "NOERROR", values
+
+
+def kept_spf(resolver: Resolver, address: str, domain: str) -> Spf | None:
+    """What was found before of any sender of a domain, while the answers are good from which it was."""
+    found = resolver.kept(f"{address} {domain}", KIND)
+    return Spf(Result(found[0]), domain, found[1]) if found else None
 
 
 async def check_host(resolver: Resolver, address: str, sender: str, helo: str, host: str, *, seconds: float) -> Spf:
@@ -30,10 +42,13 @@ async def check_host(resolver: Resolver, address: str, sender: str, helo: str, h
     raises, whatever the DNS says.
     """
     domain = sender.rpartition("@")[2]
-    evaluator = Evaluator(_Questions(resolver), Limits(time_limit=seconds, max_queries=QUESTIONS), receiver=host)
+    questions = _Questions(resolver)
+    evaluator = Evaluator(questions, Limits(time_limit=seconds, max_queries=QUESTIONS), receiver=host)
     found = await evaluator.evaluate(address, sender, helo)
     result = Result(found.result)
     reason = found.explanation or ""
     if result in (Result.PERMERROR, Result.TEMPERROR):
         reason = next((str(event.data["reason"]) for event in found.trace.events if event.kind == "exit"), "")
+    if result is not Result.TEMPERROR and not questions.by_macro:
+        resolver.conclude(f"{address} {domain}", KIND, (str(result), reason[:200]), questions.asked)
     return Spf(result, domain, reason[:200])

@@ -4,37 +4,34 @@ The evaluations are in `mailauth/`; what they ask of the DNS is answered here. W
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import chain
 
 from mailstack.mailauth import dmarc
 from mailstack.mailauth.arc import Chain, read_chain
 from mailstack.mailauth.canon import BodyHash, Canon
 from mailstack.mailauth.dkim_verify import Signature, body_hashes, signatures
-from mailstack.mailauth.questions import Answer, Evaluation, Question
-from mailstack.mailauth.results import Arc, Authentication, Dkim, Iprev, Result, Spf
+from mailstack.mailauth.questions import Answer, Question
+from mailstack.mailauth.results import Arc, Authentication, Dkim
 from mailstack.mailauth.signed import Fields
 from mailstack.message.address import normalise_domain
 from mailstack.message.errors import SyntaxProblem
-from mailstack.message.header import addresses, every, split_header
-from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
-from mailstack.net.iprev import iprev
-from mailstack.net.spf import check_host
+from mailstack.message.header import addresses, every
+from mailstack.net.dns import Resolver
+from mailstack.policy.asking import Asking
+from mailstack.policy.sending_host import SendingHost
 from mailstack.policy.suffixes import Suffixes
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
 
 HEADER_LIMIT = 1 << 20
 SECONDS = 6.0  # for everything that is asked about one message
-AT_ONCE = 16  # questions about one message that are under way
 IN_A_THREAD = 65536  # octets of a message that are not hashed on the event loop
 MAX_AUTHORS = 4  # domains in From that are judged
 MAX_FROM = 4  # fields of that name that are read, and how many octets of each: nobody sees more as the author
 FROM_LIMIT = 8192
 MANY = 8  # signatures that are not verified on the event loop
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,112 +70,42 @@ class Authenticator:
 
     def __init__(self, resolver: Resolver, hostname: str, clock: Callable[[], float], seconds: float = SECONDS) -> None:
         self._resolver = resolver
-        self._hostname = hostname
+        self._host = SendingHost(resolver, hostname, seconds)
         self._clock = clock
         self._seconds = seconds
         self._suffixes = Suffixes()
 
     async def judge(self, transaction: Transaction, content: Content) -> Authentication:
         """Raises OSError when the spool can't be read."""
-        asked = _Asked(self._resolver, self._seconds)
+        asking = Asking(self._resolver, self._seconds)
         big = content.descriptor is not None or content.size > IN_A_THREAD
         examined = await asyncio.to_thread(_examine, content) if big else _examine(content)
-        who, spf, helo, answers, walks = await asyncio.gather(
-            self._iprev(transaction, asked),
-            self._spf(transaction, asked),
-            self._helo(transaction, asked),
-            asked.all(examined.questions),
-            asyncio.gather(*(asked.drive(dmarc.walk(domain)) for domain in examined.authors)),
-        )
+        walks = [next(dmarc.walk(domain)) for domain in examined.authors]
+        host = self._host.kept(transaction)
+        if missing := asking.missing(dict.fromkeys(chain.from_iterable((examined.questions, *walks)))):
+            waiting = asking.all(tuple(missing))
+            if host is None:
+                host, _ = await asyncio.gather(self._host.ask(transaction, asking), waiting)
+            else:
+                await waiting
+        if host is None:
+            host = await self._host.ask(transaction, asking)
+        answers = await asking.all(examined.questions)
+        found = [await asking.drive(dmarc.walk(domain)) for domain in examined.authors]
         # RFC 7208 2.4: the null sender is postmaster at the name in HELO.
-        spf = spf or helo
+        spf = host.spf or host.helo
         known = dict(zip(examined.questions, answers, strict=True))
         now = self._clock()
         slow = big or examined.count > MANY
         dkim, arc = await asyncio.to_thread(examined.judge, known, now) if slow else examined.judge(known, now)
         await self._suffixes.ready()
-        results = [await asked.drive(dmarc.evaluate(found, spf, dkim, self._suffixes.is_public)) for found in walks]
-        return Authentication(who, spf, helo, dkim, dmarc.worst(results), arc)
-
-    async def _iprev(self, transaction: Transaction, asked: "_Asked") -> Iprev:
-        peer = transaction.peer
-        if not transaction.peer_known or not _is_address(peer):
-            return Iprev(address=peer)
-        late = Iprev(Result.TEMPERROR, peer, reason="no answer in time")
-        return await asked.in_time(iprev(self._resolver, peer), late)
-
-    async def _spf(self, transaction: Transaction, asked: "_Asked") -> Spf | None:
-        if transaction.sender is None:
-            return None
-        return await self._check(transaction, str(transaction.sender), transaction.sender.domain, asked)
-
-    async def _helo(self, transaction: Transaction, asked: "_Asked") -> Spf:
-        """RFC 7208 2.3."""
-        try:
-            domain = normalise_domain(transaction.helo.rstrip("."))
-        except SyntaxProblem:
-            return Spf()
-        return await self._check(transaction, f"postmaster@{domain}", domain, asked)
-
-    async def _check(self, transaction: Transaction, sender: str, domain: str, asked: "_Asked") -> Spf:
-        if not transaction.peer_known or not _is_address(transaction.peer) or domain.startswith("[") or "." not in domain:
-            return Spf(domain="" if domain.startswith("[") else domain)
-        late = Spf(Result.TEMPERROR, domain, "no answer in time")
-        check = check_host(self._resolver, transaction.peer, sender, transaction.helo, self._hostname, seconds=self._seconds)
-        return await asked.in_time(check, late)
-
-
-class _Asked:
-    """The questions about one message: few at once, each one once, and none after the deadline."""
-
-    def __init__(self, resolver: Resolver, seconds: float) -> None:
-        self._resolver = resolver
-        self._deadline = asyncio.get_running_loop().time() + seconds
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._known: dict[Question, Answer] = {}
-
-    async def in_time(self, asking: Awaitable[T], late: T) -> T:
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                return await asking
-        except TimeoutError:
-            return late
-
-    async def drive(self, evaluation: Evaluation[T]) -> T:
-        """Answer an evaluation's questions until it comes to its value."""
-        try:
-            questions = next(evaluation)
-            while True:
-                questions = evaluation.send(await self.all(questions))
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-    async def all(self, questions: tuple[Question, ...]) -> tuple[Answer, ...]:
-        missing = [question for question in questions if question not in self._known]
-        if len(missing) == 1:
-            self._known[missing[0]] = await self._answer(missing[0])
-        elif missing:
-            answers = await asyncio.gather(*(self._answer(question) for question in missing))
-            self._known.update(zip(missing, answers, strict=True))
-        return tuple(self._known[question] for question in questions)
-
-    async def _answer(self, question: Question) -> Answer:
-        async with self._turns:
-            return await self.in_time(self._ask(question), Answer(trouble=True))
-
-    async def _ask(self, question: Question) -> Answer:
-        try:
-            return Answer(tuple(await self._resolver.plain(question.name, question.kind)))
-        except NoSuchDomain:
-            return Answer()
-        except DnsTemporary:
-            return Answer(trouble=True)
+        results = [await asking.drive(dmarc.evaluate(one, spf, dkim, self._suffixes.is_public)) for one in found]
+        return Authentication(host.iprev, spf, host.helo, dkim, dmarc.worst(results), arc)
 
 
 def _examine(content: Content) -> _Examined:
     """Read the header and hash the body; from a thread where it is big."""
-    header, _ = split_header(content.head(HEADER_LIMIT))
+    header = content.header(HEADER_LIMIT)
     fields = Fields(header)
     found, chain = signatures(fields), read_chain(fields)
     signed = [one for one in found if isinstance(one, Signature)]
@@ -202,7 +129,3 @@ def _authors(header: bytes) -> tuple[str, ...]:
             if not domain.startswith("["):
                 found[domain] = None
     return tuple(found)[:MAX_AUTHORS]
-
-
-def _is_address(peer: str) -> bool:
-    return peer != "local"

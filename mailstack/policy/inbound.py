@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 
 from mailstack.message.address import Address
-from mailstack.message.header import split_header
 from mailstack.message.trace import count_received
 from mailstack.policy.dmarc import Quarantine
 from mailstack.policy.judgement import FORGEABLE, Finding, Judgement
@@ -121,16 +120,15 @@ def quarantined(judgement: Judgement, reason: str) -> Judgement:
 
 def forged(content: Content) -> frozenset[bytes]:
     """Fields that look like our own evidence."""
-    header, _ = split_header(content.head(HEADER_LIMIT))
+    header = content.header(HEADER_LIMIT)
     found = {name.lower() for name in _SPAM_FIELD.findall(b"\n" + header)}
     return FORGEABLE & found
 
 
 def loop_verdict(content: Content) -> Verdict:
     """RFC 5321 6.3. A header that can't be seen whole is not judged at all."""
-    start = content.head(HEADER_LIMIT)
-    header, body = split_header(start)
-    if not body and content.size > len(start):
+    header = content.header(HEADER_LIMIT)
+    if len(header) >= HEADER_LIMIT and content.size > HEADER_LIMIT:
         return reject(552, "5.3.4", "The header is too large", "header")
     if count_received(header) > RECEIVED_LIMIT:
         return reject(554, "5.4.6", "The message goes round in circles", "loop")

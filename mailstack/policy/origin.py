@@ -9,7 +9,6 @@ from mailstack.log import get_logger
 from mailstack.mailauth import authres
 from mailstack.mailauth.authres_reading import forged
 from mailstack.mailauth.results import Authentication, Result
-from mailstack.message.header import split_header
 from mailstack.policy.authentication import HEADER_LIMIT, IN_A_THREAD, Authenticator
 from mailstack.policy.dmarc import AuthenticationSettings, Decision, Pass, Quarantine, decide
 from mailstack.policy.transaction import Transaction
@@ -109,7 +108,7 @@ def _sighting(transaction: Transaction, found: Authentication, decision: Decisio
 
 
 def _forged(content: Content, host: str) -> frozenset[bytes]:
-    header, _ = split_header(content.head(HEADER_LIMIT))
+    header = content.header(HEADER_LIMIT)
     return frozenset(forged(header, host))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from mailstack.message.address import Address
-from mailstack.message.header import addresses, every, first, split_header
+from mailstack.message.header import addresses, every, first
 from mailstack.policy.inbound import HEADER_LIMIT, Recipients, forged, loop_verdict
 from mailstack.policy.routing import Route
 from mailstack.policy.sending import Sending
@@ -61,7 +61,7 @@ class SubmissionPolicy:
         verdict = loop_verdict(content)
         if not isinstance(verdict, Accept):
             return verdict
-        header, _ = split_header(content.head(HEADER_LIMIT))
+        header = content.header(HEADER_LIMIT)
         senders = [one.address for value in every(header, b"from") for one in addresses(value)]
         if not senders:
             return reject(554, "5.6.0", "The message has no address in From", "no-from")

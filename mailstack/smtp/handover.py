@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from mailstack.log import get_logger
-from mailstack.message.header import first, remove_fields, split_header
+from mailstack.message.header import first, remove_fields
 from mailstack.message.trace import received_field
 from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.transaction import Transaction
@@ -74,7 +74,7 @@ async def _judge(services: SmtpServices, transaction: Transaction, content: Cont
 
 def _arrived(trace: Trace, transaction: Transaction, content: Content) -> None:
     """What is known of a message by itself, whatever comes of it."""
-    header, _ = split_header(content.head(TRACED))
+    header = content.header(TRACED)
     trace.record(
         transaction.id,
         "arrived",
@@ -111,7 +111,7 @@ def _received(host: str, transaction: Transaction) -> bytes:
 
 def _without(content: Content, verdict: Accept, spool: Path) -> Content:
     """The message without some header fields; from a thread."""
-    header, _ = split_header(content.head(HEADER_LIMIT))
+    header = content.header(HEADER_LIMIT)
     cleaned = Content(spool)
     try:
         cleaned.write(remove_fields(header, verdict.without, verdict.left_out))

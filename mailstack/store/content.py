@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailstack.message.header import header_end
+
 BLOCK = 262144
 
 
@@ -17,13 +19,14 @@ class Content:
     Past `memory_limit` octets the bytes go to a file in `spool`, which is unlinked at once: a crash leaves nothing behind.
     """
 
-    __slots__ = ("_descriptor", "_limit", "_parts", "_spool", "size")
+    __slots__ = ("_descriptor", "_header", "_limit", "_parts", "_spool", "size")
 
     def __init__(self, spool: Path, memory_limit: int = 512 * 1024) -> None:
         self._spool = spool
         self._limit = memory_limit
         self._parts: list[bytes] = []
         self._descriptor: int | None = None
+        self._header: builtins.bytes | None = None
         self.size = 0
 
     @classmethod
@@ -35,6 +38,7 @@ class Content:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append; at most some 256 KiB a call when on the event loop. Raises OSError when the spool is full."""
+        self._header = None
         if self._descriptor is None:
             if self.size + len(data) <= self._limit:
                 self._parts.append(bytes(data))
@@ -73,6 +77,16 @@ class Content:
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0][:limit] if self._parts else b""
+
+    def header(self, limit: int) -> builtins.bytes:
+        """The header with its blank line, as far as it is in the first `limit` octets. Looked for once: many ask."""
+        if self._header is None:
+            head = self.head(limit)
+            header = head[: header_end(head)]
+            if len(header) == len(head) < self.size:
+                return header  # more of it may follow
+            self._header = header
+        return self._header[:limit]
 
     def bytes(self) -> bytes:
         """All of it. Large ones from a thread only."""

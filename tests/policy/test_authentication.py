@@ -7,6 +7,7 @@ import pytest
 
 from mailstack.mailauth.results import Authentication, Result
 from mailstack.message.address import Address, parse_address
+from mailstack.net.answers import Answers
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.iprev import iprev
 from mailstack.net.spf import check_host
@@ -24,6 +25,7 @@ class Table(Resolver):
 
     zone: Zone
     asked: list[tuple[str, str]] = field(default_factory=list)
+    answers: Answers = field(default_factory=Answers)  # nothing is kept
 
     async def plain(self, name: str, kind: str) -> list[str]:
         self.asked.append((name, kind))

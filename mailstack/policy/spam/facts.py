@@ -2,11 +2,13 @@
 
 import ipaddress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from mailstack.mailauth.results import Authentication, Result
 from mailstack.message.address import Address
 from mailstack.message.header import Mailbox, addresses, every, first
+
+ADDRESSES = 1024  # of peers that are kept as they are written in one way
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Facts:
         return _address(self.peer)
 
     @cached_property
+    def network(self) -> str | None:
+        """The peer's /24, or /48: what one sender has."""
+        return _network(self.peer_address)
+
+    @cached_property
     def authors(self) -> list[Mailbox]:
         """Of the first From field; at most ten."""
         value = first(self.header, b"from")
@@ -65,11 +72,38 @@ class Facts:
         return any(one.lower() == author.domain or author.domain.endswith(f".{one.lower()}") for one in domains if "." in one)
 
     @cached_property
+    def names(self) -> list[str]:
+        """By what the sender is known, the narrowest first. Only what is shown to be his: anybody can write any From."""
+        found = []
+        known = self.authentication
+        if self.author is not None and self.verified:
+            found.append(f"address:{self.author.key}")
+        if known is not None:
+            found += [f"dkim:{one.domain.lower()}" for one in known.dkim[:5] if one.result is Result.PASS]
+            if known.spf.result is Result.PASS and known.spf.domain:
+                found.append(f"domain:{known.spf.domain.lower()}")
+        if self.author is not None and self.verified:
+            found.append(f"domain:{self.author.domain}")
+        if self.network is not None and not self.here:
+            found.append(f"network:{self.network}")
+        return list(dict.fromkeys(found))
+
+    @cached_property
     def disowned(self) -> bool:
         """Whether the author's domain says that this is not from it."""
         return self.authentication is not None and self.authentication.dmarc.result is Result.FAIL
 
 
+@lru_cache(ADDRESSES)
+def _network(address: str) -> str | None:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    return str(ipaddress.ip_network(f"{found}/{24 if found.version == 4 else 48}", strict=False))
+
+
+@lru_cache(ADDRESSES)
 def _address(text: str) -> str:
     try:
         found = ipaddress.ip_address(text.partition("%")[0])

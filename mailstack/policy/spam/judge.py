@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from mailstack.log import get_logger
 from mailstack.mailauth.results import Authentication
-from mailstack.message.header import split_header
 from mailstack.message.tokens import MESSAGE_LIMIT, key, tokens
 from mailstack.policy.judgement import Finding, Judgement
 from mailstack.policy.routing import Local
@@ -75,20 +74,26 @@ class Judge:
     async def _judge(self, transaction: Transaction, content: Content, authentication: Authentication | None) -> Verdict:
         facts = self._facts(transaction, content, authentication)
         folders = {address: self._with.folder(route) for address, route in _places(transaction).items()}
-        names = reputation.names(facts)
+        names = facts.names
         writer = reputation.correspondent(facts)
         wanted = list(dict.fromkeys([*names, writer] if writer is not None else names))
-        (known, links), listed, opinions = await asyncio.gather(
-            self._known(content, list(folders.values()), wanted),
-            self._bounded(self._by_address(facts), []),
-            # They have the time by themselves; this is for the worst.
-            asyncio.gather(*(self._bounded(one.ask(transaction, content), Opinion(), MORE) for one in self.outside)),
-        )
+        asked = self._known(content, list(folders.values()), wanted)
+        if self.outside or (self.settings.by_address and not facts.here):
+            (known, links), listed, opinions = await asyncio.gather(
+                asked,
+                self._bounded(self._by_address(facts), []),
+                # They have the time by themselves; this is for the worst.
+                asyncio.gather(*(self._bounded(one.ask(transaction, content), Opinion(), MORE) for one in self.outside)),
+            )
+        else:
+            known, links = await asked
+            listed, opinions = [], []
         verdict = next((one.verdict for one in opinions if one.verdict is not None), None)
         if verdict is not None:
             return verdict
         shared = [*look(facts, self.settings.weights), *listed]
-        shared += await self._bounded(self._by_domain(facts, links), [])
+        if self.settings.by_domain:
+            shared += await self._bounded(self._by_domain(facts, links), [])
         shared += [finding for one in opinions for finding in one.findings]
         judgements: dict[str, Judgement] = {}
         strangers = True
@@ -107,7 +112,7 @@ class Judge:
     # What is asked --------------------------------------------------------------------------------------------------
 
     def _facts(self, transaction: Transaction, content: Content, authentication: Authentication | None) -> Facts:
-        header, _ = split_header(content.head(HEADER_LOOKED_AT))
+        header = content.header(HEADER_LOOKED_AT)
         return Facts(
             hostname=self._hostname,
             peer=transaction.peer,
@@ -123,8 +128,6 @@ class Judge:
         return [] if facts.here else await self._with.lists.ask(facts.peer_address, self.settings.by_address, (), ())
 
     async def _by_domain(self, facts: Facts, links: Sequence[str]) -> list[Finding]:
-        if not self.settings.by_domain:
-            return []
         own = [one.domain for one in (facts.sender, facts.author) if one is not None]
         return await self._with.lists.ask("", (), [*own, *links], self.settings.by_domain)
 
@@ -180,10 +183,9 @@ class Judge:
         if settings.refuse is not None and min(scores) >= settings.refuse:
             words = f"This looks like unwanted mail ({transaction.id}). If it is not, ask postmaster@{recipients[0].domain}"
             return Reject(Reply(550, "5.7.1", words), "unwanted", judgements, kept=True)
-        network = reputation.network(facts.peer_address)
-        if settings.greylist is None or facts.here or network is None or not strangers or min(scores) < settings.doubt:
+        if settings.greylist is None or facts.here or facts.network is None or not strangers or min(scores) < settings.doubt:
             return None
-        wait = await self._with.greylisting.ask(network, facts.sender, recipients, settings.greylist)
+        wait = await self._with.greylisting.ask(facts.network, facts.sender, recipients, settings.greylist)
         return None if wait is None else Defer(wait.reply, wait.reason, judgements)
 
 

@@ -150,7 +150,7 @@ def sender_names(header: bytes, hostname: str) -> list[str]:
         found[1].decode("ascii") if found is not None and f" by {hostname} ".encode() in received.replace(b"\t", b" ") else ""
     )
     facts = Facts(hostname, peer, "", None, header, authentication=_authentication(header, hostname), here=not peer)
-    names = reputation.names(facts)
+    names = facts.names
     writer = reputation.correspondent(facts)
     return list(dict.fromkeys([*names, writer] if writer is not None else names))
 

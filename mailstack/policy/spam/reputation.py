@@ -3,11 +3,9 @@
 A sender is known by names: "address:", "dkim:", "domain:", "network:". What is known fades by half in HALF_LIFE.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mailstack.mailauth.results import Result
 from mailstack.policy.judgement import Finding
 from mailstack.policy.spam.facts import Facts
 
@@ -43,33 +41,6 @@ class Record:
         return self.good + self.junk
 
 
-def network(address: str) -> str | None:
-    """/24, or /48: what one sender has."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    return str(ipaddress.ip_network(f"{found}/{24 if found.version == 4 else 48}", strict=False))
-
-
-def names(facts: Facts) -> list[str]:
-    """By what the sender is known, the narrowest first. Only what is shown to be his: anybody can write any From."""
-    found = []
-    known = facts.authentication
-    if facts.author is not None and facts.verified:
-        found.append(f"address:{facts.author.key}")
-    if known is not None:
-        found += [f"dkim:{one.domain.lower()}" for one in known.dkim[:5] if one.result is Result.PASS]
-        if known.spf.result is Result.PASS and known.spf.domain:
-            found.append(f"domain:{known.spf.domain.lower()}")
-    if facts.author is not None and facts.verified:
-        found.append(f"domain:{facts.author.domain}")
-    net = network(facts.peer_address) if not facts.here else None
-    if net is not None:
-        found.append(f"network:{net}")
-    return list(dict.fromkeys(found))
-
-
 def correspondent(facts: Facts) -> str | None:
     """The name by which people are known to whom the account wrote; None where the domain disowns the message."""
     if facts.author is None or facts.disowned:
@@ -86,7 +57,7 @@ def is_correspondent(facts: Facts, records: Mapping[str, Record]) -> bool:
 
 def finding(facts: Facts, records: Mapping[str, Record], factor: float = 1.0) -> Finding | None:
     """By the narrowest name of which enough is known."""
-    for name in names(facts):
+    for name in facts.names:
         record = records.get(name)
         if record is None or record.seen < ENOUGH:
             continue
@@ -101,5 +72,5 @@ def finding(facts: Facts, records: Mapping[str, Record], factor: float = 1.0) ->
 
 def is_new(facts: Facts, records: Mapping[str, Record]) -> bool:
     """Whether nothing came from there before but what looked unwanted."""
-    known = [records[name] for name in names(facts) if name in records]
+    known = [records[name] for name in facts.names if name in records]
     return not any(one.wrote or one.good > one.junk for one in known)
