@@ -66,7 +66,7 @@ def claims(raw: bytes, host: str) -> bool:
 
 def forged(header: bytes, host: str) -> tuple[bytes, ...]:
     """The whole fields of an arriving header that claim to be ours: they can't be (RFC 8601 5)."""
-    if FIELD not in header.lower():
+    if b"\n" + FIELD not in b"\n" + header.lower():  # those of ARC are not meant
         return ()
     return tuple(raw for name, raw in field_lines(header) if name == FIELD and claims(raw, host))
 

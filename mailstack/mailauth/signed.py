@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from mailstack.mailauth.canon import Canon, relaxed
 
 # The value of b=, with the blanks around it (RFC 6376 3.5), but not that of bh=.
-_SIGNATURE = re.compile(rb"(?:\A[^:]*:|;)[ \t\r\n]*b[ \t\r\n]*=")
+_FIRST = re.compile(rb"[^:]*:[ \t\r\n]*b[ \t\r\n]*=")
+_LATER = re.compile(rb";[ \t\r\n]*b[ \t\r\n]*=")
 _FIELD = re.compile(rb"^(([!-9;-~]+)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n?)", re.MULTILINE)
 
 
@@ -52,7 +53,7 @@ def relaxed_field(raw: bytes) -> bytes:
 
 def unsigned(raw: bytes, canon: Canon) -> bytes:
     """A signature's own field as it is signed: b= is empty, and no line end follows (RFC 6376 3.7)."""
-    found = _SIGNATURE.search(raw)
+    found = _FIRST.match(raw) or _LATER.search(raw)
     if found is not None:
         end = raw.find(b";", found.end())
         raw = raw[: found.end()] + (raw[end:] if end >= 0 else b"")

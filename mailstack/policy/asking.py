@@ -31,10 +31,11 @@ class Asking:
         except TimeoutError:
             return late
 
-    async def drive(self, evaluation: Evaluation[T]) -> T:
-        """Answer an evaluation's questions until it comes to its value."""
+    async def drive(self, evaluation: Evaluation[T], questions: tuple[Question, ...] | None = None) -> T:
+        """Answer an evaluation's questions until it comes to its value. `questions`: its first, if it was begun."""
         try:
-            questions = next(evaluation)
+            if questions is None:
+                questions = next(evaluation)
             while True:
                 questions = evaluation.send(await self.all(questions))
         except StopIteration as end:

@@ -80,9 +80,10 @@ class Authenticator:
         asking = Asking(self._resolver, self._seconds)
         big = content.descriptor is not None or content.size > IN_A_THREAD
         examined = await asyncio.to_thread(_examine, content) if big else _examine(content)
-        walks = [next(dmarc.walk(domain)) for domain in examined.authors]
+        walks = [(walk, next(walk)) for walk in map(dmarc.walk, examined.authors)]
+        keys = examined.questions
         host = self._host.kept(transaction)
-        if missing := asking.missing(dict.fromkeys(chain.from_iterable((examined.questions, *walks)))):
+        if missing := asking.missing(dict.fromkeys(chain(keys, *(questions for _, questions in walks)))):
             waiting = asking.all(tuple(missing))
             if host is None:
                 host, _ = await asyncio.gather(self._host.ask(transaction, asking), waiting)
@@ -90,11 +91,11 @@ class Authenticator:
                 await waiting
         if host is None:
             host = await self._host.ask(transaction, asking)
-        answers = await asking.all(examined.questions)
-        found = [await asking.drive(dmarc.walk(domain)) for domain in examined.authors]
+        answers = await asking.all(keys)
+        found = [await asking.drive(walk, questions) for walk, questions in walks]
         # RFC 7208 2.4: the null sender is postmaster at the name in HELO.
         spf = host.spf or host.helo
-        known = dict(zip(examined.questions, answers, strict=True))
+        known = dict(zip(keys, answers, strict=True))
         now = self._clock()
         slow = big or examined.count > MANY
         dkim, arc = await asyncio.to_thread(examined.judge, known, now) if slow else examined.judge(known, now)

@@ -73,11 +73,13 @@ class Origins:
 
     async def _is_our_own(self, transaction: Transaction, found: Authentication) -> bool:
         """Programs of this machine write in the name of its domains, and no record says that they may."""
+        if found.dmarc.result is not Result.FAIL:
+            return False
         try:
             here = ipaddress.ip_address(transaction.peer).is_loopback
         except ValueError:
             here = True
-        return here and found.dmarc.result is Result.FAIL and await self._directory.is_local_domain(found.dmarc.domain)
+        return here and await self._directory.is_local_domain(found.dmarc.domain)
 
     def _record(self, transaction: Transaction, found: Authentication, decision: Decision) -> None:
         note = {Pass: getattr(decision, "note", ""), Quarantine: getattr(decision, "reason", "")}.get(type(decision))
