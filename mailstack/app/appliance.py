@@ -31,6 +31,7 @@ from mailstack.policy.certificates import ClientCertificates
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
+from mailstack.policy.milters import INBOUND, SUBMISSION, Milters
 from mailstack.policy.origin import Origins
 from mailstack.policy.routing import Router
 from mailstack.policy.submission import SubmissionPolicy
@@ -86,9 +87,13 @@ class Appliance:
         authenticator = Authenticator(data.resolver, config.hostname, clock)
         origins = self._origins = Origins(authenticator, data.directory, data.trace, config.hostname, settings.authentication)
         unwanted = self._unwanted = Unwanted(data, data.resolver, limits, settings)
-        inbound = InboundPolicy(recipients, unwanted.judge, origins)
+        filters = self._filters = [
+            Milters(config.hostname, data.trace, offers, one)
+            for offers, one in zip((INBOUND, SUBMISSION), settings.milters, strict=True)
+        ]
+        inbound = InboundPolicy(recipients, unwanted.judge, origins, filters[0])
         submission = SubmissionPolicy(
-            recipients, data.directory, config.hostname, clock, randomness, data.sending, data.senders
+            recipients, data.directory, config.hostname, clock, randomness, data.sending, data.senders, filters[1]
         )
 
         planner = self._planner = Planner(data.directory, data.mailboxes, data.rules)
@@ -200,6 +205,8 @@ class Appliance:
         self.data.bans.settings = settings.bans
         self.data.sending.use(settings.allowances)
         self._unwanted.use(self.config, settings)
+        for filters, milters in zip(self._filters, settings.milters, strict=True):
+            filters.settings = milters
         self._recipients.limit = settings.recipients
         self.data.directory.message_quota = settings.messages
         self._router.postmaster = settings.postmaster

@@ -14,6 +14,7 @@ from mailstack.message.errors import SyntaxProblem
 from mailstack.net.tls import TlsProblem, try_pair
 from mailstack.policy.bans import BanSettings
 from mailstack.policy.dmarc import AuthenticationSettings
+from mailstack.policy.milters import MilterSettings
 from mailstack.policy.networks import parse_network
 from mailstack.policy.sending import SendingRules
 from mailstack.policy.signs import SignSettings
@@ -94,6 +95,7 @@ class Settings:
     scripts: ScriptLimits
     redirects: int
     spam: SpamSettings
+    milters: tuple[MilterSettings, MilterSettings]  # for mail from other hosts, and of users
     rejects: float | None  # seconds
     pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
 
@@ -130,6 +132,7 @@ class Settings:
             authentication=_authentication_settings(config),
             remote=_remote_settings(config),
             spam=spam_settings(config),
+            milters=_milter_settings(config),
             rejects=duration(config.spam.rejects) if config.spam.rejects else None,
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
             sending=SendingSettings.of(config),
@@ -140,6 +143,12 @@ class Settings:
             redirects=config.rules.redirects,
             pair=pair,
         )
+
+
+def _milter_settings(config: Config) -> tuple[MilterSettings, MilterSettings]:
+    one = config.milter
+    seconds, defers = duration(one.seconds), one.down == "tempfail"
+    return MilterSettings(tuple(one.inbound), seconds, defers), MilterSettings(tuple(one.submission), seconds, defers)
 
 
 def _authentication_settings(config: Config) -> AuthenticationSettings:

@@ -8,7 +8,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from mailstack.config.quantities import duration, size, weight
-from mailstack.config.settings import SERVICES, Bans, Config, Oauth, Proxy, Relay, Spam
+from mailstack.config.settings import SERVICES, Bans, Config, Milter, Oauth, Proxy, Relay, Spam
 from mailstack.mailauth.dnslist import parse_list
 from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
@@ -74,6 +74,7 @@ def check(config: Config, refuse: Refuse) -> None:
     _positive("dkim.valid", [config.dkim.valid] if config.dkim.valid else [], duration, refuse)
     _one_of(config.dkim.unaligned, ("warn", "defer"), "dkim.unaligned", refuse)
     _check_spam(config.spam, refuse)
+    _check_milter(config.milter, refuse)
     _positive("search.delay", [config.search.delay], duration, refuse)
     _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
     _positive("search.attachment_size", [config.search.attachment_size], size, refuse)
@@ -129,6 +130,16 @@ def _check_spam(spam: Spam, refuse: Refuse) -> None:
     if spam.clamd and not _LISTENER.fullmatch(spam.clamd):
         refuse("spam.clamd", f'{spam.clamd!r} is not "host:port" (TCPSocket and TCPAddr in clamd.conf)')
     _one_of(spam.clamd_down, ("accept", "defer"), "spam.clamd_down", refuse)
+
+
+def _check_milter(milter: Milter, refuse: Refuse) -> None:
+    for name in ("inbound", "submission"):
+        for text in getattr(milter, name):
+            found = _LISTENER.fullmatch(text.removeprefix("inet:"))
+            if not text.startswith("unix:/") and (found is None or not 0 < int(found[2]) < 65536):
+                refuse(f"milter.{name}", f'{text!r} is not "host:port", "inet:host:port" or "unix:/path"')
+    _one_of(milter.down, ("tempfail", "accept"), "milter.down", refuse)
+    _positive("milter.seconds", [milter.seconds], duration, refuse)
 
 
 def _is_url(text: str) -> bool:

@@ -163,6 +163,13 @@ class Spam(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seconds: str = "10s"
 
 
+class Milter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    inbound: list[str] = []
+    submission: list[str] = []
+    down: str = "tempfail"
+    seconds: str = "30s"
+
+
 class Limits(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     message_size: str = "50MiB"
     connections_per_address: int = 50
@@ -207,6 +214,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     search: Search = Search()
     rules: Rules = Rules()
     spam: Spam = Spam()
+    milter: Milter = Milter()
     limits: Limits = Limits()
     trace: Trace = Trace()
     log: Log = Log()

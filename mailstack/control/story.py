@@ -50,7 +50,7 @@ def concerns(events: list[Event], address: str) -> list[Event]:
     if address in (str(start.get("sender")).lower(), str(start.get("account")).lower()):
         return events
     own = [event for event in events if _whose(event) == address]
-    if not any(event["event"] not in ("refused", "judged") for event in own):
+    if not any(event["event"] not in ("refused", "judged", "milter") for event in own):
         return events
     return [event for event in events if _whose(event) in (None, address)]
 
@@ -182,6 +182,16 @@ def _judged(event: Event) -> str:
     return f"For {clean(event.get('account'))} it was {junk}, score {event.get('score')} of {event.get('required')}: {found}."
 
 
+def _milter(event: Event) -> str:
+    whose = f"The mail filter {clean(event.get('milter'))}"
+    if event.get("problem"):
+        return f"{whose} gave no answer: {clean(event['problem'])}."
+    if event.get("reply"):
+        return f"{whose} stopped it: {clean(event['reply'])}."
+    changes = ", ".join(clean(one) for one in event.get("changes") or ())
+    return f"{whose} let it go on{f' ({changes})' if changes else ''}."
+
+
 def _rule(event: Event) -> str:
     line = f", line {event['line']}" if event.get("line") else ""
     script = f"“{clean(event['script'])}”{line}" if event.get("script") else f"of the account{line}"
@@ -293,6 +303,7 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "refused": _refused,
     "authenticated": _authenticated,
     "judged": _judged,
+    "milter": _milter,
     "rule": _rule,
     "delivered": _delivered,
     "queued": _queued,

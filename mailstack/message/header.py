@@ -81,6 +81,12 @@ def field_lines(header: bytes) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), raw) for name, raw, _ in _raw_fields(header, line_breaks=True)]
 
 
+def pieces(header: bytes) -> list[tuple[bytes | None, bytes]]:
+    """All of its octets, field by field: (name as written, the whole field). None for what is no field, like the blank line."""
+    found = ((_NAME.match(raw), raw) for raw in _raw_lines(header))
+    return [(name[1] if name is not None else None, raw) for name, raw in found]
+
+
 @lru_cache(64)
 def _field(name: bytes) -> re.Pattern[bytes]:
     """A field of this name with its folded lines, behind a line end: by that octet the search goes from line to line."""

@@ -8,6 +8,7 @@ from mailstack.message.trace import count_received
 from mailstack.policy.dmarc import Quarantine
 from mailstack.policy.judgement import FORGEABLE, Finding, Judgement
 from mailstack.policy.lists import Lists
+from mailstack.policy.milters import Milters
 from mailstack.policy.origin import Origins
 from mailstack.policy.passing import Passing
 from mailstack.policy.routing import Disabled, Local, Remote, Route, Router, ToList, Unknown
@@ -79,7 +80,14 @@ class Recipients:
 class InboundPolicy:
     """Port 25."""
 
-    def __init__(self, recipients: Recipients, judge: Judge | None = None, origins: Origins | None = None) -> None:
+    def __init__(
+        self,
+        recipients: Recipients,
+        judge: Judge | None = None,
+        origins: Origins | None = None,
+        milters: Milters | None = None,
+    ) -> None:
+        self.milters = milters
         self.recipients = recipients
         self.judge = judge
         self.origins = origins
@@ -97,24 +105,40 @@ class InboundPolicy:
         origin = await self.origins.look(transaction, content) if self.origins is not None else None
         if origin is not None and isinstance(origin.decision, Defer | Reject):
             return origin.decision
+        shape = Accept(without=forged(content))
+        if origin is not None:
+            shape = replace(shape, top=origin.field, left_out=origin.forged)
+        filtered = await self.milters.ask(transaction, content, shape) if self.milters is not None else None
+        if isinstance(filtered, Defer | Reject):
+            return filtered
         judged = await self.judge.judge(transaction, content, transaction.authentication) if self.judge is not None else YES
-        if isinstance(judged, Reject) and origin is not None:
-            return replace(judged, top=origin.field)
+        if isinstance(judged, Reject):
+            return replace(judged, top=shape.top)
         if not isinstance(judged, Accept):
             return judged
-        judged = replace(judged, without=forged(content))
-        if origin is None:
-            return judged
         judgements = judged.judgements
-        if isinstance(origin.decision, Quarantine):
-            judgements = {account: quarantined(one, origin.decision.reason) for account, one in judgements.items()}
-        return replace(judged, top=origin.field, left_out=origin.forged, judgements=judgements)
+        if origin is not None and isinstance(origin.decision, Quarantine):
+            reason = origin.decision.reason
+            judgements = {account: quarantined(one, "dmarc-quarantine", reason) for account, one in judgements.items()}
+        if filtered is None:
+            return replace(shape, judgements=judgements)
+        if filtered.quarantine is not None:
+            everybody = {account: judgements.get(account, Judgement(0.0)) for account in accounts(transaction)}
+            judgements = {
+                account: quarantined(one, "milter-quarantine", filtered.quarantine) for account, one in everybody.items()
+            }
+        return filtered.into(replace(shape, judgements=judgements))
 
 
-def quarantined(judgement: Judgement, reason: str) -> Judgement:
-    """Junk, whatever else was found: the owner of the domain in From wants it so."""
+def accounts(transaction: Transaction) -> list[str]:
+    """The addresses of those here that get it."""
+    return [route.account.address for _, routes in transaction.recipients for route in routes if isinstance(route, Local)]
+
+
+def quarantined(judgement: Judgement, rule: str, reason: str) -> Judgement:
+    """Junk, whatever else was found: the owner of the domain in From wants it so, or a milter."""
     weight = max(judgement.required - judgement.score, 0.0)
-    findings = (*judgement.findings, Finding("dmarc-quarantine", weight, reason))
+    findings = (*judgement.findings, Finding(rule, weight, reason))
     return replace(judgement, score=judgement.score + weight, findings=findings, junk=True)
 
 

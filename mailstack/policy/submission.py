@@ -7,11 +7,12 @@ from email.utils import formatdate
 from mailstack.message.address import Address
 from mailstack.message.header import addresses, every, first
 from mailstack.policy.inbound import HEADER_LIMIT, Recipients, forged, loop_verdict
+from mailstack.policy.milters import Milters
 from mailstack.policy.routing import Route
 from mailstack.policy.sending import Sending
 from mailstack.policy.spam.senders import Senders
 from mailstack.policy.transaction import Transaction
-from mailstack.policy.verdict import YES, Accept, Verdict, reject
+from mailstack.policy.verdict import YES, Accept, Defer, Reject, Verdict, reject
 from mailstack.store.content import Content
 from mailstack.store.users.directory import Directory
 
@@ -33,7 +34,9 @@ class SubmissionPolicy:
         randomness: random.Random,
         sending: Sending | None = None,
         senders: Senders | None = None,
+        milters: Milters | None = None,
     ) -> None:
+        self.milters = milters
         self._senders = senders
         self.recipients = recipients
         self._directory = directory
@@ -71,19 +74,23 @@ class SubmissionPolicy:
                 return reject(550, "5.7.1", "From or Sender holds what is no address", "from")
             if not await self._directory.owns(transaction.account, address):
                 return reject(550, "5.7.1", f"{transaction.account.address} may not send as {address}", "from")
-        if self._sending is not None:
-            # Last of all: what is counted is sent.
-            verdict = await self._sending.take(transaction)
-            if not isinstance(verdict, Accept):
-                return verdict
         prefix = b""
         if first(header, b"date") is None:
             prefix += f"Date: {formatdate(self._clock())}\r\n".encode()
         if first(header, b"message-id") is None:
             prefix += f"Message-ID: <{transaction.id}.{self._random.getrandbits(64):x}@{self._hostname}>\r\n".encode()
         without = frozenset(name for name in _LEFT_OUT if first(header, name) is not None) | forged(content)
+        accepted = Accept(prefix, without)
+        filtered = await self.milters.ask(transaction, content, accepted) if self.milters is not None else None
+        if isinstance(filtered, Defer | Reject):
+            return filtered
+        if self._sending is not None:
+            # Last of all: what is counted is sent.
+            verdict = await self._sending.take(transaction)
+            if not isinstance(verdict, Accept):
+                return verdict
         self._remember(transaction)
-        return Accept(prefix, without)
+        return filtered.into(accepted) if filtered is not None else accepted
 
     def _remember(self, transaction: Transaction) -> None:
         """Whom an account writes to is no stranger when he answers."""

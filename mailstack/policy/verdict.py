@@ -14,12 +14,15 @@ class Accept:
     `top`: fields above our own Received (RFC 8601 4). `left_out`: single fields to leave out, whole, as they came.
 
     `judgements`: what was found about a message from outside, by the address of the account that gets it.
+
+    `header`: the message's whole header, to be taken instead of its own.
     """
 
     prefix: bytes = b""
     without: frozenset[bytes] = frozenset()
     top: bytes = b""
     left_out: frozenset[bytes] = frozenset()
+    header: bytes | None = None
     judgements: Mapping[str, Judgement] = field(default_factory=dict)
 
 

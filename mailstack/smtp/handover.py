@@ -56,7 +56,7 @@ async def _judge(services: SmtpServices, transaction: Transaction, content: Cont
         return verdict.reply
     prefix = verdict.top + _received(services.hostname, transaction) + verdict.prefix
     cleaned = content
-    if verdict.without or verdict.left_out:
+    if verdict.without or verdict.left_out or verdict.header is not None:
         loop = asyncio.get_running_loop()
         try:
             cleaned = await loop.run_in_executor(None, _without, content, verdict, services.spool)
@@ -110,11 +110,12 @@ def _received(host: str, transaction: Transaction) -> bytes:
 
 
 def _without(content: Content, verdict: Accept, spool: Path) -> Content:
-    """The message without some header fields; from a thread."""
+    """The message without some header fields, or with another header; from a thread."""
     header = content.header(HEADER_LIMIT)
     cleaned = Content(spool)
     try:
-        cleaned.write(remove_fields(header, verdict.without, verdict.left_out))
+        kept = verdict.header
+        cleaned.write(remove_fields(header, verdict.without, verdict.left_out) if kept is None else kept)
         for block in content.chunks(start=len(header)):
             cleaned.write(block)
     except OSError:
