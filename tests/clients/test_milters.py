@@ -19,6 +19,7 @@ MESSAGE = (
     b"From: Alice <alice@a.test>\r\nTo: bob@a.test\r\nSubject: hello\r\n\tagain\r\n"
     b"Date: Thu, 26 Nov 2026 00:00:00 +0000\r\nMessage-ID: <%d@a.test>\r\nBcc: carol@a.test\r\n\r\n" + b"body  of it\r\n" * 9000
 )
+ANSWER = re.compile(rb"^Authentication-Results: mail\.a\.test;\s+dkim=(\w+)", re.MULTILINE)
 COMMON = "Socket inet:{port}@127.0.0.1\nBackground no\nRequireSafeKeys no\nSyslog no\nPidFile {folder}/pid{port}\n"
 
 
@@ -89,9 +90,7 @@ def test_it_signs_and_judges(
             with server.smtp() as client:
                 client.sendmail("x@far.test", ["alice@a.test"], forged + message[at.start() :])
             found = newest(server, "alice")
-            assert [
-                one.split()[0] for one in re.findall(rb"(?s)Authentication-Results: mail\.a\.test;\s+dkim=(.*?)\r\n\S", found)
-            ] == [word]
+            assert ANSWER.findall(found) == [word]
             assert found.index(b"Authentication-Results") < found.index(b"\r\nReceived")
         # Without it the sender is to come again.
         verifier[1].terminate()
