@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 from mailstack.log import get_logger
 from mailstack.message.editing import EditedHeader
 from mailstack.message.errors import SyntaxProblem
-from mailstack.message.header import remove_fields, split_header
+from mailstack.message.header import remove_fields
 from mailstack.net import milter
 from mailstack.net.milter import Answer, Change, MilterProblem, Question
 from mailstack.policy.transaction import Transaction
@@ -69,7 +69,7 @@ class Milters:
         settings = self.settings
         if not settings.addresses:
             return None
-        header, _ = split_header(content.head(HEADER_LIMIT))
+        header = content.header(HEADER_LIMIT)
         large = len(header) > IN_A_THREAD
         edited = await _worked(large, _shown, header, shape)
         changed, quarantine = False, None
