@@ -84,7 +84,7 @@ class Appliance:
         router = self._router = Router(data.directory, settings.postmaster, secret, clock)
         data.directory.message_quota = settings.messages
         recipients = self._recipients = Recipients(router, data.directory, data.mailboxes, settings.recipients)
-        authenticator = Authenticator(data.resolver, config.hostname, clock)
+        authenticator = Authenticator(data.resolver, data.suffixes, config.hostname, clock)
         origins = self._origins = Origins(authenticator, data.directory, data.trace, config.hostname, settings.authentication)
         unwanted = self._unwanted = Unwanted(data, data.resolver, limits, settings)
         filters = self._filters = [

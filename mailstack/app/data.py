@@ -49,6 +49,7 @@ from mailstack.policy.sending import Sending
 from mailstack.policy.sharing import Sharing
 from mailstack.policy.spam.learning import Learner
 from mailstack.policy.spam.senders import Senders
+from mailstack.policy.suffixes import Suffixes
 from mailstack.sieve.limits import Limits
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
@@ -116,6 +117,7 @@ class Data:
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
         self.rules = Rules(self.directory, self.scripts, self.memories, self.trace, config.hostname, clock)
         self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
+        self.suffixes = Suffixes()
         self.transport = TransportStore(data / "transport.sqlite3")
         self.keeper = Keeper(self.queue, self.trace)
         self.reports = ReportStore(data / "reports.sqlite3")

@@ -24,7 +24,7 @@ class Sending:
         clock, hostname = data.surroundings.clock, data.config.hostname
         self._data = data
         opportunistic, verified = client_context(verify=False), client_context(verify=True)
-        self._alignment = Alignment(data.resolver, data.signer, hostname)
+        self._alignment = Alignment(data.resolver, data.suffixes, data.signer, hostname)
         self._outgoing = Outgoing(data.queue, data.signer, self._alignment, data.trace, hostname, clock)
         sts = StsPolicies(data.transport, data.resolver, verified, clock)
         self._policies = TlsPolicies(data.transport, sts, Dnssec(data.resolver), clock)

@@ -4,10 +4,14 @@ import asyncio
 
 from mailstack.delivery.signing import Signer
 from mailstack.mailauth.dkim import publishes
+from mailstack.mailauth.dmarc import walk
+from mailstack.mailauth.questions import Question
 from mailstack.message.envelope import Envelope
 from mailstack.message.header import addresses, every
-from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
+from mailstack.net.dns import Resolver
 from mailstack.policy.alignment import Standing, Unaligned, author_policy, check
+from mailstack.policy.asking import Asking
+from mailstack.policy.suffixes import Suffixes
 
 KEPT_SECONDS = 600.0
 KEPT = 1000
@@ -17,8 +21,9 @@ ASK_SECONDS = 5.0
 class Alignment:
     """One for the server. What can't be asked in a few seconds counts as good: mail is never late because of it."""
 
-    def __init__(self, resolver: Resolver, signer: Signer, hostname: str) -> None:
+    def __init__(self, resolver: Resolver, suffixes: Suffixes, signer: Signer, hostname: str) -> None:
         self._resolver = resolver
+        self._suffixes = suffixes
         self._signer = signer
         self._hostname = hostname
         self._known: dict[tuple[str, str | None, str], tuple[float, Unaligned | None]] = {}
@@ -49,47 +54,24 @@ class Alignment:
         return found
 
     async def _standing(self, author: str, signing: str | None, sender: str) -> Standing:
-        published, spf, record = await asyncio.gather(
-            self._published(signing) if signing is not None else _nothing(),
-            self._first(sender, "v=spf1"),
-            self._policy(author),
+        asking = Asking(self._resolver, ASK_SECONDS)
+        published, (spf,), found = await asyncio.gather(
+            self._published(signing, asking) if signing is not None else _nothing(),
+            asking.all((Question(sender),)),
+            asking.drive(walk(author)),
         )
-        return Standing(author, signing, published, sender, None if spf is None else bool(spf), author_policy(record))
+        await self._suffixes.ready()
+        policy = author_policy(found, self._suffixes.is_public)
+        has_spf = any(text.lower().startswith("v=spf1") for text in spf.values)
+        return Standing(author, signing, published, sender, None if spf.trouble else has_spf, policy)
 
-    async def _published(self, domain: str) -> bool | None:
+    async def _published(self, domain: str, asking: Asking) -> bool | None:
         """Whether at least one of the keys that sign has its record."""
         keys = self._signer.keys(domain)
-        asked = (self._texts(f"{key.selector}._domainkey.{domain}") for key in keys)
-        answers = await asyncio.gather(*asked)
-        if any(answer and any(publishes(text, key) for text in answer) for key, answer in zip(keys, answers, strict=True)):
+        answers = await asking.all(tuple(Question(f"{key.selector}._domainkey.{domain}") for key in keys))
+        if any(publishes(text, key) for key, answer in zip(keys, answers, strict=True) for text in answer.values):
             return True
-        return None if None in answers else False
-
-    async def _policy(self, author: str) -> str | None:
-        """The DMARC record of a domain, or of the one above it that has one."""
-        domain = author
-        while "." in domain:
-            found = await self._first(f"_dmarc.{domain}", "v=DMARC1")
-            if found or found is None:
-                return found
-            domain = domain.partition(".")[2]
-        return None
-
-    async def _first(self, name: str, sign: str) -> str | None:
-        """The record that begins so, "" where there is none, None where nobody answers."""
-        texts = await self._texts(name)
-        if texts is None:
-            return None
-        return next((text for text in texts if text.lower().startswith(sign.lower())), "")
-
-    async def _texts(self, name: str) -> list[str] | None:
-        try:
-            async with asyncio.timeout(ASK_SECONDS):
-                return await self._resolver.txt(name)
-        except NoSuchDomain:
-            return []
-        except (DnsTemporary, TimeoutError):
-            return None
+        return None if any(answer.trouble for answer in answers) else False
 
 
 async def _nothing() -> None:

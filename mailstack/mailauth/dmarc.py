@@ -89,7 +89,7 @@ def _one_record(answer: Answer) -> Record | None:
 def evaluate(found: Found, spf: Spf, dkim: Iterable[Dkim], is_public_suffix: Callable[[str], bool]) -> Evaluation[Dmarc]:
     """Of one domain in From, given the walk from it (RFC 9989 5.3)."""
     domain = found.domain
-    policy = _policy(found, is_public_suffix)
+    policy = applicable(found, is_public_suffix)
     if found.trouble:
         return Dmarc(Result.TEMPERROR, domain, reason="no answer for the DMARC record")
     if policy is None:
@@ -117,6 +117,17 @@ def evaluate(found: Found, spf: Spf, dkim: Iterable[Dkim], is_public_suffix: Cal
     return Dmarc(result, domain, place, request, record.testing, *passed, reason)
 
 
+def applicable(found: Found, is_public_suffix: Callable[[str], bool]) -> tuple[str, Record, str] | None:
+    """Where the policy is, what it is, and the organisation: From's own, its organisation's, or its suffix's (4.10.1)."""
+    organisation = found.organisation(is_public_suffix)
+    parent = organisation.partition(".")[2]
+    for place in (found.domain, organisation, parent):
+        record = found.at(place)
+        if record is not None:
+            return place, record, organisation
+    return None
+
+
 def worst(results: Iterable[Dmarc]) -> Dmarc:
     """Of several domains in From the one that is to be feared most (RFC 7489 6.6.1): nobody hides behind a second author."""
     return max(results, key=_badness, default=Dmarc(reason="no address in From"))
@@ -126,17 +137,6 @@ def _badness(one: Dmarc) -> int:
     if one.result is Result.FAIL:
         return 4 + list(Request).index(one.request)
     return {Result.TEMPERROR: 3, Result.PERMERROR: 2, Result.NONE: 1}.get(one.result, 0)
-
-
-def _policy(found: Found, is_public_suffix: Callable[[str], bool]) -> tuple[str, Record, str] | None:
-    """Where the policy is, what it is, and the organisation: From's own, its organisation's, or its suffix's (4.10.1)."""
-    organisation = found.organisation(is_public_suffix)
-    parent = organisation.partition(".")[2]
-    for place in (found.domain, organisation, parent):
-        record = found.at(place)
-        if record is not None:
-            return place, record, organisation
-    return None
 
 
 class _Alignment:

@@ -1,14 +1,18 @@
 """Whether a message that leaves will pass DMARC where it arrives (RFC 7489 3.1): judged by what its receiver will find."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from mailstack.mailauth.dmarc import Found, applicable
+from mailstack.mailauth.results import Request
+from mailstack.policy.dmarc import wanted
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorPolicy:
     """What the author's domain asks of receivers; without a record nobody asks."""
 
-    found: bool = False
-    policy: str = "none"
+    request: Request = Request.NONE
     strict_dkim: bool = False
     strict_spf: bool = False
 
@@ -33,15 +37,14 @@ class Unaligned:
     obeyed: bool
 
 
-def author_policy(record: str | None) -> AuthorPolicy:
-    """What counts here of a DMARC record (RFC 7489 6.3). Never raises."""
-    tags: dict[str, str] = {}
-    for one in (record or "").split(";"):
-        name, _, value = one.partition("=")
-        tags.setdefault(name.strip().lower(), value.strip().lower())
-    if tags.get("v") != "dmarc1":
+def author_policy(found: Found, is_public_suffix: Callable[[str], bool]) -> AuthorPolicy:
+    """What counts here of the records that a walk from the author's domain found."""
+    policy = applicable(found, is_public_suffix)
+    if found.trouble or policy is None:
         return AuthorPolicy()
-    return AuthorPolicy(True, tags.get("p", "none"), tags.get("adkim") == "s", tags.get("aspf") == "s")
+    place, record, _ = policy
+    request = record.policy if place == found.domain else record.for_subdomain(exists=True)
+    return AuthorPolicy(wanted(request, testing=record.testing), record.strict_dkim, record.strict_spf)
 
 
 def aligned(one: str, author: str, *, strict: bool) -> bool:
@@ -74,6 +77,6 @@ def check(standing: Standing) -> Unaligned | None:
         why.append(f"{standing.envelope} has no SPF record")
     else:
         return None
-    obeyed = policy.policy in ("quarantine", "reject")
-    consequence = f"; {author} asks receivers to {policy.policy} it" if obeyed else ""
+    obeyed = policy.request is not Request.NONE
+    consequence = f"; {author} asks receivers to {policy.request} it" if obeyed else ""
     return Unaligned(f"this will fail DMARC, because {' and '.join(why)}{consequence}", obeyed)

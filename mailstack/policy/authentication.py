@@ -68,12 +68,14 @@ class _Examined:
 class Authenticator:
     """One for the server."""
 
-    def __init__(self, resolver: Resolver, hostname: str, clock: Callable[[], float], seconds: float = SECONDS) -> None:
+    def __init__(
+        self, resolver: Resolver, suffixes: Suffixes, hostname: str, clock: Callable[[], float], seconds: float = SECONDS
+    ) -> None:
         self._resolver = resolver
         self._host = SendingHost(resolver, hostname, seconds)
         self._clock = clock
         self._seconds = seconds
-        self._suffixes = Suffixes()
+        self._suffixes = suffixes
 
     async def judge(self, transaction: Transaction, content: Content) -> Authentication:
         """Raises OSError when the spool can't be read."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mailstack.mailauth.authres_reading import sealed
-from mailstack.mailauth.results import Arc, Authentication, Dmarc, Request, Result
+from mailstack.mailauth.results import Arc, Authentication, Request, Result
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Defer, Reject, defer, reject
@@ -46,7 +46,7 @@ def decide(transaction: Transaction, found: Authentication, settings: Authentica
         return defer(451, "4.7.1", text, "dmarc-unknown")
     if dmarc.result is not Result.FAIL:
         return Pass()
-    request = wanted(dmarc)
+    request = wanted(dmarc.request, testing=dmarc.testing)
     if request is Request.NONE:
         return Pass()
     if not settings.obey_dmarc:
@@ -68,11 +68,11 @@ def decide(transaction: Transaction, found: Authentication, settings: Authentica
     )
 
 
-def wanted(dmarc: Dmarc) -> Request:
+def wanted(request: Request, *, testing: bool) -> Request:
     """What the owner wants done: one step less while he tests (RFC 9989 4.7)."""
-    if not dmarc.testing:
-        return dmarc.request
-    return Request.QUARANTINE if dmarc.request is Request.REJECT else Request.NONE
+    if not testing:
+        return request
+    return Request.QUARANTINE if request is Request.REJECT else Request.NONE
 
 
 def vouched(arc: Arc, domain: str, trusted: Iterable[str]) -> str | None:

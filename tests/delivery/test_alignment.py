@@ -4,14 +4,17 @@ import pytest
 
 from mailstack.delivery.signing import make_keys
 from mailstack.mailauth.dkim import dns_record
+from mailstack.mailauth.dmarc import Found
+from mailstack.mailauth.dmarc_record import parse_record
+from mailstack.mailauth.results import Request
 from mailstack.message.envelope import TlsWish
 from mailstack.policy.alignment import AuthorPolicy, Standing, aligned, author_policy, check
 from tests.support.dnsserver import DnsServer
 from tests.support.peer import Peer, until
 from tests.support.relay import Relay, outcome
 
-STRICT = AuthorPolicy(True, "reject", strict_dkim=True, strict_spf=True)
-PLAIN = AuthorPolicy(True, "none")
+STRICT = AuthorPolicy(Request.REJECT, strict_dkim=True, strict_spf=True)
+PLAIN = AuthorPolicy()
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_what_will_fail(standing: Standing, words: str | None) -> None:
     assert (found is None) == (words is None)
     if found is not None and words is not None:
         assert words in found.reason
-        assert found.obeyed == (standing.policy.policy == "reject")
+        assert found.obeyed == (standing.policy.request is Request.REJECT)
 
 
 def test_alignment() -> None:
@@ -45,11 +48,20 @@ def test_alignment() -> None:
     assert not aligned("test", "a.test", strict=False)
 
 
-@pytest.mark.parametrize("text", ["", "v=spf1", ";;;=", "v=DMARC1", "v=DMARC1; p=Reject; adkim=s;aspf = s ; pct=x", None])
-def test_any_text_gives_a_policy(text: str | None) -> None:
-    found = author_policy(text)
-    assert found.found == bool(text and text.startswith("v=DMARC1"))
-    assert found.strict_spf == bool(text and "aspf" in text)
+@pytest.mark.parametrize(
+    ("author", "records", "wanted"),
+    [
+        ("a.test", {}, AuthorPolicy()),
+        ("a.test", {"a.test": "v=DMARC1; p=Reject; adkim=s;aspf = s ; pct=x"}, STRICT),
+        ("a.test", {"a.test": "v=DMARC1; p=reject; t=y"}, AuthorPolicy(Request.QUARANTINE)),
+        ("x.a.test", {"a.test": "v=DMARC1; p=none; sp=reject"}, AuthorPolicy(Request.REJECT)),
+        ("x.a.test", {"x.a.test": "v=DMARC1; p=none", "a.test": "v=DMARC1; p=reject"}, AuthorPolicy()),
+    ],
+)
+def test_what_the_author_asks_for(author: str, records: dict[str, str], wanted: AuthorPolicy) -> None:
+    found = tuple((name, record) for name, text in records.items() if (record := parse_record(text)) is not None)
+    assert author_policy(Found(author, found), lambda name: "." not in name) == wanted
+    assert author_policy(Found(author, found, trouble=True), lambda name: "." not in name) == AuthorPolicy()
 
 
 async def test_a_message_that_will_fail_leaves_and_is_told_of(relay: Relay, peer: Peer) -> None:

@@ -12,6 +12,7 @@ from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.iprev import iprev
 from mailstack.net.spf import check_host
 from mailstack.policy.authentication import Authenticator
+from mailstack.policy.suffixes import Suffixes
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
 from tests.support.judging import NOW
@@ -50,7 +51,7 @@ def transaction(
 
 
 async def judge(zone: Zone, message: bytes, one: Transaction | None = None, seconds: float = 5.0) -> Authentication:
-    return await Authenticator(Table(zone), "mail.a.test", lambda: NOW, seconds).judge(
+    return await Authenticator(Table(zone), Suffixes(), "mail.a.test", lambda: NOW, seconds).judge(
         one or transaction(), Content.of(message)
     )
 
@@ -119,7 +120,7 @@ async def test_authors(header: bytes, domain: str, result: str) -> None:
 
 async def test_a_long_body_is_hashed_elsewhere() -> None:
     content = Content.of(MAIL + b"x" * 70 + b"\r\n" * 40_000)
-    found = await Authenticator(Table(FAR), "mail.a.test", lambda: NOW).judge(transaction(), content)
+    found = await Authenticator(Table(FAR), Suffixes(), "mail.a.test", lambda: NOW).judge(transaction(), content)
     assert found.dmarc.result == "pass"
 
 

@@ -121,7 +121,7 @@ class Relay:
         self.acceptor = Acceptor(self.router, placing, parcels, data.queue, data.trace, self.clock, self.random)
         self.bouncer = Bouncer(data.queue, "mail.a.test", self.acceptor.submit, self.random, data.trace)
         self.acceptor.bouncer = self.bouncer
-        self.alignment = Alignment(self.resolver, self.signer, "mail.a.test")
+        self.alignment = Alignment(self.resolver, self.data.suffixes, self.signer, "mail.a.test")
         self.outgoing = Outgoing(data.queue, self.signer, self.alignment, data.trace, "mail.a.test", self.clock)
         await data.transport.open()
         opportunistic = client_context(verify=False)
