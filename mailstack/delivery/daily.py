@@ -1,12 +1,12 @@
 """What is done once a day, some hours after midnight UTC, and what is written down meanwhile."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
 from mailstack.log import get_logger
 from mailstack.store.errors import StoreProblem
+from mailstack.store.tasks import ended
 from mailstack.store.transport import DAY
 
 log = get_logger()
@@ -34,10 +34,7 @@ class Daily:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     async def _run(self) -> None:
         while True:

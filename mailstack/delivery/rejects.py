@@ -18,6 +18,7 @@ from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.foldername import to_folder
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import NewMessage
+from mailstack.store.tasks import ended
 from mailstack.store.trace import Trace
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.wire.smtp import Reply
@@ -81,10 +82,7 @@ class Rejects:
         self._task = asyncio.get_running_loop().create_task(self._sweep_for_ever())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     async def _sweep_for_ever(self) -> None:
         await asyncio.sleep(FIRST_SWEEP_SECONDS)

@@ -4,7 +4,6 @@ Rule: a message never leaves with a signature that its receiver can't look up be
 """
 
 import asyncio
-import contextlib
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mailstack.mailauth.dkim import SigningKey, dns_record, publishes
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.store.dkim_keys import KeyEntry, KeyState, KeyStore
 from mailstack.store.errors import StoreProblem
+from mailstack.store.tasks import ended
 
 log = get_logger()
 LOOK_SECONDS = 600.0
@@ -67,10 +67,7 @@ class Rotation:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     async def _run(self) -> None:
         while True:

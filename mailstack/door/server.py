@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mailstack.log import get_logger
 from mailstack.net.serving import serve
+from mailstack.policy.crowd import Crowd
 from mailstack.policy.limits import Limits
-from mailstack.policy.login import BANNED, Logins
+from mailstack.policy.login import Logins
 
 if TYPE_CHECKING:
     from mailstack.door.connection import DoorConnection
@@ -26,7 +27,7 @@ class DoorServer:
     def __init__(self, name: str, limits: Limits, logins: Logins) -> None:
         self._name = name
         self._limits = limits
-        self._logins = logins
+        self._crowd = Crowd(name, limits, logins)
         self.connections: set[DoorConnection] = set()
         self._servers: list[asyncio.Server] = []
         self._looker: asyncio.Task[None] | None = None
@@ -41,31 +42,18 @@ class DoorServer:
     ) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
         for one in sockets:
-            self._servers.append(await serve(one, make, tls, gate=self))
+            self._servers.append(await serve(one, make, tls, gate=self._crowd))
         if sockets and self._looker is None:
             self._looker = asyncio.create_task(self._look())
 
     # Who is here ----------------------------------------------------------------------------------------------------
 
-    def enter(self, peer: str) -> bool:
-        """A TLS handshake counts as a connection that has not logged in."""
-        return not self._logins.refuses(peer) and self._limits.connected(peer) is None
-
-    def leave(self, peer: str) -> None:
-        """It ended; what comes of it is counted by itself."""
-        self._limits.disconnected(peer)
-        self._limits.closed(peer)
-
     def admit(self, connection: DoorConnection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""
-        if self._logins.refuses(connection.peer):
-            return BANNED
-        crowd = self._limits.connected(connection.peer)
-        if crowd is not None:
-            log.warning(f"{self._name}.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
-            return crowd.value
-        self.connections.add(connection)
-        return None
+        refusal = self._crowd.refusal(connection.peer)
+        if refusal is None:
+            self.connections.add(connection)
+        return refusal
 
     def logged_in(self, connection: DoorConnection, account: str) -> None:
         if connection in self.connections:

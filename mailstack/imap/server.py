@@ -11,7 +11,7 @@ from mailstack.imap.connection import Connection
 from mailstack.imap.session import ImapServices
 from mailstack.log import get_logger
 from mailstack.net.serving import serve
-from mailstack.policy.login import BANNED
+from mailstack.policy.crowd import Crowd
 
 log = get_logger()
 LOOK_SECONDS = 15.0  # how often folders of idling sessions are looked at for other programs' work
@@ -22,6 +22,7 @@ class ImapServer:
 
     def __init__(self, services: ImapServices) -> None:
         self.services = services
+        self._crowd = Crowd("imap", services.limits, services.logins)
         self.connections: set[Connection] = set()
         self._of_account: dict[str, set[Connection]] = {}
         self._servers: list[asyncio.Server] = []
@@ -30,29 +31,16 @@ class ImapServer:
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""
         for one in sockets:
-            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls, gate=self))
+            self._servers.append(await serve(one, lambda: Connection(self, secure=tls is not None), tls, gate=self._crowd))
         if self._looker is None:
             self._looker = asyncio.create_task(self._look())
 
-    def enter(self, peer: str) -> bool:
-        """A TLS handshake counts as a connection that has not logged in."""
-        return not self.services.logins.refuses(peer) and self.services.limits.connected(peer) is None
-
-    def leave(self, peer: str) -> None:
-        """It ended; what comes of it is counted by itself."""
-        self.services.limits.disconnected(peer)
-        self.services.limits.closed(peer)
-
     def admit(self, connection: Connection) -> str | None:
         """Let a connection in, which counts until it has logged in; or say why not."""
-        if self.services.logins.refuses(connection.peer):
-            return BANNED
-        crowd = self.services.limits.connected(connection.peer)
-        if crowd is not None:
-            log.warning("imap.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
-            return crowd.value
-        self.connections.add(connection)
-        return None
+        refusal = self._crowd.refusal(connection.peer)
+        if refusal is None:
+            self.connections.add(connection)
+        return refusal
 
     def logged_in(self, connection: Connection, account: str) -> None:
         self.services.limits.disconnected(connection.peer)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mailstack.log import get_logger
 from mailstack.net.serving import serve
-from mailstack.policy.login import BANNED
+from mailstack.policy.crowd import Crowd
 from mailstack.smtp.protocol import SmtpConnection, SmtpServices
 from mailstack.smtp.table import HANDLERS
 from mailstack.wire.smtp import Reply
@@ -20,6 +20,7 @@ class SmtpServer:
 
     def __init__(self, services: SmtpServices) -> None:
         self.services = services
+        self._crowd = Crowd("smtp", services.limits, services.logins)
         self.connections: set[SmtpConnection] = set()
         self._accounts: dict[SmtpConnection, str] = {}
         self._servers: list[asyncio.Server] = []
@@ -30,29 +31,14 @@ class SmtpServer:
         def make() -> SmtpConnection:
             return SmtpConnection(self.services, self, HANDLERS, secure=tls is not None)
 
-        self._servers += [await serve(one, make, tls, gate=self) for one in sockets]
-
-    def enter(self, peer: str) -> bool:
-        """A TLS handshake counts as a connection that has not logged in."""
-        logins = self.services.logins
-        return not (logins is not None and logins.refuses(peer)) and self.services.limits.connected(peer) is None
-
-    def leave(self, peer: str) -> None:
-        """It ended; what comes of it is counted by itself."""
-        self.services.limits.disconnected(peer)
-        self.services.limits.closed(peer)
+        self._servers += [await serve(one, make, tls, gate=self._crowd) for one in sockets]
 
     def admit(self, connection: SmtpConnection) -> str | None:
         """Let a connection in, or say why not."""
-        logins = self.services.logins
-        if logins is not None and logins.refuses(connection.peer):
-            return BANNED
-        crowd = self.services.limits.connected(connection.peer)
-        if crowd is not None:
-            log.warning("smtp.too_many_connections", peer=connection.peer, reason=crowd.name.lower())
-            return crowd.value
-        self.connections.add(connection)
-        return None
+        refusal = self._crowd.refusal(connection.peer)
+        if refusal is None:
+            self.connections.add(connection)
+        return refusal
 
     def logged_in(self, connection: SmtpConnection, account: str) -> None:
         self._accounts[connection] = account

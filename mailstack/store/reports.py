@@ -3,21 +3,16 @@
 A cache of what is in the postmaster's mailbox: losing it loses nothing that can't be read in again.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailstack.log import get_logger
 from mailstack.mailauth.dmarc_report import DmarcReport
-from mailstack.store.disk import Disk
-from mailstack.store.errors import from_sqlite_error
+from mailstack.store.side_file import SideFile
 from mailstack.wire.tlsrpt import TlsReport
 
-log = get_logger()
 KEPT_SECONDS = 400 * 86400
 REPORTS = 20_000  # more are not kept: those that nobody vouches for go first, then the oldest
 ROWS = 2000  # of one report, the most frequent
@@ -58,44 +53,25 @@ class ReportStore:
     """On the event loop; one thread works. Raises StoreProblem."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="reports")
-        self._connection: sqlite3.Connection | None = None
-
-    async def _run(self, work: Any, *arguments: Any) -> Any:
-        def run() -> Any:
-            if self._connection is None:
-                self._connection = _open(self._path)
-            with self._connection:
-                return work(self._connection, *arguments)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, run)
-        except (sqlite3.Error, OSError) as problem:
-            raise from_sqlite_error(problem) from problem
+        self._file = SideFile(path, SCHEMA, "reports")
 
     async def add(self, report: DmarcReport | TlsReport, domains: Collection[str], now: float, *, proved: bool) -> bool:
         """False: it was known, or is about none of `domains` or what is below. `proved`: its mail was its sender's."""
         found = [row for row in rows(report) if _below(row.domain, domains)]
-        return bool(found) and bool(await self._run(_add, report, found, now, proved))
+        return bool(found) and bool(await self._file.run(_add, report, found, now, proved))
 
     async def summary(self, kind: str, since: float, domain: str) -> list[dict[str, Any]]:
         """By domain, source and result, the most frequent first."""
-        found: list[dict[str, Any]] = await self._run(_query, SUMMARY, (kind, since, domain, domain))
+        found: list[dict[str, Any]] = await self._file.run(_query, SUMMARY, (kind, since, domain, domain))
         return found
 
     async def listing(self, since: float) -> list[dict[str, Any]]:
         """Each report, the newest first."""
-        found: list[dict[str, Any]] = await self._run(_query, LISTED, (since,))
+        found: list[dict[str, Any]] = await self._file.run(_query, LISTED, (since,))
         return found
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._close)
-        self._executor.shutdown()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        await self._file.close()
 
 
 def _below(domain: str, domains: Collection[str]) -> bool:
@@ -130,28 +106,6 @@ def rows(report: DmarcReport | TlsReport) -> list[Row]:
         if policy.failed and not policy.failures:
             found.append(Row(policy.domain, "", f"{policy.kind}: failure", "", policy.failed, False))
     return found
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """A file that is damaged is set aside: it holds nothing that mail needs."""
-    try:
-        return _connect(path)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as problem:
-        log.error("reports.damaged", kept_as=f"{path}.damaged", problem=str(problem))
-        Disk().rename(path, f"{path}.damaged")
-        return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.executescript(SCHEMA)
-    path.chmod(0o600)
-    return connection
 
 
 def _add(connection: sqlite3.Connection, report: DmarcReport | TlsReport, found: list[Row], now: float, proved: bool) -> bool:

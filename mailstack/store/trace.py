@@ -4,7 +4,6 @@ docs/trace.md names every event and its fields.
 """
 
 import asyncio
-import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ import orjson
 
 from mailstack.message.collation import casemap
 from mailstack.message.header import decode_words
+from mailstack.store.tasks import ended
 
 KEPT_SECONDS = 30 * 86400
 PRUNE_SECONDS = 3600
@@ -218,10 +218,7 @@ class Trace:
             return []
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
         events, self._events = self._events, []
         if events:
             await self._flush(events)

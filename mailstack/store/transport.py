@@ -3,20 +3,15 @@
 `<data>/transport.sqlite3`: losing it loses no mail, only the memory of who was safe before.
 """
 
-import asyncio
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 from mailstack.log import get_logger
-from mailstack.store.disk import Disk
-from mailstack.store.errors import StoreProblem, from_sqlite_error
+from mailstack.store.errors import StoreProblem
+from mailstack.store.side_file import SideFile
 
-P = ParamSpec("P")
-R = TypeVar("R")
 log = get_logger()
 DAY = 86400
 RESULTS_KEPT = 10 * DAY
@@ -68,26 +63,11 @@ class TransportStore:
     """open(), then close(). Reads are from memory but for reports; writes go to one thread. Raises StoreProblem."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="transport")
-        self._connection: sqlite3.Connection | None = None
+        self._file = SideFile(path, SCHEMA, "transport")
+        self.run = self._file.run
         self.policies: dict[str, KeptPolicy] = {}
         self.levels: dict[str, KeptLevel] = {}
         self._results: dict[tuple[int, SessionResult], int] = {}
-
-    async def run(self, function: Callable[Concatenate[sqlite3.Connection, P], R], *arguments: P.args, **named: P.kwargs) -> R:
-        """Call `function(connection, ...)` in the thread, in a transaction."""
-
-        def work() -> R:
-            if self._connection is None:
-                self._connection = _open(self._path)
-            with self._connection:
-                return function(self._connection, *arguments, **named)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        except (sqlite3.Error, OSError) as problem:
-            raise from_sqlite_error(problem) from problem
 
     async def open(self) -> None:
         self.policies, self.levels = await self.run(_load)
@@ -98,12 +78,7 @@ class TransportStore:
         except StoreProblem as problem:
             log.error("transport.not_written", problem=problem.detail)
         finally:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._close)
-            self._executor.shutdown()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+            await self._file.close()
 
     async def keep_policy(self, domain: str, kept: KeptPolicy) -> None:
         self.policies[domain] = kept
@@ -139,27 +114,6 @@ class TransportStore:
 
     async def reported(self, day: int, domain: str, now: float) -> None:
         await self.run(_reported, day, domain, now)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """A file that is damaged is set aside: it holds nothing that mail needs."""
-    try:
-        return _connect(path)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as problem:
-        log.error("transport.damaged", kept_as=f"{path}.damaged", problem=str(problem))
-        Disk().rename(path, f"{path}.damaged")
-        return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.executescript(SCHEMA)
-    path.chmod(0o600)
-    return connection
 
 
 def _load(connection: sqlite3.Connection) -> tuple[dict[str, KeptPolicy], dict[str, KeptLevel]]:

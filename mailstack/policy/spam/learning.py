@@ -4,7 +4,6 @@ Learning runs in the thread that judges, in pieces of one message, so that judgi
 """
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 
@@ -25,6 +24,7 @@ from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import AccountFolder
+from mailstack.store.tasks import ended
 
 AT_ONCE = 100  # lessons that are read from the file together
 DAY = 86400
@@ -74,10 +74,7 @@ class Learner:
     async def close(self) -> None:
         """What is not learned yet stays written down."""
         self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     async def _work(self) -> None:
         while self._due:

@@ -10,6 +10,7 @@ from mailstack.policy.spam.reputation import FORGET_AFTER, Record
 from mailstack.store.errors import StoreFailed
 from mailstack.store.learned.door import LearnedDoor
 from mailstack.store.learned.file import LearnedFile
+from mailstack.store.tasks import ended
 
 SECONDS = 5.0
 WAITING = 20_000  # names; more are not kept: the disk has failed for a long time
@@ -61,10 +62,7 @@ class Senders:
                 await self._door.run(folder, _write, records, self._clock())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
         await self.flush()
 
 
