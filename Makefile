@@ -59,7 +59,7 @@ fuzz: $(VENV)/.test
 bench: $(VENV)/.test
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-	  postfix dovecot-imapd dovecot-lmtpd dovecot-sieve openssl rspamd unbound >/dev/null; fi
+	  postfix dovecot-imapd dovecot-lmtpd dovecot-sieve openssl rspamd redis-server unbound >/dev/null; fi
 	$(BIN)/python -m bench $(BENCH)
 
 lock: $(VENV)/.test

@@ -21,8 +21,9 @@ PEERS_BY_GROUP = {
     "smtp": ("lmtp", "straight"),
     "relay": ("straight",),
     "signed": ("straight",),
-    "verified": ("dkimpy",),
+    "dkim": ("dkimpy",),
     "judged": ("rspamd",),
+    "learned": ("rspamd",),
     "imap": ("stock", "tuned"),
     "sort": ("stock", "tuned"),
     "memory": ("stock", "hibernated"),
@@ -49,11 +50,11 @@ def start(kind: str, group: str, folder: Path, messages: int, relay_port: int) -
         if group in ("stall", "restart", "huge"):
             fill_maildir(server.maildir(rows.HUGE), rows.HUGE_MESSAGES, 1500)
 
-    if group in ("sieve", "verified"):
+    if group in ("sieve", "dkim"):
         return nullcontext(Server(kind, folder, 0, 0, 0, 0))
     users = rows.all_users()
-    if group == "judged":
-        return judging(kind, folder, users)
+    if group in ("judged", "learned"):
+        return judging(kind, folder, users, learned=group == "learned")
     if kind == "mailstack":
         return mailstack(folder, users, relay_port, prepare, signs=group == "signed")
     return postfix_dovecot(

@@ -1,28 +1,24 @@
-"""Where mail comes from: DKIM beside dkimpy, and messages judged beside Postfix with rspamd, each asking an unbound."""
+"""Messages judged beside Postfix with rspamd, each asking an unbound: where mail comes from, and what its words say."""
 
 import contextlib
-import itertools
 import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import dkim
 import uvloop
 
 from bench.client import Imap, messages_in, send_all
+from bench.learning import teach
 from bench.peers import DOMAIN, Server, free_port, mailstack, postfix_dovecot, stop, wait_for
+from bench.rspamd import rspamd
 from mailstack.delivery.signing import digested
 from mailstack.mailauth.arc_seal import seal
 from mailstack.mailauth.dkim import dns_record, generate, load, sign
-from mailstack.mailauth.dkim_verify import Signature, body_hashes, signatures
-from mailstack.mailauth.questions import Answer
-from mailstack.mailauth.results import Result
-from mailstack.mailauth.signed import Fields
-from mailstack.message.header import split_header
 
 MOMENT = int(time.time()) - 60
+RECEIVERS = 10
 NAME = "s._domainkey.far.test"
 WORDS = b"the quick brown fox jumps over a lazy dog and writes long letters home".split()
 
@@ -55,51 +51,28 @@ class World:
         return seal(header, digest, self._key, MOMENT, [said]) + mail
 
 
-def verifications(count: int) -> Callable[[Server], float]:
-    """DKIM signatures of 10 KB mails verified a second, the key at hand."""
+def judged(connections: int, count: int, *, learned: bool = False) -> Callable[[Server], float]:
+    """Mails a second that are judged by SPF, DKIM, DMARC and ARC and delivered, until IMAP shows all of them.
 
-    def measure(server: Server) -> float:
-        world = World(generate("rsa"))
-        mails = [world.signed(number) for number in range(50)]
-        verify = _dkimpy if server.name == "dkimpy" else _ours
-        start = time.perf_counter()
-        for mail in itertools.islice(itertools.cycle(mails), count):
-            if not verify(mail, world.record):
-                raise RuntimeError("a good signature did not verify")
-        return count / (time.perf_counter() - start)
-
-    return measure
-
-
-def _ours(mail: bytes, record: str) -> bool:
-    header, body = split_header(mail)
-    fields = Fields(header)
-    (one,) = (found for found in signatures(fields) if isinstance(found, Signature))
-    bodies = body_hashes([one])
-    for each in bodies.values():
-        each.update(body)
-    return one.judge(fields, bodies, Answer((record,)), MOMENT).result is Result.PASS
-
-
-def _dkimpy(mail: bytes, record: str) -> bool:
-    return bool(dkim.verify(mail, dnsfunc=lambda name, timeout=5: record.encode()))
-
-
-def judged(connections: int, count: int) -> Callable[[Server], float]:
-    """Mails a second that are judged by SPF, DKIM, DMARC and ARC and delivered, until IMAP shows all of them."""
+    `learned`: by their words, too.
+    """
 
     def measure(server: Server) -> float:
         world = World((server.folder / "far.pem").read_bytes())
-        users = [f"user{number}" for number in range(10)]
+        users = [f"user{number}" for number in range(RECEIVERS)]
         batch = [
-            ("carol@far.test", f"{users[number % 10]}@{DOMAIN}", world.sealed(number, f"{users[number % 10]}@{DOMAIN}"))
+            (
+                "carol@far.test",
+                f"{users[number % RECEIVERS]}@{DOMAIN}",
+                world.sealed(number, f"{users[number % RECEIVERS]}@{DOMAIN}"),
+            )
             for number in range(count)
         ]
         _send(server, users, connections, batch[:20])  # what is looked up once is not counted
         start = time.perf_counter()
         _send(server, users, connections, batch[20:])
         elapsed = time.perf_counter() - start
-        if not _says_pass(server):
+        if not _judged(server, learned=learned):
             raise RuntimeError("not everything was judged")
         return (count - 20) / elapsed
 
@@ -113,13 +86,16 @@ def _send(server: Server, users: list[str], connections: int, batch: list[tuple[
         time.sleep(0.005)
 
 
-def _says_pass(server: Server) -> bool:
+def _judged(server: Server, *, learned: bool) -> bool:
+    """Whether a message says so."""
     reader = Imap(server.imap)
     reader.login("user0")
     reader.command(b"SELECT INBOX")
-    found = reader.command(b"FETCH * BODY.PEEK[HEADER.FIELDS (AUTHENTICATION-RESULTS)]", keep=True)
+    fields = b"AUTHENTICATION-RESULTS X-SPAM-STATUS X-SPAMD-RESULT"
+    found = reader.command(b"FETCH * BODY.PEEK[HEADER.FIELDS (%b)]" % fields, keep=True).lower()
     reader.close()
-    return all(word in found for word in (b"spf=pass", b"dkim=pass", b"dmarc=pass", b"arc=pass"))
+    wanted = [b"spf=pass", b"dkim=pass", b"dmarc=pass", b"arc=pass"]
+    return all(word in found for word in wanted) and (not learned or b"\nx-spam" in found)
 
 
 UNBOUND = """
@@ -138,37 +114,26 @@ server:
 remote-control:
   control-enable: no
 """
-RSPAMD = {
-    "options.inc": 'dns {{ nameserver = ["127.0.0.1:{dns}"]; timeout = 5s; }}\nlocal_addrs = ["192.0.2.0/24"];\n',
-    "worker-proxy.inc": 'bind_socket = "127.0.0.1:{milter}"; milter = yes; timeout = 30s; upstream "local" {{ default = yes; '
-    "self_scan = yes; }} count = 2;\n",
-    "worker-normal.inc": "enabled = false;\n",
-    "worker-controller.inc": "enabled = false;\n",
-    "worker-fuzzy.inc": "enabled = false;\n",
-    "logging.inc": 'type = "file"; filename = "{folder}/log"; level = "warning";\n',
-    **{f"{name}.conf": "check_local = true; check_authed = true;\n" for name in ("spf", "dkim", "dmarc", "arc")},
-    "milter_headers.conf": 'use = ["authentication-results"]; skip_local = false; skip_authenticated = false;\n',
-}
-# What is not measured here: both sides judge where a mail comes from, and nothing else.
-OFF = (
-    "rbl", "surbl", "fuzzy_check", "phishing", "asn", "mx_check", "greylist", "ratelimit", "history_redis", "neural", "hfilter",
-    "replies", "reputation", "url_redirector", "mime_types", "bayes_expiry", "multimap", "chartable", "regexp", "maillist",
-    "forged_recipients", "once_received", "whitelist", "spamassassin", "trie", "dkim_signing", "emails", "elastic", "p0f",
-)  # fmt: skip
 
 
 @contextlib.contextmanager
-def judging(kind: str, folder: Path, users: list[str]) -> Iterator[Server]:
-    """A server that judges, "mailstack" or "rspamd" (behind Postfix), with a DNS of its own."""
+def judging(kind: str, folder: Path, users: list[str], *, learned: bool) -> Iterator[Server]:
+    """A server that judges, "mailstack" or "rspamd" (behind Postfix), with a DNS of its own. `learned`: it knows words."""
     folder.mkdir(parents=True)
     folder.chmod(0o755)
     pem = generate("rsa")
     dns = free_port()
+
+    def prepare(server: Server) -> None:
+        if learned:
+            teach(server, users[:RECEIVERS])
+
     with _unbound(folder / "dns", dns, dns_record(load(pem, "far.test", "s"))), contextlib.ExitStack() as more:
         if kind == "mailstack":
-            server = more.enter_context(mailstack(folder / "server", users, more=f'[dns]\nnameservers = ["127.0.0.1:{dns}"]\n'))
+            settings = f'[dns]\nnameservers = ["127.0.0.1:{dns}"]\n'
+            server = more.enter_context(mailstack(folder / "server", users, prepare=prepare, more=settings))
         else:
-            milter = more.enter_context(_rspamd(folder / "rspamd", dns))
+            milter = more.enter_context(rspamd(folder / "rspamd", dns, learned=learned))
             server = more.enter_context(postfix_dovecot(folder / "server", users, milter=milter))
         (server.folder / "far.pem").write_bytes(pem)
         yield server
@@ -189,28 +154,5 @@ def _unbound(folder: Path, port: int, key: str) -> Iterator[None]:
     try:
         wait_for(port)
         yield
-    finally:
-        stop(process)
-
-
-@contextlib.contextmanager
-def _rspamd(folder: Path, dns: int) -> Iterator[int]:
-    """rspamd as a milter; the port."""
-    milter = free_port()
-    for name in ("local.d", "override.d", "db", "run"):
-        (folder / name).mkdir(parents=True)
-    for name, text in RSPAMD.items():
-        (folder / "override.d" / name).write_text(text.format(dns=dns, milter=milter, folder=folder))
-    for name in OFF:
-        (folder / "override.d" / f"{name}.conf").write_text("enabled = false;\n")
-    subprocess.run(["chown", "-R", "_rspamd:_rspamd", str(folder)], check=True)
-    variables = [f"--var={name}={folder / place}" for name, place in (("DBDIR", "db"), ("RUNDIR", "run"), ("LOGDIR", "run"))]
-    variables.append(f"--var=LOCAL_CONFDIR={folder}")
-    command = ["rspamd", "-f", "-c", "/etc/rspamd/rspamd.conf", "-u", "_rspamd", "-g", "_rspamd", *variables]
-    with open(folder / "out", "wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    try:
-        wait_for(milter, 180.0)  # it compiles its expressions first
-        yield milter
     finally:
         stop(process)

@@ -21,9 +21,10 @@ import uvloop
 
 from bench.client import Imap, messages_in, send_all
 from bench.corpus import CJK, COMMON, RARE, TWO_LETTERS, message
-from bench.judging import judged, verifications
+from bench.judging import judged
 from bench.peers import DOMAIN, PASSWORD, Server, Sink
 from bench.sieve import sieve
+from bench.signing import signings, verifications
 from bench.starts import select_after_restart, start_of_many
 
 USERS = [f"user{number}" for number in range(20)]
@@ -626,8 +627,19 @@ ROWS = [
     Row("end of DATA to EXISTS at half load, 99th", "ms", False, None, to_exists(0.99), "smtp", limit=20.0),
     Row("relay through the queue", "/s", True, 1.0, relay(2000), "relay"),
     Row("relay through the queue, signed with two keys (the peer does not sign)", "/s", True, None, relay(2000), "signed"),
-    Row("DKIM signatures of 10 KB verified", "/s", True, 5.0, verifications(5000), "verified"),
+    Row("DKIM: 10 KB signed with RSA", "/s", True, None, signings(("rsa",), 2000), "dkim"),
+    Row(
+        "DKIM: 10 KB signed with RSA and Ed25519 (the peer with RSA)",
+        "/s",
+        True,
+        None,
+        signings(("rsa", "ed25519"), 2000),
+        "dkim",
+    ),
+    Row("DKIM: 10 KB signed with Ed25519 (the peer with RSA)", "/s", True, None, signings(("ed25519",), 2000), "dkim"),
+    Row("DKIM signatures of 10 KB verified", "/s", True, 5.0, verifications(5000), "dkim"),
     Row("10 KB judged by SPF, DKIM, DMARC, ARC and delivered, 20 connections", "/s", True, 2.0, judged(20, 1020), "judged"),
+    Row("10 KB judged by learned words as well, 20 connections", "/s", True, 2.0, judged(20, 1020, learned=True), "learned"),
     Row("login+SELECT+logout", "/s", True, 2.0, sessions(1000)),
     Row("login+SELECT+logout, TLS", "/s", True, 1.0, sessions(400, tls=True)),
     Row("FETCH 10,000 ENVELOPE, first ever", "ms", False, 1.5, fetch(LISTED, warm=False)),
