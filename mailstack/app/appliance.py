@@ -17,6 +17,7 @@ from mailstack.app.unwanted import Unwanted
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.bounce import Bouncer
+from mailstack.delivery.events import Events
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.parcels import Parcels
 from mailstack.delivery.placing import Placing
@@ -40,6 +41,7 @@ from mailstack.store.lock import become_owner
 from mailstack.store.users.passwords import PasswordChecker
 
 log = get_logger()
+SIEVE_PORT = 4190  # RFC 5804 1.8
 
 
 class Appliance:
@@ -125,7 +127,9 @@ class Appliance:
         data.sending.on_stopped = stopper.stopped
         self.runner.holds, self.runner.on_outcome = stopper.holds, stopper.outcome
         await stopper.start()
-        behind = Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted)
+        events = Events(data.rules, router, parcels, data.queue, data.sending, data.trace, config.hostname, clock, randomness)
+        url = _sieve_url(config.hostname, self.ports.get("managesieve"))
+        behind = Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted, events, url)
         self.doors = Doors(behind, settings, self.certificates)
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
@@ -233,3 +237,10 @@ class Appliance:
         await self._unwanted.close()
         self.passwords.close()
         await self.data.close()
+
+
+def _sieve_url(hostname: str, ports: list[int] | None) -> str | None:
+    """Where scripts are put (RFC 5804 3); None without that door."""
+    if not ports:
+        return None
+    return f"sieve://{hostname}" if SIEVE_PORT in ports else f"sieve://{hostname}:{ports[0]}"

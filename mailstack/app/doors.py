@@ -13,6 +13,7 @@ from mailstack.app.surroundings import StartProblem
 from mailstack.app.unwanted import Unwanted
 from mailstack.control.server import ControlServer
 from mailstack.delivery.accept import Acceptor
+from mailstack.delivery.events import Events
 from mailstack.delivery.runner import QueueRunner
 from mailstack.imap.server import ImapServer
 from mailstack.imap.session import ImapServices
@@ -44,6 +45,8 @@ class Behind:
     acceptor: Acceptor
     runner: QueueRunner
     unwanted: Unwanted
+    events: Events
+    sieve_url: str | None
 
 
 class Doors:
@@ -83,6 +86,8 @@ class Doors:
                 postmaster=settings.postmaster,
                 urlauth=settings.urlauth,
                 learner=behind.unwanted.learner,
+                events=behind.events,
+                sieve_url=behind.sieve_url,
             )
         )
         self.pop3 = Pop3Server(
@@ -164,6 +169,8 @@ class Doors:
     async def stop(self) -> None:
         """Answer what is under way."""
         self.ready = False
+        if self.imap.services.events is not None:
+            self.imap.services.events.stop()
         stops: list[Awaitable[None]] = [self._control.stop(STOP_SECONDS)]
         stops += [server.stop() for server in (self.imap, self.pop3, self.managesieve)]
         await asyncio.gather(*stops, *(server.stop(STOP_SECONDS) for server in self.smtp.values()))

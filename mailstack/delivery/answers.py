@@ -65,7 +65,7 @@ def trouble(error: SieveError, *, script: str, to: str, id: str, host: str, mome
         f"This is the mail server at {host}.\n\n"
         f"Your Sieve script {name} can't be carried out:\n\n"
         f"    line {error.line}: {error.reason}\n\n"
-        "Until it is mended, what it would have sorted stays in your INBOX. Nothing is lost. "
+        "Until it is mended, what it would have sorted stays in your INBOX, or where it is. Nothing is lost. "
         "You are told of this once a day at most.\n"
     )
     head = [

@@ -83,14 +83,22 @@ class Carrier:
     # Mailboxes ------------------------------------------------------------------------------------------------------
 
     def _kept(self, mailbox: str, flags: actions.Flags, edits: tuple[Edit, ...]) -> Keep:
-        system, keywords = _flags(flags or ())
-        return Keep(mailbox, system, keywords, self._edited(edits))
+        system, keywords = named_flags(flags or ())
+        return Keep(mailbox, system, keywords, self.edited(edits))
 
-    def _edited(self, edits: tuple[Edit, ...]) -> bytes | None:
+    def edited(self, edits: tuple[Edit, ...]) -> bytes | None:
+        """The header as the script changed it; None where it did not."""
         return apply(self._header, edits) if edits else None
 
     async def _mailbox(self, action: actions.FileInto) -> str:
-        """RFC 9042 3, RFC 8579 4: by its id, its use, its name; made where the script says so; else INBOX."""
+        """Where it goes: INBOX, where the script names what is not there."""
+        found = await self.existing(action)
+        if found is None:
+            log.info("sieve.no_mailbox", id=self._arrival.id, account=self._address, line=action.line)
+        return found if found is not None else INBOX
+
+    async def existing(self, action: actions.FileInto) -> str | None:
+        """RFC 9042 3, RFC 8579 4: by its id, its use, its name; made where the script says so; else None."""
         account = self._account
         found = mailbox_with_id(account, action.id) if action.id else None
         found = found or (mailbox_for(account, action.use) if action.use else None)
@@ -104,8 +112,7 @@ class Carrier:
                 return action.mailbox
             except StoreProblem as problem:
                 log.warning("sieve.not_created", account=self._address, problem=type(problem).__name__)
-        log.info("sieve.no_mailbox", id=self._arrival.id, account=self._address, line=action.line)
-        return INBOX
+        return None
 
     def _use(self, text: str | None) -> SpecialUse | None:
         return next((one for one in SpecialUse if text is not None and one.value.lower() == text.lower()), None)
@@ -121,7 +128,7 @@ class Carrier:
         if to is None or self._address in passed:
             log.warning("sieve.redirect_loop", id=self._arrival.id, account=self._address, to=action.address)
             return []
-        return [Redirect(to, self._edited(action.edits))]
+        return [Redirect(to, self.edited(action.edits))]
 
     def _respond(self, action: actions.Respond) -> list[Answer]:
         to = answers.readable(action.to)
@@ -144,7 +151,7 @@ class Carrier:
         return found
 
 
-def _flags(names: tuple[str, ...]) -> tuple[Flags, frozenset[str]]:
+def named_flags(names: tuple[str, ...]) -> tuple[Flags, frozenset[str]]:
     """IMAP's flags as bits, and keywords; what can't be one is left out."""
     system, keywords = Flags(0), set[str]()
     for name in names:

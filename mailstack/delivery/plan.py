@@ -4,6 +4,7 @@ A plan is a value. Whoever delivers (accept.py after the final dot, local.py out
 out: what leaves goes into the queue first, then the mailboxes keep, then what must be remembered is written down.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mailstack.message.address import Address
@@ -80,6 +81,14 @@ INTO_INBOX = Plan()
 
 
 @dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened to a message that is in a mailbox: what scripts may know of it (RFC 6785 4), and its flags."""
+
+    items: Mapping[str, str]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """A message on its way into an account. `prefix`: the fields that stand in front of it, without Return-Path."""
 
@@ -91,3 +100,8 @@ class Arrival:
     judgement: Judgement | None = None
     peer: str = ""  # the address of the host that sent it; empty out of the queue, which does not know it any more
     peer_name: str | None = None  # its name, where that is confirmed
+    happening: Happening | None = None  # nothing arrives: it is here already
+
+    @property
+    def happening_flags(self) -> tuple[str, ...]:
+        return self.happening.flags if self.happening is not None else ()

@@ -30,6 +30,7 @@ from mailstack.store.users.directory import Directory
 
 log = get_logger()
 # Scripts that look at the judgement themselves are asked about junk, too; others are spared it, and answer none of it.
+OF_EVENTS = ("imap.user", "imap.email", "imap.cause", "imap.mailbox", "imap.changedflags")  # empty at delivery (RFC 6785 4)
 NO_VIRUS = 1  # RFC 5235 2.3; what has one is refused at the door
 JUDGES = frozenset({"spamtest", "spamtestplus", "virustest"})
 
@@ -72,8 +73,8 @@ class Rules:
         outcome = await self.outcome(active, account, route, arrival)
         carrier = Carrier(account, route, arrival, default, self._hostname, self._clock())
         if outcome.problem is not None:
-            return await self._failed(active, outcome.problem, carrier, route, arrival, default)
-        self._tell(active, outcome, route, arrival)
+            return await self.failed(active, outcome.problem, carrier, route, arrival, default)
+        self.tell(active, outcome, route, arrival.id)
         plan = await carrier.plan(outcome)
         for one in plan.memories:
             if one.words[0] == ANSWERED:
@@ -114,15 +115,20 @@ class Rules:
             own |= set(await self._directory.aliases_of(route.account.address))
         moment = datetime.datetime.fromtimestamp(now, datetime.UTC).astimezone()
         items = {"name": "mailstack", "host": self._hostname, "location": "MDA", "phase": "during"}
+        items |= dict.fromkeys(OF_EVENTS, "")
         items |= {"domain": route.account.domain, "version": __version__}
         if arrival.peer:
             items["remote-ip"] = arrival.peer
         if arrival.peer_name:
             items["remote-host"] = arrival.peer_name
+        happening = arrival.happening
+        if happening is not None:
+            items |= {"location": "MS", "phase": "post", **happening.items}  # RFC 6785 4.1
         judgement = arrival.judgement
         return Environment(
             arrival.sender, arrival.recipient.address, moment, frozenset(own), "+", items,
             _percent(judgement), NO_VIRUS if judgement is not None and judgement.looked_through else None,
+            happening is not None, happening.flags if happening is not None else None,
         )  # fmt: skip
 
     async def remember(self, account: str, memories: tuple[Memory, ...]) -> None:
@@ -132,7 +138,7 @@ class Rules:
         except StoreProblem as problem:
             log.error("sieve.not_remembered", account=account, problem=problem.detail)
 
-    async def _failed(
+    async def failed(
         self, active: Active, error: SieveError, carrier: Carrier, route: Local, arrival: Arrival, default: Plan
     ) -> Plan:
         """The message goes where it would have gone without the script, and the owner is told, once a day."""
@@ -154,11 +160,12 @@ class Rules:
         self._memories.claim(address, Carrier.TOLD)
         return carrier.trouble(active.name, error)
 
-    def _tell(self, active: Active, outcome: Outcome, route: Local, arrival: Arrival) -> None:
+    def tell(self, active: Active, outcome: Outcome, route: Local, id: str) -> None:
+        """On the trace of the message with this id."""
         for line, words, mailbox in described(outcome):
             if line:
                 self._trace.record(
-                    arrival.id, "rule", account=route.account.address, script=active.name, line=line, action=words,
+                    id, "rule", account=route.account.address, script=active.name, line=line, action=words,
                     mailbox=mailbox,
                 )  # fmt: skip
 

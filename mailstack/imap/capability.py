@@ -22,6 +22,8 @@ def capabilities(session: Session, handlers: dict[type, Handler]) -> list[str]:
             found.append(f"MESSAGELIMIT={session.services.message_limit}")
         elif session.services.copy_limit is not None:
             found.append(f"SAVELIMIT={session.services.copy_limit}")
+        if session.services.events is not None and session.services.sieve_url is not None:
+            found.append(f"IMAPSIEVE={session.services.sieve_url}")
         if session.compressing:
             found.remove("COMPRESS=DEFLATE")
         found = _chosen(session, handlers, found)
@@ -38,8 +40,9 @@ def _chosen(session: Session, handlers: dict[type, Handler], found: list[str]) -
 
 
 def _name(capability: str) -> str:
-    """As an account chooses it: without the number."""
-    return "APPENDLIMIT" if capability.startswith("APPENDLIMIT=") else capability.upper()
+    """As an account chooses it: without the number, or the address."""
+    name = capability.partition("=")[0].upper()
+    return name if name in ("APPENDLIMIT", "IMAPSIEVE") else capability.upper()
 
 
 def hideable(handlers: dict[type, Handler]) -> list[str]:
@@ -47,6 +50,7 @@ def hideable(handlers: dict[type, Handler]) -> list[str]:
     found = [
         "IMAP4rev2",
         "APPENDLIMIT",
+        "IMAPSIEVE",
         *(name for handler in handlers.values() for name in (*handler.capabilities, *handler.by_setting)),
     ]
     return list(dict.fromkeys(found))

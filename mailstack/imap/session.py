@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailstack.delivery.events import Events
 from mailstack.imap.annotation_news import AnnotationNews
 from mailstack.imap.answers import Refused, answer_to, bad, no
 from mailstack.imap.progress import Progress
@@ -75,6 +76,8 @@ class ImapServices:
     randomness: random.Random
     clock: Callable[[], float] = time.time
     learner: Learner | None = None  # who is taught by moves and marks
+    events: Events | None = None  # who runs scripts on what happens to messages
+    sieve_url: str | None = None  # where those scripts are put (RFC 6785 2.1); None: no such door
 
 
 @dataclass(frozen=True, slots=True)

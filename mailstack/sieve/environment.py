@@ -6,6 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from mailstack.message.address import Address
+from mailstack.sieve.actions import Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,5 @@ class Environment:
     items: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # RFC 5183 4.1
     spam: float | None = None  # 0 to 100: how sure it is spam; None: nobody looked (RFC 5235)
     virus: int | None = None  # 1 none .. 5 certainly; None: nobody looked
+    event: bool = False  # nothing is delivered: something happened in a mailbox (RFC 6785)
+    flags: Flags = None  # that the message has by then

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mailstack.sieve.actions import Action, FileInto, Flags, Keep, Outcome, Redirect, Reject, Respond, SieveError
 from mailstack.sieve.compiled import Script
 from mailstack.sieve.environment import Environment
+from mailstack.sieve.events import require_events
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.message import Message
 from mailstack.sieve.problem import SieveProblem
@@ -24,6 +25,8 @@ def run(
     """
     state = Run(message, environment, limits, trace)
     try:
+        if environment.event:
+            require_events(script)
         try:
             yield from do(script.step, state)
         except (Stop, Return):
@@ -55,7 +58,7 @@ def _resolved(state: Run) -> tuple[Action, ...]:
     """The actions with the implicit keep, each place and address once (RFC 5228 2.10.2, 2.10.3)."""
     if state.keeps:
         state.actions.append(Keep(0, state.flags, state.edits))
-    actions = _once(state.actions)
+    actions = _once(state.actions, event=state.environment.event)
     _exclude(actions)
     redirects = [action for action in actions if isinstance(action, Redirect)]
     if len(redirects) > state.limits.redirects:
@@ -64,13 +67,16 @@ def _resolved(state: Run) -> tuple[Action, ...]:
     return actions
 
 
-def _once(actions: list[Action]) -> tuple[Action, ...]:
-    """A message goes once to each mailbox and address. What comes again adds its flags."""
+def _once(actions: list[Action], *, event: bool) -> tuple[Action, ...]:
+    """A message goes once to each mailbox and address. What comes again adds its flags.
+
+    `event`: it is in a mailbox already, whatever its name; fileinto makes another one in any case (RFC 6785 3.3).
+    """
     found: dict[object, Action] = {}
     for action in actions:
         key: object = action
         if isinstance(action, Keep):
-            key = "INBOX"
+            key = Keep if event else "INBOX"
         elif isinstance(action, FileInto):
             key = "INBOX" if action.mailbox.upper() == "INBOX" else (action.mailbox, action.use, action.id)
         elif isinstance(action, Redirect):

@@ -53,7 +53,7 @@ class Run:
         self.keeps = True  # the implicit keep
         self.actions: list[Action] = []
         self.edits: tuple[Edit, ...] = ()
-        self.flags: Flags = None  # RFC 5232's internal variable
+        self.flags: Flags = environment.flags  # RFC 5232's internal variable
         self.variables: dict[str, str] = {}
         self.globals: dict[str, str] = {}
         self.global_names: frozenset[str] = frozenset()

@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from mailstack.sieve import encoded
+from mailstack.sieve import encoded, events
 from mailstack.sieve.commands import (
     control,
     core,
@@ -81,6 +81,7 @@ _ALL = (
     parts.MIME,
     parts.TEXT,
     ihave.EXTENSION,
+    events.EXTENSION,
 )
 EXTENSIONS = MappingProxyType({extension.name: extension for extension in _ALL})
 

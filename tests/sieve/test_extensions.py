@@ -260,3 +260,23 @@ def test_work_has_a_limit() -> None:
     script = 'if header :contains "subject" ["' + '", "'.join(f"y{n}" for n in range(1000)) + '"] {}\n'
     found = actions(script * 5, message=message, limits=Limits(work=1_000_000))
     assert found == ["line 1: the script looks at more text than one run may", "keep"]
+
+
+EVENT = replace(ENVIRONMENT, event=True, flags=("\\Seen", "x"))
+EVENTS = 'require ["imapsieve", "fileinto", "copy", "imap4flags", "envelope"];'
+HAPPENED = [
+    ("keep;", ['line 1: it has no require "imapsieve", and can\'t be run on what happens in a mailbox', "keep"]),
+    (
+        EVENTS + 'require "vacation";',
+        ["line 1: vacation is only for mail that is delivered, not for what happens in a mailbox", "keep"],
+    ),
+    (EVENTS + 'keep; fileinto "INBOX"; addflag "y";', ["keep with \\Seen x", "file INBOX with \\Seen x"]),
+    (EVENTS + 'fileinto :copy "INBOX"; addflag "y";', ["file INBOX with \\Seen x", "keep with \\Seen x y"]),
+    (EVENTS + 'if hasflag "X" { discard; }', ["discard"]),
+    (EVENTS + 'if envelope "to" "x" { discard; }', ["line 1: envelope: what is in a mailbox has no envelope", "keep"]),
+]
+
+
+@pytest.mark.parametrize(("script", "found"), HAPPENED)
+def test_what_happens_in_a_mailbox_is_no_delivery(script: str, found: list[str]) -> None:
+    assert actions(script, environment=EVENT) == found

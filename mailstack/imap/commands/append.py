@@ -7,6 +7,7 @@ import asyncio
 from mailstack.imap.answers import bad, no
 from mailstack.imap.commands.catenate import assembled
 from mailstack.imap.commands.store import split_flags
+from mailstack.imap.happening import after_append
 from mailstack.imap.places import Place, find, not_allowed
 from mailstack.imap.session import Session
 from mailstack.imap.teaching import teach_append
@@ -107,6 +108,7 @@ async def append(session: Session, command: c.Append) -> str:
     messages = _messages(session, command.messages, place)
     done = await _append(session, place, messages)
     await teach_append(session, place, done.uids)
+    await after_append(session, place, done.uids)
     return f"{_code(done)} Appended"
 
 
@@ -156,4 +158,5 @@ async def replace(session: Session, command: c.Replace) -> str:
         raise no("The message was removed meanwhile", "EXPUNGEISSUED") from None
     # RFC 8508 3.4: APPENDUID goes before the EXPUNGE response.
     session.write(f"* OK {_code(done)} The new message\r\n".encode())
+    await after_append(session, place, done.uids)
     return "Replaced"

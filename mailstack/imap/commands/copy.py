@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mailstack.imap.answers import no
 from mailstack.imap.commands.append import missing, target
+from mailstack.imap.happening import after_copy
 from mailstack.imap.limiting import last_of
 from mailstack.imap.places import Place, not_allowed
 from mailstack.imap.session import Session
@@ -36,6 +37,7 @@ async def copy(session: Session, command: c.Copy) -> str:
         raise missing(place) from None
     session.did_itself(place, copied.uids)
     await teach_move(session, place, copied.uids)
+    await after_copy(session, place, copied.uids)
     return f"{_copyuid(copied)} Copied" if copied.uids else "Nothing to copy"
 
 
@@ -64,6 +66,7 @@ async def move(session: Session, command: c.Move) -> str:
     await teach_move(session, place, copied.uids)
     # RFC 9051 6.4.8: COPYUID goes before the EXPUNGE responses.
     session.write(f"* OK {_copyuid(copied)} Moved\r\n".encode())
+    await after_copy(session, place, copied.uids)
     highest = f"HIGHESTMODSEQ {session.box.mailbox.highest_modseq}" if session.box.condstore else None
     if code is not None and highest is not None:
         session.write(f"* OK [{highest}] Moved\r\n".encode())

@@ -10,6 +10,7 @@ from mailstack.imap.answers import bad, no
 from mailstack.imap.commands.large import pieces_of, send
 from mailstack.imap.commands.rows import RowItems, prepared, row_items, row_lines
 from mailstack.imap.commands.sections import Span, from_header, of_header, shown, stretch
+from mailstack.imap.happening import after_flags, flags_before
 from mailstack.imap.limiting import last_of
 from mailstack.imap.resync import changed_since, tell_vanished
 from mailstack.imap.selected import Selected
@@ -62,6 +63,8 @@ async def fetch(session: Session, command: c.Fetch) -> str:
     reads = any(_is_body(item) for item in items)
     may_mark = not selected.read_only and Rights.SEEN in selected.rights
     marks = may_mark and any(isinstance(item, Section | BinarySection) and not item.peek for item in items)
+    before: dict[int, int] | None = None
+    marked: tuple[int, ...] = ()
     if reads or marks:
         unseen: list[int] = []
         for first in range(0, len(uids), CHUNK):
@@ -72,9 +75,12 @@ async def fetch(session: Session, command: c.Fetch) -> str:
                 _note_fetched(session, mailbox, some)
             unseen += some
         if marks and unseen:
+            before = await flags_before(session, unseen)
             stored = await mailbox.store(unseen, How.ADD, Flags.SEEN, origin=selected)
             selected.note_changed(stored.changed)
+            marked = stored.changed
     await tell(session, selected, uids, items)
+    await after_flags(session, marked, before)
     return "FETCH done" if code is None else f"[{code}] FETCH done for the last messages"
 
 

@@ -5,6 +5,7 @@ The account's own private entries are kept with it; what is shared by all users 
 
 from collections.abc import Iterable, Mapping
 
+from mailstack.delivery.events import ENTRY
 from mailstack.imap.answers import Refused, no
 from mailstack.imap.commands.filters import require_valid
 from mailstack.imap.places import Place, find, not_allowed
@@ -46,6 +47,8 @@ async def set_metadata(session: Session, command: c.SetMetadata) -> str:
     place.require(Rights.LOOKUP | Rights.WRITE)
     if place.shared and any(name.startswith("/private/") for name in changes):
         raise no("Private annotations are kept for one's own mailboxes", "METADATA NOPRIVATE")
+    if ENTRY in changes:
+        place.require(Rights.LOOKUP | Rights.ADMINISTER)  # RFC 6785 2.3.1: a choice among its owner's scripts
     if SPECIAL_USE in changes:
         if len(changes) > 1:
             raise no("A special use is set alone", "CANNOT")

@@ -1,6 +1,7 @@
 """STORE (RFC 9051 6.4.6, RFC 7162 3.1.3)."""
 
 from mailstack.imap.answers import bad, no
+from mailstack.imap.happening import after_flags, flags_before
 from mailstack.imap.limiting import last_of
 from mailstack.imap.places import not_allowed
 from mailstack.imap.session import Session
@@ -47,6 +48,7 @@ async def store(session: Session, command: c.Store) -> str:
     if command.unchanged_since is not None:
         session.enable_condstore()
     uids, code = last_of(selected.choose(command.set, uid=command.uid), session.services.message_limit)
+    before = await flags_before(session, uids)
     stored = await selected.mailbox.store(
         uids, _HOW[command.sign], flags, keywords, command.unchanged_since, origin=selected, may=may
     )
@@ -63,6 +65,7 @@ async def store(session: Session, command: c.Store) -> str:
     for first in range(0, len(told), 1000):
         session.write(b"".join(selected.flag_lines(told[first : first + 1000], uid=command.uid)))
         await session.connection.drain()
+    await after_flags(session, stored.changed, before)
     if stored.modified:
         if code is not None:
             session.write(f"* NO [{code}] Only the last messages were changed\r\n".encode())

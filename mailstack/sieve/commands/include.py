@@ -3,6 +3,7 @@
 from mailstack.sieve.bound import Bound
 from mailstack.sieve.commands.variables import NAME
 from mailstack.sieve.compiled import Script
+from mailstack.sieve.events import refuse_delivery
 from mailstack.sieve.extension import Command, Extension, Kind, Tag
 from mailstack.sieve.problem import SieveProblem
 from mailstack.sieve.questions import Asks, ScriptNamed
@@ -27,6 +28,8 @@ def _include(bound: Bound) -> Step:
         found = yield from run.ask(asked)
         if isinstance(found, Script):
             run.tell(line, f"include {asked.name}")
+            if run.environment.event:
+                refuse_delivery(found)
             yield from _inside(run, asked, found.step)
         elif not optional:
             raise SieveProblem(line, f"there is no script {asked.name!r} to include")

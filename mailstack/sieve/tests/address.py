@@ -121,8 +121,10 @@ def _envelope(bound: Bound) -> Check:
     part = bound.address_part()
 
     def values(run: Run) -> Sequence[str]:
-        found = []
         around = run.environment
+        if around.event:
+            raise bound.problem("what is in a mailbox has no envelope")  # RFC 6785 4.6
+        found = []
         for name in fields(run):
             address = {"from": around.sender, "to": around.recipient}.get(name.lower())
             if address is not None:

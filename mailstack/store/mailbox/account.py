@@ -246,6 +246,11 @@ class Account:
         self.used()
         return await self._annotator.read(names)
 
+    async def annotation(self, name: str, entry: str) -> bytes | None:
+        """One of them (its name in lower case), remembered once it was read. Raises NoSuchMailbox, StoreProblem."""
+        self.used()
+        return await self._annotator.value(name, entry)
+
     async def annotate(self, name: str, changes: Mapping[str, bytes | None], origin: object = None) -> None:
         """Change annotations, all or none; None removes one. Durable when it returns."""
         await self._annotator.change(name, changes, origin)

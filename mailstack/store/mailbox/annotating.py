@@ -12,6 +12,8 @@ from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.values import AnnotationsChanged, SpecialUse
 from mailstack.store.mailbox.watching import Watchers
 
+REMEMBERED = 1024  # octets of a value that stays in memory
+
 
 class Annotator:
     """One account's."""
@@ -34,6 +36,8 @@ class Annotator:
         self._refused: dict[
             str, dict[str, bytes]
         ] = {}  # by mailbox id: what is true where a failed write may stand in the file
+        self._known: dict[tuple[str, str], bytes | None] = {}  # by mailbox id and entry: those that are asked again and again
+        self._changes = 0
 
     async def read(self, names: Sequence[str]) -> list[dict[str, bytes]]:
         """Of several mailboxes in one hop. Raises NoSuchMailbox."""
@@ -45,6 +49,22 @@ class Annotator:
             raise from_os_error(problem) from problem
         return [dict(self._refused.get(id, one)) for id, one in zip(ids, found, strict=True)]
 
+    async def value(self, name: str, entry: str) -> bytes | None:
+        """One of a mailbox, which is remembered."""
+        key = self._id(name), entry
+        if key not in self._known:
+            changes = self._changes
+            found = (await self.read([name]))[0].get(entry)
+            if changes != self._changes or len(found or b"") > REMEMBERED:
+                return found
+            self._known[key] = found
+        return self._known[key]
+
+    def _forget(self, id: str) -> None:
+        self._changes += 1
+        for key in [key for key in self._known if key[0] == id]:
+            del self._known[key]
+
     async def change(self, name: str, changes: Mapping[str, bytes | None], origin: object) -> None:
         """All or none; None removes one. Durable when it returns."""
         async with self._journal.turn:
@@ -55,11 +75,14 @@ class Annotator:
             if have is None:
                 have = await self._journal.durably(annotations.read, place)
             after = annotations.changed(have, changes)
+            self._forget(id)
             try:
                 await self._journal.durably(annotations.write, self._with.disk, place, after)
             except BaseException:
                 self._refused[id] = have
                 raise
+            finally:
+                self._forget(id)
             self._refused.pop(id, None)
             self._watchers.tree_changed(AnnotationsChanged(shown, tuple(changes), origin))
 
