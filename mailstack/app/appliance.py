@@ -17,6 +17,7 @@ from mailstack.app.unwanted import Unwanted
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.bounce import Bouncer
+from mailstack.delivery.consequences import Consequences
 from mailstack.delivery.events import Events
 from mailstack.delivery.local import LocalDelivery
 from mailstack.delivery.parcels import Parcels
@@ -127,7 +128,8 @@ class Appliance:
         data.sending.on_stopped = stopper.stopped
         self.runner.holds, self.runner.on_outcome = stopper.holds, stopper.outcome
         await stopper.start()
-        events = Events(data.rules, router, parcels, data.queue, data.sending, data.trace, config.hostname, clock, randomness)
+        consequences = Consequences(data.rules, router, parcels, data.queue, data.sending, data.trace, config.hostname, clock)
+        events = Events(data.rules, consequences, clock, randomness)
         url = _sieve_url(config.hostname, self.ports.get("managesieve"))
         behind = Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted, events, url)
         self.doors = Doors(behind, settings, self.certificates)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.delivery.consequences import Consequences
 from mailstack.delivery.events import ENTRY, Event, Events
 from mailstack.delivery.parcels import Parcels
 from mailstack.message.flag import Flags
@@ -32,9 +33,10 @@ async def here(tmp_path: Path, dns: DnsServer, peer: Peer) -> AsyncIterator[Rela
 def events_of(relay: Relay) -> Events:
     data = relay.data
     parcels = Parcels(relay.router, data.directory, "mail.a.test", relay.clock, relay.random)
-    return Events(
-        data.rules, relay.router, parcels, data.queue, data.sending, data.trace, "mail.a.test", relay.clock, relay.random
+    consequences = Consequences(
+        data.rules, relay.router, parcels, data.queue, data.sending, data.trace, "mail.a.test", relay.clock
     )
+    return Events(data.rules, consequences, relay.clock, relay.random)
 
 
 async def happens(relay: Relay, script: str, events: Events | None = None, times: int = 1) -> list[int]:
