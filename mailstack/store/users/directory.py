@@ -2,77 +2,23 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailstack.message.address import Address, parse_address
 from mailstack.store.database import Database
 from mailstack.store.mailbox.values import AccountFolder
-from mailstack.store.users import certificates, devices, mailings, senders
-from mailstack.store.users.devices import Device, app_table
+from mailstack.store.users import accounts, certificates, devices, installation, mailings, names, senders
+from mailstack.store.users.devices import Device
 from mailstack.store.users.mailings import Mailing
-from mailstack.store.users.models import Account, Alias, Domain, GatewayRow, Setting
+from mailstack.store.users.records import AccountRecord, DirectoryProblem, Entry
 from mailstack.store.users.scope import ALL, Scope
 
-account_table: Any = Account.__table__  # type: ignore[attr-defined]
-alias_table: Any = Alias.__table__  # type: ignore[attr-defined]
-domain_table: Any = Domain.__table__  # type: ignore[attr-defined]
-gateway_table: Any = GatewayRow.__table__  # type: ignore[attr-defined]
-setting_table: Any = Setting.__table__  # type: ignore[attr-defined]
-
-_ACCOUNT = select(account_table).where(account_table.c.address == bindparam("key"))
-_TARGETS = select(alias_table.c.target).where(alias_table.c.source == bindparam("key"))
+__all__ = ["AccountRecord", "Directory", "DirectoryProblem", "Entry"]
 ROLES = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1, RFC 2142 4: answered by the postmaster, if by nobody else
 CACHE_LIMIT = 50_000
-
-
-class DirectoryProblem(Exception):
-    """A change that can't be made; the text says why, for the admin."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
-    """An account as the doors need it."""
-
-    address: str  # its key
-    password: str
-    quota: int | None
-    disabled: bool
-    folder: str
-    capabilities: str = ""
-    scram: str | None = None
-
-    @property
-    def hidden(self) -> frozenset[str]:
-        """IMAP capabilities that this account's clients are not told of, in upper case."""
-        return frozenset(name[1:] for name in self.capabilities.split() if name.startswith("-"))
-
-    @property
-    def asked(self) -> frozenset[str]:
-        """IMAP capabilities that are announced only on request, and were requested, in upper case."""
-        return frozenset(name[1:] for name in self.capabilities.split() if name.startswith("+"))
-
-    @property
-    def domain(self) -> str:
-        return self.address.rpartition("@")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What one exact address is: an account, an alias, both or nothing."""
-
-    account: AccountRecord | None
-    targets: tuple[str, ...]
-    send_as: frozenset[str] = frozenset()  # what an account was granted to send as: addresses, or "@domain"
-    mailing: Mailing | None = None  # what makes a mailing list of the alias
-
-
-NOTHING = Entry(None, ())
 
 
 class Directory:
@@ -93,7 +39,7 @@ class Directory:
         self.on_bound: list[Callable[[str], None]] = []  # a client certificate, as PEM
 
     async def start(self) -> None:
-        self.scram_whole = await self._database.run(_scram_whole)
+        self.scram_whole = await self._database.run(accounts.scram_whole)
 
     def folder(self, record: AccountRecord) -> AccountFolder:
         paths = self._paths.get(record.folder)
@@ -110,7 +56,7 @@ class Directory:
     async def domains(self) -> frozenset[str]:
         if self._domains is None:
             generation = self.generation
-            found = frozenset(await self._database.run(_all_domains))
+            found = frozenset(await self._database.run(names.all_domains))
             if generation == self.generation:
                 self._domains = found
             return found
@@ -124,7 +70,7 @@ class Directory:
         found = self._cache.get(key)
         if found is None:
             generation = self.generation
-            found = await self._database.run(_entry, key)
+            found = await self._database.run(accounts.entry, key)
             if generation == self.generation:
                 if len(self._cache) >= CACHE_LIMIT:
                     self._cache.clear()
@@ -141,18 +87,18 @@ class Directory:
 
     async def aliases_of(self, key: str) -> tuple[str, ...]:
         """The addresses that lead to an account at once, alone or among others; no catch-alls."""
-        return await self._database.run(_aliases_of, key)
+        return await self._database.run(names.aliases_of, key)
 
     async def setting(self, name: str) -> str:
         """A secret of this installation, made when it is first asked for."""
-        return await self._database.run(_setting, name, secrets.token_hex(16))
+        return await self._database.run(installation.setting, name, secrets.token_hex(16))
 
     async def app_password(self, digest: str) -> Device | None:
         return await self._database.run(devices.by_digest, digest)
 
     async def scram_keys(self, key: str) -> list[tuple[str, Device | None]]:
         """What SCRAM needs of all passwords of an account: its own (None), and those of its devices."""
-        return await self._database.run(_scram_keys, key)
+        return await self._database.run(accounts.scram_keys, key)
 
     async def owns(self, account: AccountRecord, address: Address) -> bool:
         """Whether an account may send as an address: mail for it ends there and nowhere else (its own, its +tags, aliases, what
@@ -187,7 +133,7 @@ class Directory:
     async def _change(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             done = await self._database.run(function, *arguments)
-            self.scram_whole = await self._database.run(_scram_whole)
+            self.scram_whole = await self._database.run(accounts.scram_whole)
             return done
         except IntegrityError as problem:
             raise DirectoryProblem(str(problem.orig)) from problem
@@ -209,22 +155,22 @@ class Directory:
         """Raises DirectoryProblem where it is here, or its mail is passed on."""
         if name in await self.domains():
             raise DirectoryProblem(f"domain {name} is there already")
-        await self._change(_add_domain, name)
+        await self._change(names.add_domain, name)
 
     async def remove_domain(self, name: str) -> None:
         if name not in await self.domains():
             raise DirectoryProblem(f"there is no domain {name}")
-        await self._change(_remove_domain, name)
+        await self._change(names.remove_domain, name)
 
     async def add_accounts(
         self, rows: list[tuple[Address, str, int | None]], created: float, scram: Mapping[str, str | None] | None = None
     ) -> list[AccountRecord]:
         """(address, password hash, quota), and by key what SCRAM needs where the password is known: all or none."""
-        added = await self._change(_add_accounts, rows, created, scram or {})
+        added = await self._change(accounts.add, rows, created, scram or {})
         return list(added)
 
     async def accounts(self) -> list[dict[str, Any]]:
-        return await self._database.run(_list_accounts)
+        return await self._database.run(accounts.listing)
 
     async def set_password(self, key: str, hashed: str, scram: str | None = None) -> None:
         await self._update(key, {"password": hashed, "scram": scram})
@@ -232,14 +178,14 @@ class Directory:
 
     async def improve_password(self, key: str, old: str, better: str) -> None:
         """Another hash of the same password, unless it was changed meanwhile."""
-        await self._change(_improve_password, key, old, better)
+        await self._change(accounts.improve_password, key, old, better)
 
     async def set_scram(self, key: str, hashed: str, scram: str) -> None:
         """What SCRAM needs of a password that was seen, unless it was changed meanwhile."""
-        await self._change(_set_scram, key, hashed, scram)
+        await self._change(accounts.set_scram, key, hashed, scram)
 
     async def set_app_scram(self, digest: str, scram: str) -> None:
-        await self._change(_set_app_scram, digest, scram)
+        await self._change(accounts.set_app_scram, digest, scram)
 
     async def set_disabled(self, key: str, disabled: bool) -> None:
         await self._update(key, {"disabled": disabled})
@@ -253,22 +199,22 @@ class Directory:
         await self._update(key, {"capabilities": capabilities})
 
     async def _update(self, key: str, values: dict[str, Any]) -> None:
-        if not await self._change(_update_account, key, values):
+        if not await self._change(accounts.change, key, values):
             raise DirectoryProblem(f"there is no account {key}")
 
     async def remove_account(self, key: str) -> AccountRecord:
         record = (await self.entry(key)).account
         if record is None:
             raise DirectoryProblem(f"there is no account {key}")
-        await self._change(_remove_account, key)
+        await self._change(accounts.remove, key)
         self._revoke(key)
         return record
 
     async def add_alias(self, source: str, targets: list[str]) -> None:
-        await self._change(_add_alias, source, targets)
+        await self._change(names.add_alias, source, targets)
 
     async def remove_alias(self, source: str, target: str | None = None) -> None:
-        if not await self._change(_remove_alias, source, target):
+        if not await self._change(names.remove_alias, source, target):
             raise DirectoryProblem(f"there is no alias {source}" + (f" to {target}" if target else ""))
 
     async def set_mailing(self, mailing: Mailing) -> None:
@@ -286,7 +232,7 @@ class Directory:
         return await self._database.run(mailings.read_all)
 
     async def aliases(self) -> list[dict[str, Any]]:
-        return await self._database.run(_list_aliases)
+        return await self._database.run(names.list_aliases)
 
     async def certificate_accounts(self, fingerprint: str) -> list[str]:
         return await self._database.run(certificates.accounts, fingerprint)
@@ -355,152 +301,3 @@ def _untagged(key: str) -> str:
     local, _, domain = key.rpartition("@")
     base = local.partition("+")[0]
     return f"{base}@{domain}" if base else key
-
-
-def folder_name(address: Address, taken: set[str]) -> str:
-    """Where a new account's mail goes: percent-encoded, and never a folder that another account had."""
-    local = quote(address.key.rpartition("@")[0], safe="+_=-").replace("~", "%7E")
-    local = local.replace(".", "%2E") if local.startswith(".") or local.endswith(".") else local
-    name = f"{address.domain}/{local}"
-    number = 1
-    while name in taken:
-        number += 1
-        name = f"{address.domain}/{local}={number}"
-    return name
-
-
-def _record(row: Any) -> AccountRecord:
-    return AccountRecord(row.address, row.password, row.quota, row.disabled, row.folder, row.capabilities, row.scram)
-
-
-def _all_domains(connection: Connection) -> list[str]:
-    return [row.name for row in connection.execute(select(domain_table).order_by(domain_table.c.name))]
-
-
-def _entry(connection: Connection, key: str) -> Entry:
-    row = connection.execute(_ACCOUNT, {"key": key}).first()
-    targets = tuple(target for (target,) in connection.execute(_TARGETS, {"key": key}))
-    if row is None:
-        return Entry(None, targets, mailing=mailings.read(connection, key)) if targets else NOTHING
-    return Entry(_record(row), targets, senders.of_account(connection, key))
-
-
-def _aliases_of(connection: Connection, key: str) -> tuple[str, ...]:
-    found = connection.execute(select(alias_table.c.source).where(alias_table.c.target == key))
-    return tuple(row.source for row in found if not row.source.startswith("@"))
-
-
-def _setting(connection: Connection, name: str, fresh: str) -> str:
-    row = connection.execute(select(setting_table.c.value).where(setting_table.c.name == name)).first()
-    if row:
-        return str(row.value)
-    connection.execute(insert(setting_table).values(name=name, value=fresh))
-    return fresh
-
-
-def _scram_keys(connection: Connection, key: str) -> list[tuple[str, Device | None]]:
-    own = connection.execute(select(account_table.c.scram).where(account_table.c.address == key)).scalar()
-    found: list[tuple[str, Device | None]] = [(own, None)] if own is not None else []
-    return found + [(one.scram, one) for one in devices.of_account(connection, key) if one.scram is not None]
-
-
-def _scram_whole(connection: Connection) -> bool:
-    accounts = select(account_table.c.address).where(account_table.c.scram.is_(None), account_table.c.disabled.is_(False))
-    apps = select(app_table.c.digest).where(app_table.c.scram.is_(None))
-    return not any(connection.execute(query.limit(1)).first() for query in (accounts, apps))
-
-
-def _add_domain(connection: Connection, name: str) -> None:
-    if connection.execute(select(gateway_table.c.domain).where(gateway_table.c.domain == name)).first():
-        raise DirectoryProblem(f"the mail of {name} is passed on; first: mailstack gateway remove {name}")
-    connection.execute(insert(domain_table).values(name=name))
-
-
-def _remove_domain(connection: Connection, name: str) -> None:
-    if connection.execute(select(account_table.c.address).where(account_table.c.domain == name)).first():
-        raise DirectoryProblem(f"domain {name} has accounts: remove them first")
-    connection.execute(delete(alias_table).where(alias_table.c.domain == name))
-    connection.execute(delete(mailings.table).where(mailings.table.c.domain == name))
-    connection.execute(delete(domain_table).where(domain_table.c.name == name))
-
-
-def _add_accounts(
-    connection: Connection, rows: list[tuple[Address, str, int | None]], created: float, scram: Mapping[str, str | None]
-) -> list[AccountRecord]:
-    domains = set(_all_domains(connection))
-    taken = {row.folder for row in connection.execute(select(account_table.c.folder))}
-    taken |= {row.value for row in connection.execute(select(setting_table.c.value).where(setting_table.c.name.like("gone:%")))}
-    have = {row.address for row in connection.execute(select(account_table.c.address))}
-    have |= {row.source for row in connection.execute(select(alias_table.c.source))}
-    added = []
-    for address, hashed, quota in rows:
-        if address.domain not in domains:
-            raise DirectoryProblem(f"{address}: domain {address.domain} is not here; add it first: mailstack domain add")
-        if address.key in have:
-            raise DirectoryProblem(f"{address.key} is there already")
-        have.add(address.key)
-        folder = folder_name(address, taken)
-        taken.add(folder)
-        values = {"address": address.key, "domain": address.domain, "password": hashed, "quota": quota}
-        values |= {"scram": scram.get(address.key), "capabilities": ""}
-        connection.execute(insert(account_table).values(**values, disabled=False, folder=folder, created=created))
-        added.append(AccountRecord(address.key, hashed, quota, False, folder, scram=scram.get(address.key)))
-    return added
-
-
-def _list_accounts(connection: Connection) -> list[dict[str, Any]]:
-    columns = [account_table.c[name] for name in ("address", "quota", "disabled", "folder", "created")]
-    return [dict(row._mapping) for row in connection.execute(select(*columns).order_by(account_table.c.address))]
-
-
-def _update_account(connection: Connection, key: str, values: dict[str, Any]) -> int:
-    return connection.execute(update(account_table).where(account_table.c.address == key).values(**values)).rowcount
-
-
-def _improve_password(connection: Connection, key: str, old: str, better: str) -> None:
-    where = (account_table.c.address == key, account_table.c.password == old)
-    connection.execute(update(account_table).where(*where).values(password=better))
-
-
-def _set_scram(connection: Connection, key: str, hashed: str, scram: str) -> None:
-    where = (account_table.c.address == key, account_table.c.password == hashed)
-    connection.execute(update(account_table).where(*where).values(scram=scram))
-
-
-def _set_app_scram(connection: Connection, digest: str, scram: str) -> None:
-    connection.execute(update(app_table).where(app_table.c.digest == digest).values(scram=scram))
-
-
-def _remove_account(connection: Connection, key: str) -> None:
-    folder = connection.execute(select(account_table.c.folder).where(account_table.c.address == key)).scalar_one()
-    connection.execute(delete(app_table).where(app_table.c.account == key))
-    senders.forget(connection, key)
-    certificates.forget(connection, key)
-    connection.execute(delete(account_table).where(account_table.c.address == key))
-    # The mail stays on disk until the admin removes it; its folder is never given to a new account.
-    connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=f"gone:{folder}", value=folder))
-
-
-def _add_alias(connection: Connection, source: str, targets: list[str]) -> None:
-    domain = source.rpartition("@")[2]
-    if domain not in _all_domains(connection):
-        raise DirectoryProblem(f"domain {domain} is not here; add it first: mailstack domain add {domain}")
-    if connection.execute(select(account_table.c.address).where(account_table.c.address == source)).first():
-        raise DirectoryProblem(f"{source} is an account")
-    for target in targets:
-        connection.execute(insert(alias_table).prefix_with("OR IGNORE").values(source=source, target=target, domain=domain))
-
-
-def _remove_alias(connection: Connection, source: str, target: str | None) -> int:
-    statement = delete(alias_table).where(alias_table.c.source == source)
-    if target is not None:
-        statement = statement.where(alias_table.c.target == target)
-    removed = connection.execute(statement).rowcount
-    if connection.execute(select(alias_table.c.target).where(alias_table.c.source == source)).first() is None:
-        mailings.remove(connection, source)
-    return removed
-
-
-def _list_aliases(connection: Connection) -> list[dict[str, Any]]:
-    query = select(alias_table.c.source, alias_table.c.target).order_by(alias_table.c.source, alias_table.c.target)
-    return [dict(row._mapping) for row in connection.execute(query)]
