@@ -35,6 +35,17 @@ def test_what_was_never_learned_is_not_unlearned_below_nothing(file: LearnedFile
     assert all(junk >= 0 and good >= 0 for junk, good, _ in file.counts([1, 2, 3]).tokens)
 
 
+def test_a_glance_tells_of_words_and_senders(file: LearnedFile) -> None:
+    assert file.glance(["domain:far.test"]) == (0, 0, {})
+    for number in range(3):
+        file.learn(str(number), [1], number == 0, 1)
+    file.put_senders([("domain:far.test", 2.0, 0.5, 1.0, 9.0), ("domain:other.test", 1.0, 0.0, 0.0, 9.0)], 0.0)
+    names = ["domain:far.test", "domain:none.test"]
+    assert file.glance(names) == (1, 2, {"domain:far.test": (2.0, 0.5, 1.0, 9.0)})
+    assert (*file.learned(), file.senders(names)) == file.glance(names)
+    assert file.glance([]) == (1, 2, {})
+
+
 def test_old_tokens_go_first(file: LearnedFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailstack.store.learned.file.TOKENS_KEPT", 150)
     monkeypatch.setattr("mailstack.store.learned.file.TOKENS_AFTER", 100)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from mailstack.log import get_logger
 from mailstack.mailauth.results import Authentication
-from mailstack.message.tokens import MESSAGE_LIMIT, key, tokens
+from mailstack.message.tokens import MESSAGE_LIMIT
 from mailstack.policy.judgement import Finding, Judgement
 from mailstack.policy.routing import Local
 from mailstack.policy.spam import reputation
@@ -23,7 +23,7 @@ from mailstack.policy.spam.outside import Opinion, OutsideJudge
 from mailstack.policy.spam.rules import look
 from mailstack.policy.spam.senders import Senders
 from mailstack.policy.spam.settings import SpamSettings
-from mailstack.policy.spam.weighing import NOTHING, Known, add_up, ask, speaks, weigh
+from mailstack.policy.spam.weighing import NOTHING, Known, Words, add_up, ask, weigh
 from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Accept, Defer, Reject, Verdict
 from mailstack.store.content import Content
@@ -132,25 +132,19 @@ class Judge:
         return await self._with.lists.ask("", (), [*own, *links], self.settings.by_domain)
 
     async def _known(self, content: Content, folders: list[Path], names: list[str]) -> tuple[list[Known], list[str]]:
-        """What the accounts know of its words and its sender; its links."""
-        data, words = content.head(MESSAGE_LIMIT), list[str]()
-        found: list[Known | None] = []
+        """What the accounts know of its words and its sender; its links, where lists are asked of them."""
+        words, found, links = Words(content.head(MESSAGE_LIMIT)), list[Known | None](), list[str]()
         for start in range(0, max(len(folders), 1), ACCOUNTS_AT_ONCE):
             some = folders[start : start + ACCOUNTS_AT_ONCE]
-            words, known = await self._with.door.hop(self._look, data, words, some, names)
-            found += known
-        links = [one.removeprefix("link:") for one in words if one.startswith("link:") and one != "link:port"]
+            if some or self.settings.by_domain:
+                known, links = await self._with.door.hop(self._look, words, some, names)
+                found += known
         return [one if one is not None else NOTHING for one in found], links
 
-    def _look(
-        self, data: bytes, words: list[str], folders: list[Path], names: list[str]
-    ) -> tuple[list[str], list[Known | None]]:
-        """In the thread. Words are made once, and only where somebody has learned some, or lists are asked of links."""
-        door = self._with.door
-        if not words and (self.settings.by_domain or any(door.look(folders, speaks))):
-            words = tokens(data)
-        keys = [key(one) for one in words]
-        return words, door.look(folders, partial(ask, keys=keys, names=names))
+    def _look(self, words: Words, folders: list[Path], names: list[str]) -> tuple[list[Known | None], list[str]]:
+        """In the thread."""
+        found = self._with.door.look(folders, partial(ask, words=words, names=names))
+        return found, words.links if self.settings.by_domain else []
 
     async def _bounded(self, question: Coroutine[Any, Any, T], otherwise: T, more: float = 0.0) -> T:
         """What others are asked has its time."""

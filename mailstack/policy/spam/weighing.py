@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from mailstack.message.tokens import key, tokens
 from mailstack.policy.judgement import Finding, Judgement
 from mailstack.policy.spam import bayes, reputation
 from mailstack.policy.spam.facts import Facts
@@ -25,14 +27,30 @@ class Known:
 NOTHING = Known(None, {})
 
 
-def speaks(file: LearnedFile) -> bool:
-    """Whether an account's words say anything yet."""
-    return min(file.learned()) >= bayes.ENOUGH
+class Words:
+    """Of one message; made once, and only where they are asked for: most accounts have not learned enough. In the thread."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @cached_property
+    def all(self) -> list[str]:
+        return tokens(self._data)
+
+    @cached_property
+    def keys(self) -> list[int]:
+        return [key(one) for one in self.all]
+
+    @property
+    def links(self) -> list[str]:
+        """The domains that it leads to."""
+        return [one.removeprefix("link:") for one in self.all if one.startswith("link:") and one != "link:port"]
 
 
-def ask(file: LearnedFile, keys: Sequence[int], names: Sequence[str]) -> Known:
+def ask(file: LearnedFile, words: Words, names: Sequence[str]) -> Known:
     """In the thread of the files."""
-    return Known(file.counts(keys), file.senders(names) if names else {})
+    junk, good, rows = file.glance(names)
+    return Known(file.counts(words.keys) if min(junk, good) >= bayes.ENOUGH else None, rows)
 
 
 def add_up(findings: Sequence[Finding], settings: SpamSettings) -> Judgement:

@@ -34,6 +34,17 @@ COUNTS = """
 SELECT json_group_array(json_array(token.junk, token.good, token.key))
 FROM json_each(?) AS wanted CROSS JOIN token ON token.key = wanted.value
 """
+SENDERS = """
+SELECT json_group_array(json_array(sender.name, sender.good, sender.junk, wrote, time))
+FROM json_each(?) AS wanted CROSS JOIN sender ON sender.name = wanted.value
+"""
+GLANCE = """
+SELECT total.junk, total.good, (
+    SELECT json_group_array(json_array(sender.name, sender.good, sender.junk, wrote, time))
+    FROM json_each(?) AS wanted CROSS JOIN sender ON sender.name = wanted.value
+) FROM total
+"""
+Senders = dict[str, tuple[float, float, float, float]]  # by name: (good, junk, wrote, time)
 ADD = """
 INSERT INTO token SELECT value, max(?2, 0), max(?3, 0), ?4 FROM json_each(?1) WHERE true
 ON CONFLICT (key) DO UPDATE SET junk = max(junk + ?2, 0), good = max(good + ?3, 0), day = max(day, ?4)
@@ -163,12 +174,15 @@ class LearnedFile:
 
     # Senders --------------------------------------------------------------------------------------------------------
 
-    def senders(self, names: Sequence[str]) -> dict[str, tuple[float, float, float, float]]:
+    def glance(self, names: Sequence[str]) -> tuple[int, int, Senders]:
+        """What learned() and senders() say, in one question: each one gives the interpreter away."""
+        junk, good, text = self._connection.execute(GLANCE, (_json(names),)).fetchone()
+        return junk, good, _senders(text)
+
+    def senders(self, names: Sequence[str]) -> Senders:
         """(good, junk, wrote, time) of each that is known."""
-        query = """SELECT json_group_array(json_array(sender.name, good, junk, wrote, time))
-                   FROM json_each(?) AS wanted CROSS JOIN sender ON sender.name = wanted.value"""
-        (text,) = self._connection.execute(query, (orjson.dumps(list(names)).decode(),)).fetchone()
-        return {name: (good, junk, wrote, time) for name, good, junk, wrote, time in orjson.loads(text)}
+        (text,) = self._connection.execute(SENDERS, (_json(names),)).fetchone()
+        return _senders(text)
 
     def put_senders(self, rows: Iterable[tuple[str, float, float, float, float]], oldest: float) -> None:
         """(name, good, junk, wrote, time); what was last heard of before `oldest` is forgotten.
@@ -190,6 +204,14 @@ class LearnedFile:
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._connection)
+
+
+def _json(names: Sequence[str]) -> str:
+    return orjson.dumps(list(names)).decode()
+
+
+def _senders(text: str) -> Senders:
+    return {name: (good, junk, wrote, time) for name, good, junk, wrote, time in orjson.loads(text)}
 
 
 class _Transaction:
