@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mailstack.log import get_logger
-from mailstack.net.serving import serve
+from mailstack.net.serving import part, serve
 from mailstack.policy.crowd import Crowd
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
@@ -98,14 +98,4 @@ class DoorServer:
         self.stop_listening()
         if self._looker is not None:
             self._looker.cancel()
-        tasks = [connection.task for connection in self.connections if connection.task is not None]
-        for connection in list(self.connections):
-            if connection.task is None:
-                connection.bye()
-        if tasks:
-            await asyncio.wait(tasks, timeout=5)
-        for connection in list(self.connections):
-            connection.bye()
-        await asyncio.sleep(0)
-        for connection in list(self.connections):
-            connection.abort()
+        await part(self.connections, lambda one: one.bye())

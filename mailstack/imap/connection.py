@@ -62,7 +62,6 @@ class Connection(asyncio.Protocol):
         "_out",
         "_out_size",
         "_reading_paused",
-        "_task",
         "_timer",
         "_tls",
         "_upgrading",
@@ -78,6 +77,7 @@ class Connection(asyncio.Protocol):
         "secure",
         "server",
         "session",
+        "task",
         "transport",
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
         self.account: str | None = None
         self.from_loopback = False
         self.last_heard = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._tls: TlsEnd | None = None  # until the login
         self._out: list[bytes] = []
         self._out_size = 0
@@ -152,8 +152,8 @@ class Connection(asyncio.Protocol):
         if self._more is not None:
             if not self._more.done():
                 self._more.set_result(None)
-        elif self._task is None and not self._upgrading:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+        elif self.task is None and not self._upgrading:
+            self.task = asyncio.get_running_loop().create_task(self._work())
 
     def eof_received(self) -> bool:
         return False
@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
             self._more.set_exception(ConnectionResetError())
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(ConnectionResetError())
-        if self._task is not None and self.session is not None and self.session.state is not State.LOGOUT:
+        if self.task is not None and self.session is not None and self.session.state is not State.LOGOUT:
             pass  # a command that is under way is finished; what it promised is kept
         elif self.session is not None:
             self.session.close()
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
-        if self._task is None and self.session is not None:
+        if self.task is None and self.session is not None:
             self.session.on_change()  # what happened while nothing was read
 
     # Writing --------------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ class Connection(asyncio.Protocol):
             log.exception("imap.connection_failed", session=session.id)
             self.abort()
         finally:
-            self._task = None
+            self.task = None
             if self.closing:
                 session.close()
             elif self._reading_paused:
@@ -286,8 +286,8 @@ class Connection(asyncio.Protocol):
 
     def work_soon(self) -> None:
         """There is something to tell; a command that is under way ends first."""
-        if self._task is None and not self.closing and not self._upgrading:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+        if self.task is None and not self.closing and not self._upgrading:
+            self.task = asyncio.get_running_loop().create_task(self._work())
 
     def _inflate_some(self) -> bool:
         """Inflate a bounded piece of what waits. False when there is nothing to read in it."""
@@ -515,7 +515,7 @@ class Connection(asyncio.Protocol):
         """Whether the client is silent for too long, be it that it reads nothing of a long answer."""
         if self._write_paused and self.idle_for(now) > DEAF_SECONDS:
             return True
-        return self._task is None and self.idle_for(now) > (LOGIN_SECONDS if self.account is None else IDLE_SECONDS)
+        return self.task is None and self.idle_for(now) > (LOGIN_SECONDS if self.account is None else IDLE_SECONDS)
 
     @property
     def deaf(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mailstack.imap.connection import Connection
 from mailstack.imap.session import ImapServices
 from mailstack.log import get_logger
-from mailstack.net.serving import serve
+from mailstack.net.serving import part, serve
 from mailstack.policy.crowd import Crowd
 
 log = get_logger()
@@ -117,14 +117,4 @@ class ImapServer:
         self.stop_listening()
         if self._looker is not None:
             self._looker.cancel()
-        tasks = [connection._task for connection in self.connections if connection._task is not None]
-        for connection in list(self.connections):
-            if connection._task is None:
-                connection.bye("The server is stopping")
-        if tasks:
-            await asyncio.wait(tasks, timeout=5)
-        for connection in list(self.connections):
-            connection.bye("The server is stopping")
-        await asyncio.sleep(0)
-        for connection in list(self.connections):
-            connection.abort()
+        await part(self.connections, lambda one: one.bye("The server is stopping"))

@@ -2,14 +2,27 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from socket import socket
+from typing import Protocol, TypeVar
 
 from mailstack.net.listen import ListeningSocket
 from mailstack.net.proxied import ProxyHeader
 from mailstack.net.tls_layer import Gate, TlsLayer
 
 BACKLOG = 512
+LAST_SECONDS = 5.0  # for what is under way when the server stops
+
+
+class Guest(Protocol):
+    """A connection. `task`: what is under way."""
+
+    task: asyncio.Task[None] | None
+
+    def abort(self) -> None: ...
+
+
+G = TypeVar("G", bound=Guest)
 
 
 async def serve(
@@ -27,3 +40,18 @@ async def serve(
     if tls is not None:
         return await loop.create_server(lambda: TlsLayer(make(), tls, gate=gate), sock=one, backlog=BACKLOG)
     return await loop.create_server(make, sock=one, backlog=BACKLOG)
+
+
+async def part(connections: Collection[G], bye: Callable[[G], None]) -> None:
+    """Let what is under way be answered, say goodbye to everybody, and close."""
+    tasks = [connection.task for connection in connections if connection.task is not None]
+    for connection in list(connections):
+        if connection.task is None:
+            bye(connection)
+    if tasks:
+        await asyncio.wait(tasks, timeout=LAST_SECONDS)
+    for connection in list(connections):
+        bye(connection)
+    await asyncio.sleep(0)
+    for connection in list(connections):
+        connection.abort()

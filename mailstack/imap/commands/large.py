@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from mailstack.imap.answers import no
+from mailstack.imap.commands.literals import send_blocks
 from mailstack.imap.commands.sections import Span, encoding_of, shown
 from mailstack.imap.session import Session
 from mailstack.message.mime import Part
 from mailstack.message.transfer import UnknownEncoding, decoder
-from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.wire.imap.fetch import BinarySection, BinarySize, Item, Section
 from mailstack.wire.imap.responses import without_nul
@@ -89,24 +89,10 @@ async def _binary(
 
 
 async def send(session: Session, mailbox: Mailbox, uid: int, pieces: Sequence[bytes | Stream], separator: bytes) -> None:
-    """One after the other. Raises ConnectionResetError where a literal can't be completed: the client must not take what
-    follows for it.
-    """
+    """One after the other. Raises ConnectionResetError where a literal can't be completed."""
     for piece in pieces:
         if isinstance(piece, bytes):
             session.write(separator + piece)
             separator = b" "
             continue
-        left = piece.end - piece.first
-        try:
-            async with contextlib.aclosing(piece.blocks(mailbox, uid)) as blocks:
-                async for block in blocks:
-                    session.write(block)
-                    left -= len(block)
-                    session.connection.flush()
-                    await session.connection.drain()
-        except StoreProblem:
-            pass
-        if left:
-            session.connection.abort()
-            raise ConnectionResetError
+        await send_blocks(session, piece.blocks(mailbox, uid), piece.end - piece.first)

@@ -5,7 +5,11 @@ Rule: a URL that does not hold is answered NIL whatever is wrong with it, so tha
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
+
 from mailstack.imap.answers import bad, no
+from mailstack.imap.commands.literals import send_blocks
 from mailstack.imap.commands.stretches import Stretch, find_stretch
 from mailstack.imap.session import Session
 from mailstack.message.errors import SyntaxProblem
@@ -130,18 +134,13 @@ async def _send(session: Session, mailbox: Mailbox, url: AuthorisedUrl, shown: b
 
 
 async def _stream(session: Session, mailbox: Mailbox, uid: int, found: Stretch, shown: bytes) -> None:
-    left = found.end - found.start
-    session.write(shown + b"{%d}\r\n" % left)
-    try:
-        async for block in mailbox.blocks(uid, found.start, left):
-            session.write(without_nul(block))
-            left -= len(block)
-            session.connection.flush()
-            await session.connection.drain()
-    except StoreProblem:
-        pass
-    if left:
-        # The literal can't be completed: the client must not take what follows for it.
-        session.connection.abort()
-        raise ConnectionResetError
+    size = found.end - found.start
+    session.write(shown + b"{%d}\r\n" % size)
+    await send_blocks(session, _shown(mailbox.blocks(uid, found.start, size)), size)
     session.write(b"\r\n")
+
+
+async def _shown(blocks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(blocks):
+        async for block in blocks:
+            yield without_nul(block)
