@@ -151,8 +151,16 @@ class _Binder:
         variables = "variables" in self._words.required
         texts = texts_of(keys, self._words.required, self._splits())
         return self._match.build(
-            Request(self._comparator, texts, variables and self._remembers(), self._relation, self._limits, self._node.line)
-        )
+            Request(
+                self._comparator, texts, variables and self._remembers(), self._relation, self._limits, self._node.line,
+                self._count,
+            )
+        )  # fmt: skip
+
+    def _count(self, states: int) -> None:
+        self._words.states += states
+        if self._words.states > self._limits.patterns:
+            raise self._problem("the script's regular expressions are too large together")
 
     def _remembers(self) -> bool:
         return isinstance(self._found, Command) or self._found.remembers

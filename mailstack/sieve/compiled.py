@@ -11,3 +11,4 @@ class Script:
 
     step: Step
     required: frozenset[str]  # the extensions that it asks for, and those that every script has
+    octets: int = 0  # of memory, about

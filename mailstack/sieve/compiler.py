@@ -23,7 +23,7 @@ class Compiler:
         self._extensions = extensions
         self._limits = limits
         self.vocabulary = Vocabulary(extensions)
-        self._count = 0  # of commands and tests
+        self.count = 0  # of commands and tests
         self._loops: tuple[str, ...] = ()
         self._lenient = False  # behind an ihave that is false
 
@@ -77,23 +77,23 @@ class Compiler:
             return _failing(problem)
 
     def _known_command(self, node: Node) -> Step:
-        self._count += 1
+        self.count += 1
         found = self.vocabulary.command(node)
         _shape(node, found)
         tests = [self._test(test) for test in node.tests]
-        loops, before = self._loops, self._count
+        loops, before = self._loops, self.count
         if found.block:
             self._loops = (*loops, _name_of(node))
         inner = self._block(node.block) if node.block is not None else None
         bound = bind(node, found, self.vocabulary, self._limits, tests, inner)
         if self._loops:
-            bound = replace(bound, loops=self._loops, weight=1 + self._count - before)
+            bound = replace(bound, loops=self._loops, weight=1 + self.count - before)
         self._loops = loops
         return found.build(bound)
 
     def _test(self, node: Node) -> Check:
         try:
-            self._count += 1
+            self.count += 1
             found = self.vocabulary.test(node)
             _shape(node, found)
             tests = [self._test(test) for test in node.tests]

@@ -20,4 +20,5 @@ class Limits:
     questions: int = 256  # that one run may ask
     work: int = 100_000_000  # characters looked at, and what tests cost besides: some 10 ns each, at most
     pattern: int = 1000  # states of a regular expression
+    patterns: int = 20_000  # of all those of one script that are the same in each run
     vacation_seconds: int = 86400  # the shortest time between two answers to one sender

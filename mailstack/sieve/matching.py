@@ -34,6 +34,7 @@ class Request:
     relation: str  # of :value and :count
     limits: Limits
     line: int
+    count: Callable[[int], None]  # of states that are kept with the script; raises SieveProblem where they are too many
 
 
 @dataclass(frozen=True, slots=True)

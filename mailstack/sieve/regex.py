@@ -12,6 +12,7 @@ from mailstack.sieve.regex_parser import Characters, Node, parse_regex
 
 STATE, MARKED = 20, 200  # what a state costs, without and with its groups (Limits.work)
 KNOWN_SETS = 256  # of states, before they are forgotten
+KNOWN = 20_000  # states in them, and ways between them
 
 Around = tuple[str, str]  # the characters before and behind a place
 Marks = tuple[int, ...]  # where groups begin and end, -1 where they do not
@@ -53,8 +54,14 @@ class Regex:
         self._fold = fold
         self._end = self._new(_State(accepts=True))
         self._start = self._add(tree, self._end)
+        self._known = 0
         self._sets: dict[tuple[frozenset[int], bool, str], _Set] = {}
         self._first = self._set([self._start], "")
+
+    @property
+    def size(self) -> int:
+        """In states."""
+        return len(self._states)
 
     # --- from a tree to states, built from the end
 
@@ -124,10 +131,19 @@ class Regex:
         if known is None:
             anchored = any(self._states[number].anchor for number in waiting)
             known = _Set(waiting, accepts, before, anchored)
-            if len(self._sets) >= KNOWN_SETS:
-                self._sets.clear()
+            if len(self._sets) >= KNOWN_SETS or self._known >= KNOWN:
+                self._forget()
             self._sets[waiting, accepts, before] = known
+            self._known += len(waiting)
         return known
+
+    def _forget(self) -> None:
+        """Sets know those behind them: without that they would stay as long as the first one."""
+        # Others may be at work on the same pattern.
+        for one in (self._first, *list(self._sets.values())):
+            one.next = {}
+        self._sets.clear()
+        self._known = 0
 
     def _step(self, current: _Set, character: str, spend: Spend) -> _Set:
         variants = self._fold(character)
@@ -145,6 +161,7 @@ class Regex:
         found = self._set([*onward, self._start], "a" if is_word(character) else " ")
         if len(current.next) < KNOWN_SETS:
             current.next[character] = found
+            self._known += 1
         return found
 
     def found(self, text: str, spend: Spend) -> bool:

@@ -15,6 +15,7 @@ class Vocabulary:
     def __init__(self, extensions: Mapping[str, Extension]) -> None:
         self._extensions = extensions
         self.required: frozenset[str] = frozenset()
+        self.states = 0  # of all regular expressions of the script
         self._commands: dict[str, Command] = {}
         self._tests: dict[str, Test] = {}
         self._tags: dict[str, dict[str, Tag]] = {}

@@ -1,5 +1,6 @@
 """Match types and comparators: wildcards, regular expressions, order and count; captures go to variables."""
 
+import random
 import re
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from mailstack.message.errors import SyntaxProblem
 from mailstack.sieve.comparator import CASEMAP, NUMERIC, OCTET
 from mailstack.sieve.problem import SieveProblem
-from mailstack.sieve.regex import Regex
+from mailstack.sieve.regex import KNOWN, KNOWN_SETS, Regex
 from mailstack.sieve.script import compile
 from mailstack.sieve.wildcard import Wildcard
 from tests.support.sieve import actions, holds
@@ -212,3 +213,25 @@ def test_collations() -> None:
     assert OCTET.key("a") > OCTET.key("B")
     assert NUMERIC.key("0" * 100_000 + "7") == NUMERIC.key("7x")
     assert NUMERIC.key("9" * 100_000) < NUMERIC.key("")
+
+
+def test_what_a_pattern_learns_of_texts_is_forgotten_again() -> None:
+    chance, regex = random.Random(1), Regex("(a|b)*a(a|b){12}c", 1000, exact)
+    for _ in range(4):
+        letters = "ab" + chr(chance.randrange(200, 9000))
+        regex.found("".join(chance.choice(letters) for _ in range(2000)), lambda work: None)
+    stack, seen, kept = [regex._first], {id(regex._first)}, 0
+    while stack:
+        one = stack.pop()
+        kept += len(one.states) + len(one.next)
+        fresh = [other for other in one.next.values() if id(other) not in seen]
+        seen |= {id(other) for other in fresh}
+        stack += {id(other): other for other in fresh}.values()
+    assert len(seen) <= KNOWN_SETS + 1
+    assert kept <= KNOWN + KNOWN_SETS
+
+
+def test_all_patterns_of_a_script_have_a_limit_together() -> None:
+    keys = ", ".join(f'"{number}(a{{20}}){{20}}"' for number in range(60))
+    with pytest.raises(SieveProblem, match="too large together"):
+        compile(f'require "regex"; if header :regex "subject" [{keys}] {{ keep; }}')

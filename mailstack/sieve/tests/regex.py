@@ -39,7 +39,11 @@ def _regex(request: Request) -> Matching:
             raise SieveProblem(request.line, f"{pattern[:100]!r} is no regular expression: {problem.reason}") from None
 
     if request.keys.constant is not None:
-        known = tuple([made(key) for key in request.keys.constant])
+        found = []
+        for key in request.keys.constant:
+            found.append(made(key))
+            request.count(found[-1].size)
+        known = tuple(found)
         patterns: Callable[[Run], Sequence[Regex]] = lambda run: known  # noqa: E731
     else:
         kept = lru_cache(4)(made)

@@ -1,7 +1,6 @@
 """The door to users' scripts: files are the truth, and what they mean is kept compiled until they change."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from mailstack.sieve.script import Script, compile
 from mailstack.store.disk import Disk
 from mailstack.store.errors import NoSuchScript, ScriptTooLarge, TooManyScripts, from_os_error
 from mailstack.store.sieve.files import ScriptFiles
+from mailstack.store.sieve.kept import Kept
 from mailstack.store.sieve.lists import read_list
 
-COMPILED = 1000  # scripts that are kept
 KNOWN = 50_000  # accounts of which it is known whether they have an active one
 THREADS = 2
 
@@ -38,6 +37,23 @@ class Active:
     problem: SieveProblem | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was found under a name."""
+
+    found: Script | SieveProblem | None
+
+    @property
+    def octets(self) -> int:
+        return self.found.octets if isinstance(self.found, Script) else 0
+
+    def get(self) -> Script | None:
+        """Raises SieveProblem."""
+        if isinstance(self.found, SieveProblem):
+            raise self.found
+        return self.found
+
+
 class Scripts:
     """On the event loop; files and compiling in threads of its own. Accounts are named by their folders below <data>/mail."""
 
@@ -50,8 +66,7 @@ class Scripts:
         self.limits = limits or ScriptLimits()
         self.language = language or Limits()
         self._without: set[str] = set()  # accounts without an active script
-        self._active: OrderedDict[str, Active] = OrderedDict()
-        self._compiled: OrderedDict[tuple[str, str], Script | SieveProblem | None] = OrderedDict()
+        self._kept: Kept[Active | Loaded] = Kept()  # the active one has no name
         self._generation = 0
 
     async def hop(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -70,16 +85,13 @@ class Scripts:
     def _forget(self, account: str) -> None:
         self._generation += 1
         self._without.discard(account)
-        self._active.pop(account, None)
-        for key in [key for key in self._compiled if key[0] == account]:
-            del self._compiled[key]
+        self._kept.forget(account)
 
     def forget(self) -> None:
         """Look at all files anew: somebody else may have changed them."""
         self._generation += 1
         self._without.clear()
-        self._active.clear()
-        self._compiled.clear()
+        self._kept.clear()
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -90,9 +102,8 @@ class Scripts:
         """The active script of an account; a look-up once it is known. Raises StoreProblem."""
         if account in self._without:
             return None
-        found = self._active.get(account)
-        if found is not None:
-            self._active.move_to_end(account)
+        found = self._kept.get(account, None)
+        if isinstance(found, Active):
             return found
         generation = self._generation
         loaded: Active | None = await self._disk_hop(self._load_active, account)
@@ -106,9 +117,7 @@ class Scripts:
                 self._without.clear()
             self._without.add(account)
             return
-        self._active[account] = loaded
-        if len(self._active) > COMPILED:
-            self._active.popitem(last=False)
+        self._kept.keep(account, None, loaded, loaded.script.octets if loaded.script is not None else 0)
 
     def _load_active(self, account: str) -> Active | None:
         found = self._files(account).active()
@@ -122,17 +131,13 @@ class Scripts:
 
     async def named(self, account: str, name: str) -> Script | None:
         """A script to be included; None where there is none. Raises SieveProblem for a broken one, StoreProblem."""
-        key = (account, name)
-        if key not in self._compiled:
+        found = self._kept.get(account, name)
+        if not isinstance(found, Loaded):
             generation = self._generation
-            found = await self._disk_hop(self._load_named, account, name)
-            if generation != self._generation:
-                return _script(found)
-            self._compiled[key] = found
-            if len(self._compiled) > COMPILED:
-                self._compiled.popitem(last=False)
-        self._compiled.move_to_end(key)
-        return _script(self._compiled[key])
+            found = Loaded(await self._disk_hop(self._load_named, account, name))
+            if generation == self._generation:
+                self._kept.keep(account, name, found, found.octets)
+        return found.get()
 
     def _load_named(self, account: str, name: str) -> Script | SieveProblem | None:
         try:
@@ -194,12 +199,6 @@ class Scripts:
             await self._disk_hop(function, *arguments)
         finally:
             self._forget(account)
-
-
-def _script(found: Script | SieveProblem | None) -> Script | None:
-    if isinstance(found, SieveProblem):
-        raise found
-    return found
 
 
 def acceptable_name(name: str) -> bool:
