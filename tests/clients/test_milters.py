@@ -1,5 +1,6 @@
-"""opendkim of Debian as a milter of a running server: it signs what users send, and judges what comes in."""
+"""Milters of Debian beside a running server: opendkim signs what users send and judges what comes in, rspamd weighs."""
 
+import os
 import re
 import shutil
 import smtplib
@@ -10,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from mailstack.mailauth.dkim import dns_record, generate, load
-from tests.clients.test_scanners import started
+from tests.clients.test_scanners import UNWANTED, needed, started
 from tests.support.judging import dkim_words
 from tests.support.server import Server, free_ports
 
 pytestmark = pytest.mark.clients
-MESSAGE = (
+HEADER = (
     b"From: Alice <alice@a.test>\r\nTo: bob@a.test\r\nSubject: hello\r\n\tagain\r\n"
-    b"Date: Thu, 26 Nov 2026 00:00:00 +0000\r\nMessage-ID: <%d@a.test>\r\nBcc: carol@a.test\r\n\r\n" + b"body  of it\r\n" * 9000
+    b"Date: Thu, 26 Nov 2026 00:00:00 +0000\r\nMessage-ID: <%d@a.test>\r\nBcc: carol@a.test\r\n\r\n"
 )
+MESSAGE = HEADER + b"body  of it\r\n" * 9000
 ANSWER = re.compile(rb"^Authentication-Results: mail\.a\.test;\s+dkim=(\w+)", re.MULTILINE)
 COMMON = "Socket inet:{port}@127.0.0.1\nBackground no\nRequireSafeKeys no\nSyslog no\nPidFile {folder}/pid{port}\n"
 
@@ -100,3 +102,35 @@ def test_it_signs_and_judges(
         assert (later.value.smtp_code, later.value.smtp_error[:5]) == (451, b"4.7.1")
     finally:
         server.stop()
+
+
+RSPAMD = """
+options {{ pidfile = "{folder}/rspamd.pid"; filters = "regexp"; dns {{ nameserver = ["127.0.0.1:1"]; }}
+  rundir = "{folder}"; dbdir = "{folder}"; url_tld = "/usr/share/rspamd/effective_tld_names.dat"; enable_test_patterns = true; }}
+logging {{ type = "file"; filename = "{folder}/rspamd.log"; level = "notice"; }}
+worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{port}"; milter = yes; count = 1; timeout = 30s;
+  upstream "local" {{ default = yes; self_scan = yes; }} }}
+actions {{ reject = 15; "add header" = 6; greylist = 4; }}
+"""
+
+
+def test_rspamd_marks_and_refuses(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    (tmp_path / "rspamd.conf").write_text(RSPAMD.format(folder=tmp_path, port=port))
+    command = [needed("rspamd"), "-f", "-c", str(tmp_path / "rspamd.conf"), *(["-i"] if os.getuid() == 0 else [])]
+    server = Server(tmp_path, users=("alice",), settings=f'[milter]\ninbound = ["127.0.0.1:{port}"]\n')
+    server.provision()
+    for _ in started(command, port, tmp_path / "out"):
+        server.start()
+        try:
+            with server.smtp() as client:
+                client.sendmail("x@far.test", ["alice@a.test"], MESSAGE % 1)
+                assert b"X-Spam:" not in newest(server, "alice")
+                # The second of its test patterns: only to be marked.
+                client.sendmail("x@far.test", ["alice@a.test"], HEADER % 2 + f"Y{UNWANTED[1:]}\r\n".encode())
+                assert b"\r\nX-Spam: Yes\r\n" in newest(server, "alice")
+                with pytest.raises(smtplib.SMTPDataError) as refused:
+                    client.sendmail("x@far.test", ["alice@a.test"], HEADER % 3 + f"{UNWANTED}\r\n".encode())
+                assert (refused.value.smtp_code, refused.value.smtp_error[:5]) == (554, b"5.7.1")
+        finally:
+            server.stop()

@@ -17,13 +17,16 @@ import trustme
 
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins, is_loopback
+from mailstack.policy.milters import INBOUND, Milters, MilterSettings
 from mailstack.smtp import data as smtp_data
 from mailstack.smtp import protocol
 from mailstack.smtp.commands import message as smtp_message
 from mailstack.smtp.protocol import BUFFER, LINE_LIMIT
+from mailstack.wire.milter import AddHeader, ChangeHeader, InsertHeader, Packet, Word
 from tests.support.dnsserver import DnsServer
 from tests.support.door import Door, Strict, opened
 from tests.support.faults import FailingDisk
+from tests.support.milter import Milter, running
 from tests.support.peer import Peer, until
 from tests.support.relay import Relay
 
@@ -424,6 +427,27 @@ async def test_bcc_leaves_with_submission(relay: Relay, size: int) -> None:
     assert b"far.test" not in head
     assert b"To: x@y" in head
     assert body == b"Bcc: in the body\r\n" + b"x" * size + b"\r\n"
+
+
+@pytest.mark.parametrize("size", [10, 700_000])
+async def test_a_header_that_a_filter_changed(relay: Relay, size: int) -> None:
+    """In memory, and in the spool."""
+    changes: list[Packet] = [
+        InsertHeader(0, b"X-Top", b"t"),
+        ChangeHeader(1, b"A", b""),
+        AddHeader(b"X-End", b"e"),
+        Word.ACCEPT,
+    ]
+    async with running(Milter({b"E": [*changes, Word.ACCEPT]})) as one:
+        milters = Milters("mail.a.test", relay.data.trace, INBOUND, MilterSettings((f"127.0.0.1:{one.port}",)))
+        async with opened(relay, milters=milters) as door:
+            body = b"x" * 70 + b"\r\n"
+            data = b"A: b\r\nB: c\r\n\r\n" + body * (size // 72 + 1)
+            await door.converse(ENVELOPE + b"DATA\r\n" + data + b".\r\nQUIT\r\n")
+    (found,) = await relay.inbox("alice@a.test")
+    header, _, rest = found.partition(b"\r\n\r\n")
+    assert rest == body * (size // 72 + 1)
+    assert re.fullmatch(rb"Return-Path: [^\n]*\nX-Top: t\r\nReceived: .*\r\nB: c\r\nX-End: e", header, re.DOTALL)
 
 
 async def test_received_names_a_recipient_only_where_there_is_one(door: Door, relay: Relay) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
+from mailstack.policy.milters import Milters
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.smtp.protocol import SmtpServices
 from mailstack.smtp.server import SmtpServer
@@ -90,10 +91,11 @@ async def opened(
     message_size: int = 1 << 20,
     command_seconds: float = 20.0,
     data_seconds: float = 20.0,
+    milters: Milters | None = None,
 ) -> AsyncIterator[Door]:
     data = relay.data
     recipients = Recipients(relay.router, data.directory, data.mailboxes, 1000)
-    inbound = InboundPolicy(recipients)
+    inbound = InboundPolicy(recipients, milters=milters)
     passwords = PasswordChecker(data.directory)
     limits = limits or Limits(1000)
     services = SmtpServices(
