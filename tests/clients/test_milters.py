@@ -106,7 +106,8 @@ def test_it_signs_and_judges(
 
 RSPAMD = """
 options {{ pidfile = "{folder}/rspamd.pid"; filters = "regexp"; dns {{ nameserver = ["127.0.0.1:1"]; }}
-  rundir = "{folder}"; dbdir = "{folder}"; url_tld = "/usr/share/rspamd/effective_tld_names.dat"; enable_test_patterns = true; }}
+  rundir = "{folder}"; dbdir = "{folder}"; url_tld = "/usr/share/rspamd/effective_tld_names.dat";
+  enable_test_patterns = true; }}
 logging {{ type = "file"; filename = "{folder}/rspamd.log"; level = "notice"; }}
 worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{port}"; milter = yes; count = 1; timeout = 30s;
   upstream "local" {{ default = yes; self_scan = yes; }} }}

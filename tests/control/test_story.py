@@ -102,3 +102,21 @@ values = st.one_of(st.none(), st.text(max_size=20), st.lists(st.text(max_size=9)
 )
 def test_anything_is_told_without_an_error(name: str, fields: dict[str, object], script: object) -> None:
     tell([event(name, to="x@y", account="a@b", script=script, **fields)])
+
+
+def test_what_mail_filters_said() -> None:
+    text = tell(
+        [
+            ARRIVED,
+            event("milter", milter="127.0.0.1:8891", reply=None, changes=["added X-A", "removed X-B"]),
+            event("milter", milter="127.0.0.1:8892", problem="it hung up"),
+            event("milter", milter="127.0.0.1:8893", reply="550 5.7.1 No", changes=[]),
+            event("refused", reason="milter", reply="550 5.7.1 No"),
+        ]
+    )
+    for words in (
+        "The mail filter 127.0.0.1:8891 let it go on (added X-A, removed X-B).",
+        "The mail filter 127.0.0.1:8892 gave no answer: it hung up.",
+        "The mail filter 127.0.0.1:8893 stopped it: 550 5.7.1 No.",
+    ):
+        assert words in text, (words, text)
