@@ -7,8 +7,8 @@ from mailstack.delivery.carrying import Carrier, named_flags
 from mailstack.delivery.parcels import Parcels
 from mailstack.delivery.placing import Message, Place, body_alone
 from mailstack.delivery.plan import Arrival, Keep, Plan
+from mailstack.delivery.posting import post
 from mailstack.delivery.rules import Rules
-from mailstack.delivery.story import record_parcel
 from mailstack.log import get_logger
 from mailstack.message.envelope import Envelope, Recipient
 from mailstack.message.flag import Flags
@@ -18,7 +18,7 @@ from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Accept
 from mailstack.sieve import actions
 from mailstack.sieve.actions import Outcome, SieveError
-from mailstack.store.errors import MessageGone, StoreProblem
+from mailstack.store.errors import MessageGone
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.values import How, NewMessage
@@ -124,18 +124,7 @@ class Consequences:
         envelope = Envelope(arrival.id, sender, (arrival.recipient,), self._clock())
         place = Place(run.route, arrival.recipient, "event", plan=plan)
         parcels = await self._parcels.of_plan(envelope, place, Message(arrival.id, sender, arrival.content))
-        prepared = []
-        try:
-            for parcel in parcels:
-                prepared.append(await self._queue.prepare(parcel.envelope, parcel.prefix, parcel.content))
-        except StoreProblem:
-            for waiting in prepared:
-                self._queue.discard(waiting)
-            raise
-        if prepared:
-            await self._queue.commit(*prepared)
-        for parcel in parcels:
-            record_parcel(self._trace, arrival.id, parcel)
+        await post(self._queue, self._trace, arrival.id, parcels)
 
     async def _copy(self, run: EventRun, account: Account, action: actions.FileInto, name: str, carrier: Carrier) -> None:
         """RFC 6785 3.3: always a message of its own."""

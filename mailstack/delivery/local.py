@@ -6,7 +6,8 @@ from mailstack.delivery.outcome import Delivered, Outcome, later, never
 from mailstack.delivery.parcels import Parcel, Parcels
 from mailstack.delivery.placing import Message, Place, Placing
 from mailstack.delivery.plan import INTO_INBOX
-from mailstack.delivery.story import record_parcel, record_place
+from mailstack.delivery.posting import post
+from mailstack.delivery.story import record_place
 from mailstack.message.envelope import Recipient
 from mailstack.message.header import split_header
 from mailstack.policy.judgement import read_evidence
@@ -97,15 +98,4 @@ class LocalDelivery:
     async def _send(self, queued: Queued, parcels: list[Parcel]) -> None:
         """Into the queue. What an earlier attempt put there still has its name."""
         fresh = [parcel for parcel in parcels if parcel.envelope.id not in self._queue.messages]
-        prepared = []
-        try:
-            for parcel in fresh:
-                prepared.append(await self._queue.prepare(parcel.envelope, parcel.prefix, parcel.content))
-        except StoreProblem:
-            for waiting in prepared:
-                self._queue.discard(waiting)
-            raise
-        if prepared:
-            await self._queue.commit(*prepared)
-        for parcel in fresh:
-            record_parcel(self._trace, queued.id, parcel)
+        await post(self._queue, self._trace, queued.id, fresh)

@@ -12,7 +12,6 @@ from mailstack.wire.imap.search_grammar import program, return_options
 from mailstack.wire.imap.search_sources import NAMED, THE_SELECTED, Scope, Source
 
 SOURCE_LIMIT = 100
-NAME_LIMIT = 1000
 
 
 def _esearch(scanner: Scanner) -> c.Command:
@@ -39,7 +38,7 @@ def _sources(scanner: Scanner) -> tuple[Source, ...]:
         names: tuple[str, ...] = ()
         if scope in NAMED:
             scanner.space()
-            names = _names(scanner)
+            names = scanner.mailboxes()
         found.append(Source(scope, names))
         if len(found) > SOURCE_LIMIT:
             raise SyntaxProblem("too many mailbox specifiers")
@@ -48,18 +47,6 @@ def _sources(scanner: Scanner) -> tuple[Source, ...]:
         scanner.space()
         if scanner.peek() == b"(":
             raise SyntaxProblem("unknown scope option")  # none is defined
-
-
-def _names(scanner: Scanner) -> tuple[str, ...]:
-    if not scanner.skip(b"("):
-        return (scanner.mailbox(),)
-    names = [scanner.mailbox()]
-    while not scanner.skip(b")"):
-        scanner.space()
-        names.append(scanner.mailbox())
-        if len(names) > NAME_LIMIT:
-            raise SyntaxProblem("too many mailboxes")
-    return tuple(names)
 
 
 def _cancel_update(scanner: Scanner) -> c.Command:

@@ -15,7 +15,6 @@ from mailstack.wire.imap.scanner import Scanner
 _EVENTS: Final = MappingProxyType({event.value.upper(): event for event in Event})
 _STATUS = re.compile(rb" +STATUS(?= )", re.IGNORECASE)
 GROUP_LIMIT = 100
-NAME_LIMIT = 1000
 
 
 def _notify(scanner: Scanner) -> c.Command:
@@ -51,23 +50,11 @@ def _group(scanner: Scanner) -> EventGroup:
     names: tuple[str, ...] = ()
     if which in (Which.SUBTREE, Which.MAILBOXES):
         scanner.space()
-        names = _names(scanner)
+        names = tuple(dict.fromkeys(scanner.mailboxes()))
     scanner.space()
     group = _events(scanner, which, names)
     scanner.expect(b")")
     return group
-
-
-def _names(scanner: Scanner) -> tuple[str, ...]:
-    if not scanner.skip(b"("):
-        return (scanner.mailbox(),)
-    names = [scanner.mailbox()]
-    while not scanner.skip(b")"):
-        scanner.space()
-        names.append(scanner.mailbox())
-        if len(names) > NAME_LIMIT:
-            raise SyntaxProblem("too many mailboxes")
-    return tuple(dict.fromkeys(names))
 
 
 def _events(scanner: Scanner, which: Which, names: tuple[str, ...]) -> EventGroup:

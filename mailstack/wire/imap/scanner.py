@@ -14,6 +14,7 @@ _ESCAPED = re.compile(rb'\\(["\\])')
 _LITERAL = re.compile(rb"\x00([0-9]+)\x00")
 _NUMBER = re.compile(rb"[0-9]{1,20}")
 _SET = re.compile(rb"[0-9:,*]+|\$")
+NAME_LIMIT = 1000  # mailboxes in one list
 
 
 class CommandProblem(SyntaxProblem):
@@ -145,6 +146,18 @@ class Scanner:
 
     def mailbox(self) -> str:
         return self._mailbox_name(self.astring())
+
+    def mailboxes(self) -> tuple[str, ...]:
+        """One name, or several in parentheses (NOTIFY, ESEARCH)."""
+        if not self.skip(b"("):
+            return (self.mailbox(),)
+        names = [self.mailbox()]
+        while not self.skip(b")"):
+            self.space()
+            names.append(self.mailbox())
+            if len(names) > NAME_LIMIT:
+                raise SyntaxProblem("too many mailboxes")
+        return tuple(names)
 
     def pattern(self) -> str:
         """A LIST pattern: like a mailbox name with % and *."""
