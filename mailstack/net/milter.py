@@ -41,6 +41,7 @@ NEEDS = {
 STEPS = Steps(0xFF7FF) | Steps.LEADING_SPACE
 OLD_STEPS = Steps(0x7F)  # of version 2
 CHANGES = 1000  # of one message
+CHANGED = 1 << 20  # octets of them
 AT_ONCE = 200  # fields between two turns of the loop
 _END = (Word.ACCEPT, Word.REJECT, Word.TEMPFAIL, Word.DISCARD)
 
@@ -207,10 +208,12 @@ class _Session:
         self._send(_macros(b"E", {"i": self._question.id}))
         self._send(Word.END_OF_MESSAGE)
         changes: list[Change] = []
+        octets = 0
         while True:
             answer = await self._read()
             if isinstance(answer, AddHeader | InsertHeader | ChangeHeader | Quarantine):
-                if NEEDS[type(answer)] not in self._offers or len(changes) >= CHANGES:
+                octets += len(encode(answer))
+                if NEEDS[type(answer)] not in self._offers or len(changes) >= CHANGES or octets > CHANGED:
                     raise MilterProblem("it changes what was not offered, or too much")
                 changes.append(self._spaced(answer))
                 continue

@@ -166,6 +166,7 @@ def test_what_it_refuses(answer: Packet, reply: str) -> None:
         {b"E": [AddRecipient(b"<x@y>"), Word.ACCEPT]},  # was not offered
         {b"E": [ReplaceBody(b"x"), Word.ACCEPT]},
         {b"E": [AddHeader(b"X", b"y")] * 1001},
+        {b"E": [AddHeader(b"X", b"y" * 60000)] * 20},
         {b"E": None},
         {b"E": []},
     ],
