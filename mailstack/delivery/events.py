@@ -100,7 +100,10 @@ class Events:
             script = await self._rules.scripts.named(owner.folder, name)
         except SieveProblem as problem:
             return Active(name, None, problem)
-        return Active(name, script) if script is not None else None
+        if script is None:
+            log.info("sieve.no_script", account=owner.address, script=name)
+            return None
+        return Active(name, script)
 
     async def _message(self, active: Active, event: Event, mailbox: Mailbox, uid: int) -> None:
         owner = event.owner
