@@ -118,7 +118,7 @@ def mailstack(
 ) -> Iterator[Server]:
     """A mailstack server of this checkout with `users` of a.test. `signs`: with the DKIM keys that a domain has by default.
 
-    Where mail comes from is judged only where `more` names a DNS: no peer of the other rows does.
+    Mail that comes in is judged only where `more` says by what: no peer of the other rows does.
     """
     folder.mkdir(parents=True)
     ports = {name: free_port() for name in ("smtp", "submission", "submissions", "imap", "imaps", "managesieve", "http")}
@@ -131,7 +131,7 @@ def mailstack(
         '[log]\nformat = "json"\nlevel = "warning"\n[limits]\nconnections_per_address = 20000\nconnections = 20000\n'
         "[sending]\nmessages_per_hour = 0\nmessages_per_day = 0\nnew_recipients_per_day = 0\nstop_at_new_recipients = 0\n"
         "domain_messages_per_hour = 0\ndomain_messages_per_day = 0\ndomain_new_recipients_per_day = 0\n"
-        + (more or "[authentication]\ncheck = false\n")
+        + (more or "[authentication]\ncheck = false\n[spam]\njudge = false\n")
     )
     command = [sys.executable, "-m", "mailstack", "-c", str(configuration)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
