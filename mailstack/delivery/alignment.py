@@ -27,6 +27,7 @@ class Alignment:
         self._signer = signer
         self._hostname = hostname
         self._known: dict[tuple[str, str | None, str], tuple[float, Unaligned | None]] = {}
+        self._turns: dict[tuple[str, str | None, str], asyncio.Lock] = {}
 
     def forget(self) -> None:
         self._known.clear()
@@ -47,11 +48,16 @@ class Alignment:
         known = self._known.get(key)
         if known is not None and now < known[0]:
             return known[1]
-        if len(self._known) >= KEPT:
-            self._known.clear()
-        found = check(await self._standing(author, signing, sender))
-        self._known[key] = (now + KEPT_SECONDS, found)
-        return found
+        # A queue full of one domain's mail asks once, not once a message.
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            known = self._known.get(key)
+            if known is None or now >= known[0]:
+                if len(self._known) >= KEPT:
+                    self._known.clear()
+                known = (now + KEPT_SECONDS, check(await self._standing(author, signing, sender)))
+                self._known[key] = known
+            self._turns.pop(key, None)
+        return known[1]
 
     async def _standing(self, author: str, signing: str | None, sender: str) -> Standing:
         asking = Asking(self._resolver, ASK_SECONDS)

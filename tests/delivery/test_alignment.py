@@ -1,5 +1,7 @@
 """What will fail its own DMARC is told of before it leaves."""
 
+import asyncio
+
 import pytest
 
 from mailstack.delivery.signing import make_keys
@@ -7,7 +9,8 @@ from mailstack.mailauth.dkim import dns_record
 from mailstack.mailauth.dmarc import Found
 from mailstack.mailauth.dmarc_record import parse_record
 from mailstack.mailauth.results import Request
-from mailstack.message.envelope import TlsWish
+from mailstack.message.address import parse_address
+from mailstack.message.envelope import Envelope, Recipient, TlsWish
 from mailstack.policy.alignment import AuthorPolicy, Standing, aligned, author_policy, check
 from tests.support.dnsserver import DnsServer
 from tests.support.peer import Peer, until
@@ -111,3 +114,17 @@ async def test_what_a_message_is_outlives_a_restart(relay: Relay, peer: Peer) ->
     id = await relay.send("bob@b.test", account=None, own=True, forwarded=True, tls=TlsWish.REQUIRED)
     envelope, _ = read_envelope(relay.queue.folder / id)
     assert (envelope.own, envelope.forwarded, envelope.tls) == (True, True, TlsWish.REQUIRED)
+
+
+async def test_mail_of_one_domain_that_waits_together_asks_once(
+    relay: Relay, dns: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    answer = dns.answer
+    monkeypatch.setattr(dns, "answer", lambda data: asked.append(data) or answer(data))
+    sender = parse_address("alice@a.test")
+    envelope = Envelope("x", sender, (Recipient(parse_address("bob@b.test")),), 0.0, account="alice@a.test")
+    header = b"From: alice@a.test\r\n\r\n"
+    found = await asyncio.gather(*(relay.alignment.judge(envelope, header, None) for _ in range(20)))
+    assert len({one.reason for one in found if one is not None}) == 1
+    assert sum(b"\x06_dmarc\x01a\x04test" in data for data in asked) == 1
