@@ -11,7 +11,7 @@ ENV PATH=/opt/mailstack/bin:$PATH MAILSTACK_CONFIG=/var/lib/mailstack/mailstack.
 USER mailstack
 VOLUME /var/lib/mailstack
 # 110 and 995 too, where listen.pop3 and listen.pop3s are set.
-EXPOSE 25 465 587 143 993 4190 80
+EXPOSE 25 465 587 143 993 4190 80 443
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["mailstack", "health"]
 # Without a configuration in the volume it runs the trial: domain home.test, two accounts, passwords shown once in the log.

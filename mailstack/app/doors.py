@@ -11,6 +11,7 @@ from mailstack.app.data import Data
 from mailstack.app.settings import Settings
 from mailstack.app.surroundings import StartProblem
 from mailstack.app.unwanted import Unwanted
+from mailstack.app.web import Web
 from mailstack.control.server import ControlServer
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.events import Events
@@ -28,9 +29,9 @@ from mailstack.pop3.server import Pop3Server
 from mailstack.pop3.session import Pop3Services
 from mailstack.smtp.protocol import SmtpServices
 from mailstack.smtp.server import SmtpServer
-from mailstack.web.health import HealthServer
 
 STOP_SECONDS = 4.0
+WEB_STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Doors:
     def __init__(self, behind: Behind, settings: Settings, certificates: Certificates | None) -> None:
         data = behind.data
         # Other hosts are never asked for a certificate: many have one that nobody here knows.
-        hosts = certificates.context if certificates is not None else None
+        hosts = self._hosts = certificates.context if certificates is not None else None
         tls = self._tls = certificates.people if certificates is not None else None
         self._shared: dict[str, Any] = {
             "hostname": data.config.hostname,
@@ -104,8 +105,9 @@ class Doors:
             )
         )
         self.ready = False
-        self._health = HealthServer(lambda: self.ready, settings.web_texts)
-        self._control = ControlServer(data.path / "control.sock", data.operations(behind.runner))
+        operations = data.operations(behind.runner)
+        self._web = Web(behind, settings, operations, lambda: self.ready)
+        self._control = ControlServer(data.path / "control.sock", operations)
         for smtp in self.smtp.values():
             data.directory.on_revoked.append(smtp.end_sessions)
         data.directory.on_revoked += [server.end_sessions for server in (self.imap, self.pop3, self.managesieve)]
@@ -143,7 +145,7 @@ class Doors:
         if tls is not None:
             await self.imap.listen(sockets["imaps"], tls)
             await self.pop3.listen(sockets["pop3s"], tls)
-        await self._health.listen(sockets["http"])
+        await self._web.listen(sockets, self._hosts)
         try:
             await self._control.start()
         except OSError as problem:
@@ -153,7 +155,7 @@ class Doors:
     def use(self, settings: Settings) -> None:
         """A connection keeps the settings it was greeted with: they are what it was told."""
         plain, size = settings.allow_plaintext, settings.message_size
-        self._health.texts = settings.web_texts
+        self._web.use(settings)
         for server in self.smtp.values():
             server.services = replace(server.services, message_size=size, allow_plaintext=plain)
         self.imap.services = replace(
@@ -174,4 +176,5 @@ class Doors:
         stops: list[Awaitable[None]] = [self._control.stop(STOP_SECONDS)]
         stops += [server.stop() for server in (self.imap, self.pop3, self.managesieve)]
         await asyncio.gather(*stops, *(server.stop(STOP_SECONDS) for server in self.smtp.values()))
-        self._health.stop()
+        # Last: until then it says that this server stops.
+        await self._web.stop(WEB_STOP_SECONDS)

@@ -25,8 +25,18 @@ TRIAL_PORTS = {
     "imaps": 2993,
     "managesieve": 24190,
     "http": 2080,
+    "https": 2443,
 }
-ORDINARY_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "managesieve": 4190, "http": 80}
+ORDINARY_PORTS = {
+    "smtp": 25,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "managesieve": 4190,
+    "http": 80,
+    "https": 443,
+}
 
 
 def demo_config(data: Path, listen: str = "") -> Config:

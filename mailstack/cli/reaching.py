@@ -74,13 +74,15 @@ async def prefixed(host: str, port: int) -> AsyncIterator[int]:
             task.cancel()
 
 
-def healthz(host: str, port: int, seconds: float = 5.0, *, proxied: bool = False) -> int:
+def healthz(host: str, port: int, seconds: float = 5.0, *, tls: bool = False, proxied: bool = False) -> int:
     """The status of /healthz; straight, whatever proxies the environment names. Raises OSError."""
     connection = http.client.HTTPConnection(host, port, timeout=seconds)
     try:
+        connection.connect()
         if proxied:
-            connection.connect()
             connection.sock.sendall(LOCAL_HEADER)
+        if tls:
+            connection.sock = trusting().wrap_socket(connection.sock)
         connection.request("GET", "/healthz")
         return connection.getresponse().status
     except http.client.HTTPException as problem:
@@ -92,8 +94,8 @@ def healthz(host: str, port: int, seconds: float = 5.0, *, proxied: bool = False
 def greets(service: str, host: str, port: int, *, proxied: bool = False) -> str | None:
     """None when the listener answers as its service does, else why not. `proxied`: it wants a PROXY header first."""
     try:
-        if service == "http":
-            status = healthz(host, port, proxied=proxied)
+        if service in ("http", "https"):
+            status = healthz(host, port, tls=service == "https", proxied=proxied)
             return None if status == 200 else f"HTTP {status}"
         with socket.create_connection((host, port), timeout=5) as connection:
             if proxied:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http")
-TLS_SERVICES = ("submissions", "imaps", "pop3s")
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http", "https")
+TLS_SERVICES = ("submissions", "imaps", "pop3s", "https")
 
 
 class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -18,6 +18,7 @@ class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pop3s: list[str] = []
     managesieve: list[str] = msgspec.field(default_factory=lambda: ["[::]:4190"])
     http: list[str] = msgspec.field(default_factory=lambda: ["[::]:80"])
+    https: list[str] = msgspec.field(default_factory=lambda: ["[::]:443"])
 
 
 class Proxy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

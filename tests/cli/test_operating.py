@@ -189,7 +189,7 @@ def test_repair_takes_in_what_was_put_there(server: Server, account: str) -> Non
 
 def test_health_names_each_listener_that_does_not_answer(stuck: Server) -> None:
     console = Console(stuck)
-    assert console.run("health").stdout == "all 9 listeners answer\n"
+    assert console.run("health").stdout == "all 10 listeners answer\n"
     good = stuck.configuration.read_text()
     (other,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -12,7 +12,7 @@ from mailstack.cli.reaching import trusting
 from mailstack.wire.proxy import LOCAL_HEADER, SIGNATURE
 from tests.support.server import PASSWORD, Server
 
-SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http")
+SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http", "https")
 V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 40000 25\r\n"
 ADDRESSES = bytes([203, 0, 113, 7, 198, 51, 100, 1]) + b"\x9c\x40\x00\x19"
 V2 = SIGNATURE + b"\x21\x11" + struct.pack("!H", 19) + ADDRESSES + b"\x04\x00\x04abcd"
@@ -144,5 +144,5 @@ def test_who_sends_no_header_is_refused_without_a_word(proxied: Server, data: by
 
 
 def test_commands_of_the_same_machine_reach_the_doors(proxied: Server) -> None:
-    assert "all 9 listeners answer" in proxied.run("health").stdout
+    assert "all 10 listeners answer" in proxied.run("health").stdout
     assert "IMAP FETCH" in proxied.run("selftest").stdout

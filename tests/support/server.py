@@ -96,7 +96,7 @@ class Server:
         """`forked`: its processes are copies of one that is loaded already, not started anew."""
         self.folder = folder
         self.data = data or folder / "data"
-        names = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http")
+        names = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "http", "https")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True)) | (ports or {})
         listeners = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in self.ports.items())
         self.domain = domain
