@@ -19,7 +19,8 @@ LEAVES = {"config", "log", "metrics", "__init__"}
 OWNERS = {
     "aiosmtpd": {"smtp"}, "dns": {"net"}, "sqlmodel": {"store"}, "sqlalchemy": {"store"},
     "alembic": {"store"}, "spftrace": {"net"}, "publicsuffixlist": {"policy"}, "aioimaplib": {"cli"},
-    "uvloop": {"app"}, "argon2": {"store"}, "passlib": {"store"}, "typer": {"cli"}, "aioclamd": {"net"}, "starlette": {"web"}, "uvicorn": {"web"}, "jinja2": {"web"}, "aioacme": {"net"},
+    "uvloop": {"app"}, "argon2": {"store"}, "passlib": {"store"}, "typer": {"cli"}, "aioclamd": {"net"},
+    "starlette": {"web"}, "uvicorn": {"web"}, "jinja2": {"web"}, "aioacme": {"net"},
 }  # fmt: skip
 NEIGHBOURS = {
     ("store", "net"), ("net", "store"), ("message", "wire"), ("smtp", "imap"), ("imap", "smtp"), ("web", "imap"),
