@@ -8,7 +8,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from mailstack.config.quantities import duration, size, weight
-from mailstack.config.settings import SERVICES, Bans, Config, Milter, Oauth, Proxy, Relay, Spam
+from mailstack.config.settings import SERVICES, Bans, Config, Dns, Milter, Oauth, Proxy, Relay, Spam
 from mailstack.mailauth.dnslist import parse_list
 from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
@@ -66,6 +66,7 @@ def check(config: Config, refuse: Refuse) -> None:
             refuse("authentication.trusted_sealers", f"{text!r} is not a domain, like lists.example.org")
     if config.dns.dnssec and not all(_is_here(_host(text)) for text in config.dns.nameservers):
         refuse("dns.dnssec", "is for name servers on this machine: else anybody between could say that an answer is proved")
+    _check_dns(config.dns, refuse)
     _check_relay(config.relay, refuse)
     _one_of(config.relay.downgrade, ("warn", "defer"), "relay.downgrade", refuse)
     _one_of(config.mta_sts.mode, ("off", "testing", "enforce"), "mta_sts.mode", refuse)
@@ -148,6 +149,18 @@ def _is_url(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def _check_dns(dns: Dns, refuse: Refuse) -> None:
+    for text in dns.addresses:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            refuse("dns.addresses", f"{text!r} is not an address, like 192.0.2.1")
+    if dns.update_server and not _nameserver(dns.update_server):
+        refuse("dns.update_server", f'{dns.update_server!r} is not "address" or "address:port"')
+    if dns.update_key_file and not dns.update_server:
+        refuse("dns.update_server", "is needed with dns.update_key_file")
 
 
 def _check_relay(relay: Relay, refuse: Refuse) -> None:

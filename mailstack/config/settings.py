@@ -84,6 +84,9 @@ class Database(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Dns(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     nameservers: list[str] = []
     dnssec: bool = False
+    addresses: list[str] = []
+    update_server: str = ""
+    update_key_file: str = ""
 
 
 class Authentication(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -62,7 +62,7 @@ class Resolver:
         """
         if nameservers:
             self._resolver = dns.asyncresolver.Resolver(configure=False)
-            servers = [_split(text) for text in nameservers]
+            servers = [nameserver(text) for text in nameservers]
             self._resolver.nameservers = [address for address, _ in servers]
             self._resolver.port = servers[0][1]
             self._resolver.nameserver_ports = dict(servers)
@@ -197,7 +197,8 @@ def _plain(answer: dns.resolver.Answer, kind: str) -> list[str]:
             return [str(one.address) for one in answer]
 
 
-def _split(text: str) -> tuple[str, int]:
+def nameserver(text: str) -> tuple[str, int]:
+    """Address and port of "address" or "address:port"."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
         return host, int(port.removeprefix(":") or 53)

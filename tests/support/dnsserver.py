@@ -3,13 +3,19 @@
 import asyncio
 import threading
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
+import dns.opcode
 import dns.rcode
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+import dns.tsig
+import dns.tsigkeyring
+import dns.update
 
 
 class DnsServer:
@@ -20,6 +26,8 @@ class DnsServer:
         self.broken: set[str] = set()
         self.silent: set[str] = set()
         self.signed: set[str] = set()  # names whose answers a validating resolver would vouch for
+        self.keys: dict[str, str] = {}  # TSIG keys with which records may be changed, by name
+        self.ttl = 5
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -72,8 +80,49 @@ class DnsServer:
             await writer.drain()
         writer.close()
 
+    def update(self, query: dns.message.Message) -> bytes:
+        """RFC 2136, without prerequisites; only with one of the keys."""
+        assert isinstance(query, dns.update.UpdateMessage)
+        response = dns.message.make_response(query)
+        zone = query.zone[0].name
+        kinds = self.records.get(zone, {})
+        if not query.had_tsig:
+            response.set_rcode(dns.rcode.REFUSED)
+        elif "SOA" not in kinds:
+            response.set_rcode(dns.rcode.NOTAUTH)
+        elif any(not one.name.is_subdomain(zone) for one in query.update):
+            response.set_rcode(dns.rcode.NOTZONE)
+        else:
+            for one in query.update:
+                self._change(one)
+        return response.to_wire()
+
+    def _change(self, one: dns.rrset.RRset) -> None:
+        kinds = self.records.setdefault(one.name, {})
+        kind = dns.rdatatype.to_text(one.rdtype)
+        values = {dns.rdata.from_text("IN", kind, text) for text in kinds.get(kind, [])}
+        if one.deleting == dns.rdataclass.ANY:
+            values = set()
+        elif one.deleting == dns.rdataclass.NONE:
+            values -= set(one)
+        else:
+            values |= set(one)
+        kinds[kind] = [value.to_text() for value in values]
+        if not kinds[kind]:
+            del kinds[kind]
+        if not kinds:
+            del self.records[one.name]
+
     def answer(self, data: bytes) -> bytes | None:
-        query = dns.message.from_wire(data)
+        try:
+            query = dns.message.from_wire(data, keyring=dns.tsigkeyring.from_text(self.keys))
+        except (dns.message.UnknownTSIGKey, dns.tsig.BadSignature):
+            query = dns.message.from_wire(data, keyring=False)
+            response = dns.message.make_response(query)
+            response.set_rcode(dns.rcode.NOTAUTH)
+            return response.to_wire()
+        if query.opcode() == dns.opcode.UPDATE:
+            return self.update(query)
         question = query.question[0]
         name = question.name.to_text().rstrip(".").lower()
         if name in self.silent:
@@ -92,10 +141,10 @@ class DnsServer:
         kind = dns.rdatatype.to_text(question.rdtype)
         chosen = kind if kind in kinds else "CNAME" if "CNAME" in kinds else None
         if chosen is not None:
-            response.answer.append(dns.rrset.from_text_list(question.name, 5, "IN", chosen, kinds[chosen]))
+            response.answer.append(dns.rrset.from_text_list(question.name, self.ttl, "IN", chosen, kinds[chosen]))
             if chosen == "CNAME" and kind != "CNAME":
                 target = dns.name.from_text(kinds["CNAME"][0])
                 more = self.records.get(target, {}).get(kind)
                 if more:
-                    response.answer.append(dns.rrset.from_text_list(target, 5, "IN", kind, more))
+                    response.answer.append(dns.rrset.from_text_list(target, self.ttl, "IN", kind, more))
         return response.to_wire()
