@@ -187,6 +187,7 @@ def _high(descriptor: int) -> int:
 def http(port: int, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
         return lines(connection)
 
 

@@ -89,7 +89,7 @@ class Talk:
 
 async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
     from mailstack.imap import connection, server
-    from mailstack.web import health
+    from mailstack.web import server as web
 
     for door in appliance.doors.smtp.values():
         door.services = replace(door.services, command_seconds=0.2, data_seconds=0.2)
@@ -100,7 +100,7 @@ async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appli
         await data.say("EHLO x\r\nMAIL FROM:<s@far.test>\r\nRCPT TO:<alice@a.test>\r\nDATA\r\n", "354 ")
         assert b"250" not in await data.rest()
     assert [event["event"] for event in logged].count("smtp.timed_out") >= 1
-    monkeypatch.setattr(health, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(web, "HEAD_SECONDS", 0.2)
     with structlog.testing.capture_logs() as logged:
         half = await Talk.to(appliance, "http")
         half.writer.write(b"GET /healthz HTTP/1.1\r\n")

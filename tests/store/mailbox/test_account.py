@@ -231,7 +231,7 @@ async def test_other_programs_may_work_in_the_maildir(tmp_path: Path) -> None:
 
 async def test_accounts_of_a_new_domain_open_at_the_same_moment(tmp_path: Path) -> None:
     boxes = Mailboxes("mail.a.test")
-    for round_number in range(20):
+    for round_number in range(6):
         domain = tmp_path / str(round_number)
         folders = [AccountFolder(domain / str(n), domain / str(n) / "index.sqlite3", None) for n in range(8)]
         opened = await asyncio.gather(*(boxes.account(folder) for folder in folders))
