@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mailstack.log import get_logger
 from mailstack.message.address import Address
+from mailstack.policy.acquaintances import Acquaintances
 from mailstack.policy.networks import SINGLE_BITS, network_of
 from mailstack.policy.routing import Remote, Route
 from mailstack.policy.signs import Sign, Signs, SignSettings
@@ -22,7 +23,6 @@ from mailstack.store.users.sending import Allowance, Page, SendingBook, Stop
 
 log = get_logger()
 PAGES = 10_000  # accounts and domains in memory
-KNOWN = 50_000  # pairs of account and recipient that need not be looked up
 WIDE_BITS = {4: 16, 6: 32}  # a network of the size that providers have
 
 
@@ -47,7 +47,7 @@ class Sending:
         self.on_stopped: Told | None = None
         self._pages: OrderedDict[str, Page] = OrderedDict()
         self._loading = asyncio.Lock()
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._acquaintances = Acquaintances(book)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def use(self, settings: SendingRules) -> None:
@@ -71,7 +71,7 @@ class Sending:
             return defer(452, "4.5.3", f"{account} may send a message to {most} recipients", "sending-recipients")
         if not any(isinstance(route, Remote) for route in routes) or address.key in transaction.fresh:
             return YES
-        if not await self._is_new(account, address.key):
+        if not await self._acquaintances.is_new(account, address.key):
             return YES
         verdict = self._judge(transaction, own, domain, len(transaction.fresh) + 1)
         if isinstance(verdict, Accept):
@@ -83,7 +83,7 @@ class Sending:
         account, now = _account(transaction), self._clock()
         own, domain = await self._pages_of(account)
         # From here on nothing waits: what is judged is what is counted.
-        fresh = {key for key in transaction.fresh if (account, key) not in self._known}
+        fresh = {key for key in transaction.fresh if not self._acquaintances.has(account, key)}
         verdict = self._judge(transaction, own, domain, len(fresh))
         if not isinstance(verdict, Accept):
             return verdict
@@ -98,8 +98,7 @@ class Sending:
                 add(page.fresh, slot, len(fresh))
             self._book.count(page, slot)
         if fresh:
-            self._book.learn(account, fresh)
-            self._remember(account, fresh)
+            self._acquaintances.add(account, fresh)
         return YES
 
     def _judge(self, transaction: Transaction, own: Page, domain: Page, fresh: int) -> Verdict:
@@ -145,7 +144,7 @@ class Sending:
 
         Where aliases, lists and rules of others sent it on, that is not the account's doing.
         """
-        if (account, recipient) not in self._known:
+        if not self._acquaintances.has(account, recipient):
             return
         sign = self.signs.outcome(account, self._clock(), refused=refused)
         if sign is not None:
@@ -232,8 +231,7 @@ class Sending:
         await self._book.forget(account)
         self._pages.pop(account, None)
         self.signs.forget(account)
-        for pair in [pair for pair in self._known if pair[0] == account]:
-            del self._known[pair]
+        self._acquaintances.forget(account)
 
     def _allowance(self, page: Page) -> Allowance:
         return page.exception.over(self.settings.domain if page.subject.startswith("@") else self.settings.account)
@@ -256,20 +254,6 @@ class Sending:
                     self._pages.popitem(last=False)
                 self._pages[subject] = page
         return page
-
-    async def _is_new(self, account: str, key: str) -> bool:
-        if (account, key) in self._known:
-            return False
-        if await self._book.unknown(account, [key]):
-            return True
-        self._remember(account, {key})
-        return False
-
-    def _remember(self, account: str, keys: set[str]) -> None:
-        for key in keys:
-            self._known[account, key] = None
-        while len(self._known) > KNOWN:
-            self._known.popitem(last=False)
 
 
 def _account(transaction: Transaction) -> str:

@@ -14,7 +14,7 @@ log = get_logger()
 SECONDS = 1.0
 WAITING = 100_000  # more are not kept: the disk has failed for a long time
 
-Write = Callable[..., None]
+Write = Callable[[Connection, list[Any]], None]
 
 
 class WriteBehind:
@@ -23,16 +23,16 @@ class WriteBehind:
     def __init__(self, database: Database, seconds: float = SECONDS) -> None:
         self._database = database
         self._seconds = seconds
-        self._waiting: dict[Hashable, tuple[Write, tuple[Any, ...]]] = {}
+        self._waiting: dict[Hashable, tuple[Write, Any]] = {}
         self._task: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
-    def put(self, key: Hashable, write: Write, *arguments: Any) -> None:
-        """Have `write(connection, ...)` run soon; one of the same key that waits is not run any more."""
+    def put(self, key: Hashable, write: Write, fact: Any) -> None:
+        """Have `write(connection, facts)` run soon, with all its facts at once; one of the same key that waits is let go."""
         if key not in self._waiting and len(self._waiting) >= WAITING:
             return
         self._waiting.pop(key, None)
-        self._waiting[key] = write, arguments
+        self._waiting[key] = write, fact
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._soon())
 
@@ -59,6 +59,9 @@ class WriteBehind:
         await self.flush()
 
 
-def _write(connection: Connection, writes: list[tuple[Write, tuple[Any, ...]]]) -> None:
-    for write, arguments in writes:
-        write(connection, *arguments)
+def _write(connection: Connection, writes: list[tuple[Write, Any]]) -> None:
+    facts: dict[Write, list[Any]] = {}
+    for write, fact in writes:
+        facts.setdefault(write, []).append(fact)
+    for write, of_one in facts.items():
+        write(connection, of_one)

@@ -50,11 +50,11 @@ def _load(connection: Connection, forgotten: float) -> list[Ban]:
     return [Ban(*(getattr(row, name) for name in names)) for row in connection.execute(select(ban_table))]
 
 
-def _save(connection: Connection, ban: Ban) -> None:
-    values = {"network": ban.network, "since": ban.since, "until": ban.until, "level": ban.level}
-    values |= {"reason": ban.reason, "failures": ban.failures}
-    connection.execute(insert(ban_table).prefix_with("OR REPLACE").values(**values))
+def _save(connection: Connection, bans: list[Ban]) -> None:
+    names = ("network", "since", "until", "level", "reason", "failures")
+    rows = [{name: getattr(ban, name) for name in names} for ban in bans]
+    connection.execute(insert(ban_table).prefix_with("OR REPLACE"), rows)
 
 
-def _remove(connection: Connection, network: str) -> None:
-    connection.execute(delete(ban_table).where(ban_table.c.network == network))
+def _remove(connection: Connection, networks: list[str]) -> None:
+    connection.execute(delete(ban_table).where(ban_table.c.network.in_(networks)))

@@ -41,7 +41,7 @@ class Devices:
 
     def used(self, device: Device, moment: float, peer: str, client: str) -> None:
         """Note a login, or what the client said of itself later."""
-        self._behind.put(("device", device.digest), _note_use, device.digest, moment, peer[:64], client[:CLIENT_LIMIT])
+        self._behind.put(("device", device.digest), _note_use, (device.digest, moment, peer[:64], client[:CLIENT_LIMIT]))
 
     async def listing(self, account: str) -> list[dict[str, Any]]:
         await self._behind.flush()
@@ -78,9 +78,10 @@ def remove(connection: Connection, account: str, label: str) -> int:
     return connection.execute(delete(app_table).where(app_table.c.account == account, app_table.c.label == label)).rowcount
 
 
-def _note_use(connection: Connection, digest: str, moment: float, peer: str, client: str) -> None:
-    values = {"last_used": moment, "last_peer": peer, "last_client": client}
-    connection.execute(update(app_table).where(app_table.c.digest == digest).values(**values))
+def _note_use(connection: Connection, uses: list[tuple[str, float, str, str]]) -> None:
+    names = ("last_used", "last_peer", "last_client")
+    query = update(app_table).where(app_table.c.digest == bindparam("of")).values({name: bindparam(name) for name in names})
+    connection.execute(query, [{"of": digest, **dict(zip(names, rest, strict=True))} for digest, *rest in uses])
 
 
 def _list(connection: Connection, account: str) -> list[dict[str, Any]]:

@@ -67,17 +67,22 @@ class SendingBook:
         await self._behind.flush()  # what was counted when it was in memory before
         return await self._database.run(_load, subject, since)
 
+    async def known(self, account: str, most: int) -> list[str]:
+        """To whom the account wrote: so many of them, at most."""
+        await self._behind.flush()
+        return await self._database.run(_known, account, most)
+
     async def unknown(self, account: str, recipients: list[str]) -> set[str]:
         """Those of `recipients` to whom the account never wrote."""
         return await self._database.run(_unknown, account, recipients)
 
     def count(self, page: Page, slot: int) -> None:
         values = page.messages.get(slot, 0), page.fresh.get(slot, 0)
-        self._behind.put(("sent", page.subject, slot), _count, page.subject, slot, *values)
+        self._behind.put(("sent", page.subject, slot), _count, (page.subject, slot, *values))
 
     def learn(self, account: str, recipients: Iterable[str]) -> None:
         for recipient in recipients:
-            self._behind.put(("known", account, recipient), _learn, account, recipient)
+            self._behind.put(("known", account, recipient), _learn, (account, recipient))
 
     async def except_(self, subject: str, exception: Allowance) -> None:
         await self._database.run(_except, subject, exception)
@@ -122,13 +127,19 @@ def _unknown(connection: Connection, account: str, recipients: list[str]) -> set
     return left
 
 
-def _count(connection: Connection, subject: str, slot: int, messages: int, fresh: int) -> None:
-    values = {"subject": subject, "slot": slot, "messages": messages, "fresh": fresh}
-    connection.execute(insert(sent_table).prefix_with("OR REPLACE").values(**values))
+def _known(connection: Connection, account: str, most: int) -> list[str]:
+    query = select(known_table.c.recipient).where(known_table.c.account == account).limit(most)
+    return [recipient for (recipient,) in connection.execute(query)]
 
 
-def _learn(connection: Connection, account: str, recipient: str) -> None:
-    connection.execute(insert(known_table).prefix_with("OR IGNORE").values(account=account, recipient=recipient))
+def _count(connection: Connection, rows: list[tuple[str, int, int, int]]) -> None:
+    names = ("subject", "slot", "messages", "fresh")
+    connection.execute(insert(sent_table).prefix_with("OR REPLACE"), [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _learn(connection: Connection, rows: list[tuple[str, str]]) -> None:
+    values = [{"account": account, "recipient": recipient} for account, recipient in rows]
+    connection.execute(insert(known_table).prefix_with("OR IGNORE"), values)
 
 
 def _except(connection: Connection, subject: str, exception: Allowance) -> None:
