@@ -23,10 +23,13 @@ from mailstack.control.gateways import GatewayOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.queue import QueueOperations
+from mailstack.control.rejects import RejectOperations
 from mailstack.control.reports import ReportOperations
+from mailstack.control.rules import RuleOperations
 from mailstack.control.sending import SendingOperations
 from mailstack.control.sieve import SieveOperations
 from mailstack.control.spam import SpamOperations
+from mailstack.control.takeout import TakeoutOperations
 from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.users import UserOperations
@@ -63,6 +66,7 @@ from mailstack.store.queue.queue import Queue
 from mailstack.store.reports import ReportStore
 from mailstack.store.sieve.memory import SieveMemories
 from mailstack.store.sieve.scripts import ScriptLimits, Scripts
+from mailstack.store.takeout.gathering import Gatherer
 from mailstack.store.trace import Trace
 from mailstack.store.transport import TransportStore
 from mailstack.store.users.bans import BanTable
@@ -130,6 +134,8 @@ class Data:
         self.learned = LearnedDoor()
         self.senders = Senders(self.learned, self.surroundings.clock)
         self.learner = Learner(config.hostname, self.mailboxes, self.learned, self.senders, self.surroundings.clock)
+        gatherer = Gatherer(self.directory, self.mailboxes, self.scripts)
+        self.takeouts = TakeoutOperations(self.directory, gatherer, clock)
         self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
 
     async def open(self) -> None:
@@ -221,6 +227,9 @@ class Data:
                 self.scripts,
                 Rehearsal(self.directory, self.mailboxes, self.rules, self.surroundings.clock),
             ).table(),
+            **RuleOperations(self.directory, self.mailboxes, self.scripts).table(),
+            **RejectOperations(self.directory, self.mailboxes, self.learner).table(),
+            **self.takeouts.table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }
 

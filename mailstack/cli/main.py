@@ -13,12 +13,15 @@ from mailstack.cli import (
     gateways,
     lists,
     operate,
+    rejects,
     reports,
+    rules,
     sending,
     sharing,
     sieve,
     spam,
     start,
+    takeout,
     tls,
 )
 from mailstack.cli.invocation import Invocation
@@ -34,12 +37,17 @@ app.add_typer(accounts.user, name="user")
 accounts.user.add_typer(devices.app_password, name="app-password")
 accounts.user.add_typer(certificates.certificate, name="certificate")
 accounts.user.add_typer(sending.send_as, name="send-as")
+accounts.user.command()(rules.vacation)
+accounts.user.command()(rules.forward)
+accounts.user.command()(takeout.takeout)
+sieve.sieve.command()(rules.rules)
 lists.add_to(accounts.alias)
 app.add_typer(gateways.gateway, name="gateway")
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")
 app.add_typer(spam.spam, name="spam")
+app.add_typer(rejects.rejects, name="rejects")
 app.add_typer(sieve.sieve, name="sieve")
 app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(tls.tls, name="tls")

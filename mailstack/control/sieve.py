@@ -37,6 +37,7 @@ class SieveOperations:
             "sieve.activate": self.activate,
             "sieve.remove": self.remove,
             "sieve.test": self.test,
+            "sieve.check": self.check,
         }
 
     async def _account(self, arguments: Arguments) -> AccountRecord:
@@ -56,9 +57,9 @@ class SieveOperations:
         """Keep a script, and make it the active one where `active` says so."""
         record, name = await self._account(arguments), self._name(arguments)
         await self._mailboxes.account(self._directory.folder(record))
-        await _told(name, self._scripts.put(record.folder, name, str(arguments["source"]).encode()))
+        await told(name, self._scripts.put(record.folder, name, str(arguments["source"]).encode()))
         if arguments.get("active"):
-            await _told(name, self._scripts.activate(record.folder, name))
+            await told(name, self._scripts.activate(record.folder, name))
 
     async def listing(self, arguments: Arguments) -> Any:
         record = await self._account(arguments)
@@ -66,16 +67,24 @@ class SieveOperations:
 
     async def show(self, arguments: Arguments) -> Any:
         record, name = await self._account(arguments), self._name(arguments)
-        return {"script": (await _told(name, self._scripts.read(record.folder, name))).decode("utf-8", "replace")}
+        return {"script": (await told(name, self._scripts.read(record.folder, name))).decode("utf-8", "replace")}
 
     async def activate(self, arguments: Arguments) -> Any:
         record = await self._account(arguments)
         name = self._name(arguments) if arguments.get("script") else None
-        await _told(name or "", self._scripts.activate(record.folder, name))
+        await told(name or "", self._scripts.activate(record.folder, name))
 
     async def remove(self, arguments: Arguments) -> Any:
         record, name = await self._account(arguments), self._name(arguments)
-        await _told(name, self._scripts.delete(record.folder, name))
+        await told(name, self._scripts.delete(record.folder, name))
+
+    async def check(self, arguments: Arguments) -> Any:
+        """The first mistake of a script as its line and reason; both None where it has none. Nothing is kept."""
+        try:
+            await self._scripts.check(str(arguments["source"]).encode("utf-8", "replace"))
+        except SieveProblem as problem:
+            return {"line": problem.line, "reason": problem.reason}
+        return {"line": None, "reason": None}
 
     async def test(self, arguments: Arguments) -> Any:
         """What a script, or the active one, would have done to the messages of the last days."""
@@ -90,7 +99,7 @@ class SieveOperations:
             raise OperationProblem(f"{record.address} has no active script; name a file") from problem
 
 
-async def _told(name: str, work: Any) -> Any:
+async def told(name: str, work: Any) -> Any:
     """Causes in words for the admin."""
     try:
         return await work

@@ -69,7 +69,7 @@ def test_an_attachment_is_found_in_any_part() -> None:
 
 def test_what_is_done() -> None:
     copied = (Action(Does.COPY, "Copies/All"), Action(Does.FORWARD, "bob@x.test"))
-    done = (Action(Does.FLAG), Action(Does.READ), *copied, Action(Does.KEEP))
+    done = (Action(Does.FLAG), *copied, Action(Does.KEEP), Action(Does.READ))
     script = write(Forms(rules=(Rule("all", (), done),)))
     assert actions(script) == [r"file Copies/All with \Flagged \Seen", "send bob@x.test", r"keep with \Flagged \Seen"]
     assert actions(write(Forms(rules=(Rule("none", (), (Action(Does.DISCARD),)),)))) == ["discard"]

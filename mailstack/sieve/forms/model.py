@@ -44,6 +44,7 @@ class Does(enum.Enum):
 
 SIZES = frozenset({How.OVER, How.UNDER})
 STATES = frozenset({What.ATTACHMENT, What.SPAM})  # true or not: nothing is compared
+MARKS = frozenset({Does.FLAG, Does.READ})
 PLACES = frozenset({Does.MOVE, Does.COPY})
 TARGETED = PLACES | {Does.FORWARD}
 

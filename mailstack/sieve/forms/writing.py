@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from mailstack.sieve.forms.model import Action, Condition, Does, Forms, Forwarding, How, Rule, Vacation, What
+from mailstack.sieve.forms.model import MARKS, Action, Condition, Does, Forms, Forwarding, How, Rule, Vacation, What
 
 TITLE = "# Made by the rules page. Once changed by hand it stays as it is, and the page shows it as text."
 SEAL = "#= 1 "  # version of the comments, then a digest of all that follows
@@ -121,7 +121,9 @@ def _rule(rule: Rule, guard: list[str], needs: set[str]) -> list[str]:
     tests = [_test(one, needs) for one in rule.conditions]
     if len(tests) > 1 and not rule.every:
         tests = [_joined("anyof", tests)]
-    return _block([*guard, *tests] or ["true"], [_DONE[one.does](one, needs) for one in rule.actions])
+    # Marks are on what is done after them (RFC 5232 3): whoever names them last in a rule means the same.
+    actions = sorted(rule.actions, key=lambda one: one.does not in MARKS)
+    return _block([*guard, *tests] or ["true"], [_DONE[one.does](one, needs) for one in actions])
 
 
 # Conditions ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,45 @@
+"""user.takeout: an account's takeout, page after page; who asks writes the zip (store/takeout/writing.py)."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import msgspec
+
+from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.operations import Operation
+from mailstack.store.takeout.gathering import Gatherer
+from mailstack.store.takeout.streaming import stream
+from mailstack.store.users.directory import Directory
+
+
+class TakeoutOperations:
+    """One for the server."""
+
+    def __init__(self, directory: Directory, gatherer: Gatherer, clock: Callable[[], float]) -> None:
+        self._directory = directory
+        self._gatherer = gatherer
+        self._clock = clock
+
+    def table(self) -> dict[str, Operation]:
+        return {"user.takeout": self.page}
+
+    async def page(self, arguments: Arguments) -> Any:
+        """`after`: what the page before named; without it the first page is given. The last one names none."""
+        record = await self._record(arguments["address"])
+        after = arguments.get("after")
+        if after is None:
+            page = await self._gatherer.first(record, self._clock())
+        else:
+            page = await self._gatherer.next(record, (str(after[0]), int(after[1])))
+        return {"pieces": msgspec.to_builtins(page.pieces), "after": page.after}
+
+    async def zip(self, address: str) -> AsyncGenerator[bytes, None]:
+        """For the web: the zip itself, in blocks. Raises StoreFailed in the middle where it can't be finished."""
+        return stream(self._gatherer.pages(await self._record(address), self._clock()))
+
+    async def _record(self, text: str) -> Any:
+        key = read_address(text).key
+        record = await self._directory.account(key)
+        if record is None:
+            raise OperationProblem(f"there is no account {key}")
+        return record
