@@ -23,7 +23,8 @@ from mailstack.config import (
 
 ROOT = Path(__file__).parents[1]
 
-SECTIONS = {"listen", "proxy", "bans", "sending", "oauth", "rules", "spam", "milter"}  # that have a meaning themselves
+# Those that have a meaning themselves.
+SECTIONS = {"clients", "listen", "proxy", "bans", "sending", "oauth", "rules", "spam", "milter"}
 
 
 def test_the_default_file_is_what_the_code_says() -> None:

@@ -30,6 +30,7 @@ from mailstack.net.listen import ListeningSocket
 from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
 from mailstack.policy.authentication import Authenticator
 from mailstack.policy.certificates import ClientCertificates
+from mailstack.policy.clients import client_settings
 from mailstack.policy.inbound import InboundPolicy, Recipients
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
@@ -69,6 +70,7 @@ class Appliance:
         settings = Settings.of(config)
         self._sockets = open_sockets(config, undo)
         self.ports = {name: [one.getsockname()[1] for one in sockets] for name, sockets in self._sockets.items()}
+        data.clients = client_settings(config, self.ports)
         # The ports are open and the files are read: root is of no more use.
         become_owner(data.path)
         undo.push_async_callback(data.close)
@@ -194,6 +196,7 @@ class Appliance:
             return
         differs, done = changed(self.config, asked), changed(self.config, config)
         self.config = config
+        self.data.clients = client_settings(config, self.ports)
         self._use(settings)
         await self._use_client_certificates(settings)
         configure(config.log.format, config.log.level)

@@ -27,6 +27,8 @@ from mailstack.control.rejects import RejectOperations
 from mailstack.control.reports import ReportOperations
 from mailstack.control.rules import RuleOperations
 from mailstack.control.sending import SendingOperations
+from mailstack.control.setting_up import SetupOperations
+from mailstack.control.setup_links import SetupLinks
 from mailstack.control.sieve import SieveOperations
 from mailstack.control.spam import SpamOperations
 from mailstack.control.takeout import TakeoutOperations
@@ -46,6 +48,7 @@ from mailstack.log import get_logger
 from mailstack.mailauth.dkim import dns_record
 from mailstack.net.dns import Resolver
 from mailstack.policy.bans import Bans
+from mailstack.policy.clients import client_settings
 from mailstack.policy.limits import default_gateways
 from mailstack.policy.nat import Nat
 from mailstack.policy.sending import Sending
@@ -123,6 +126,8 @@ class Data:
         self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
         self.suffixes = Suffixes()
         self.transport = TransportStore(data / "transport.sqlite3")
+        self.clients = client_settings(config)
+        self.setup_links = SetupLinks(self.surroundings.clock)
         self.keeper = Keeper(self.queue, self.trace)
         self.reports = ReportStore(data / "reports.sqlite3")
         self.report_mail = ReportMail(
@@ -196,6 +201,8 @@ class Data:
 
     def operations(self, runner: QueueRunner | None = None) -> dict[str, Operation]:
         kick = runner.kick if runner is not None else None
+        devices = DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock)
+        links = self.setup_links if runner is not None else None
         return {
             **UserOperations(
                 self.directory,
@@ -207,7 +214,8 @@ class Data:
                 self._hop,
                 self.surroundings.clock,
             ).table(),
-            **DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock).table(),
+            **devices.table(),
+            **SetupOperations(devices, lambda: self.clients, links).table(),
             **CertificateOperations(self.directory, self.surroundings.clock).table(),
             **BanOperations(self.bans).table(),
             **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),

@@ -106,7 +106,7 @@ class Doors:
         )
         self.ready = False
         operations = data.operations(behind.runner)
-        self._web = Web(behind, settings, operations, lambda: self.ready)
+        self._web = Web(behind, settings, operations, certificates, lambda: self.ready)
         self._control = ControlServer(data.path / "control.sock", operations)
         for smtp in self.smtp.values():
             data.directory.on_revoked.append(smtp.end_sessions)

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 from mailstack.app.settings import Settings
 from mailstack.control.operations import Operation
+from mailstack.net.signed_profile import sign
+from mailstack.net.tls import Certificates
 from mailstack.web.health import Health
 from mailstack.web.policies import Policies
 from mailstack.web.server import WebServer
+from mailstack.web.setup.autoconfig import Autoconfig
+from mailstack.web.setup.autodiscover import Autodiscover
+from mailstack.web.setup.domains import Domains
+from mailstack.web.setup.pages import SetupPages
 from mailstack.web.site import build
+from mailstack.wire.client_settings import ClientSettings
 
 if TYPE_CHECKING:
+    from mailstack.app.data import Data
     from mailstack.app.doors import Behind
 
 
@@ -20,10 +28,15 @@ class Web:
     """listen(), then stop(); use() when settings change."""
 
     def __init__(
-        self, behind: "Behind", settings: Settings, operations: Mapping[str, Operation], ready: Callable[[], bool]
+        self,
+        behind: "Behind",
+        settings: Settings,
+        operations: Mapping[str, Operation],
+        certificates: Certificates | None,
+        ready: Callable[[], bool],
     ) -> None:
         self._policies = Policies(settings.web_texts)
-        parts = (Health(ready), self._policies)
+        parts = (Health(ready), self._policies, *_setting_up(behind.data, certificates))
         self._server = WebServer(build(route for part in parts for route in part.routes()))
 
     async def listen(self, sockets: Mapping[str, Sequence[socket]], tls: ssl.SSLContext | None) -> None:
@@ -36,3 +49,21 @@ class Web:
 
     async def stop(self, seconds: float) -> None:
         await self._server.stop(seconds)
+
+
+def _setting_up(data: "Data", certificates: Certificates | None) -> tuple[Autoconfig, Autodiscover, SetupPages]:
+    """How mail programs set themselves up."""
+
+    def settings() -> ClientSettings:
+        return data.clients
+
+    def own() -> frozenset[str]:
+        return frozenset({data.config.hostname.lower(), data.clients.host.lower()})
+
+    domains = Domains(data.directory.domains, own)
+    signer = (lambda profile: sign(profile, *certificates.pair)) if certificates is not None else None
+    return (
+        Autoconfig(domains, settings),
+        Autodiscover(domains, settings, data.surroundings.clock),
+        SetupPages(domains, settings, data.setup_links, signer),
+    )

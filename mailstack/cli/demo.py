@@ -9,10 +9,12 @@ from pathlib import Path
 
 import typer
 
+from mailstack.cli.card import card
 from mailstack.cli.invocation import Invocation, fail
 from mailstack.cli.reaching import has_ipv6
 from mailstack.cli.selfcheck import StepFailed, run_selftest, wait_until_ready
 from mailstack.config import Config, Listen, render
+from mailstack.policy.clients import client_settings
 
 DOMAIN = "home.test"
 USERS = ("alice", "bob")
@@ -103,12 +105,7 @@ def _accounts(one: Invocation) -> dict[str, str]:
 
 
 def _card(config: Config, passwords: dict[str, str]) -> str:
-    def port(name: str) -> str:
-        texts = getattr(config.listen, name)
-        return texts[0].rpartition(":")[2] if texts else "off"
-
-    lines = ["", "Settings for mail clients", f"  IMAP   localhost  port {port('imaps')} (TLS) or {port('imap')} (STARTTLS)"]
-    lines.append(f"  SMTP   localhost  port {port('submissions')} (TLS) or {port('submission')} (STARTTLS), with login")
+    lines = ["", *card(client_settings(config))]
     lines.append("  The certificate is self-signed: clients will ask once.")
     file = f"{config.data_dir}/mailstack.toml"
     if passwords:

@@ -17,6 +17,7 @@ from mailstack.cli import (
     reports,
     rules,
     sending,
+    setting_up,
     sharing,
     sieve,
     spam,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(accounts.domain, name="domain")
 app.add_typer(accounts.user, name="user")
 accounts.user.add_typer(devices.app_password, name="app-password")
+accounts.user.add_typer(setting_up.device, name="device")
 accounts.user.add_typer(certificates.certificate, name="certificate")
 accounts.user.add_typer(sending.send_as, name="send-as")
 accounts.user.command()(rules.vacation)
@@ -55,6 +57,7 @@ app.add_typer(reports.reports, name="reports")
 app.add_typer(operate.queue, name="queue")
 start.add_to(app)
 explaining.add_to(app)
+app.command()(setting_up.clients)
 operate.add_to(app)
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from mailstack.config.quantities import duration, size, weight
-from mailstack.config.settings import SERVICES, Bans, Config, Dns, Milter, Oauth, Proxy, Relay, Spam
+from mailstack.config.settings import SERVICES, Bans, Clients, Config, Dns, Milter, Oauth, Proxy, Relay, Spam
 from mailstack.mailauth.dnslist import parse_list
 from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
@@ -39,6 +39,7 @@ def check(config: Config, refuse: Refuse) -> None:
             found = _LISTENER.fullmatch(text)
             if found is None or int(found[2]) > 65535:
                 refuse(f"listen.{name}", f'{text!r} is not "address:port"')
+    _check_clients(config.clients, refuse)
     _check_proxy(config.proxy, refuse)
     _one_of(config.tls.mode, ("files", "self-signed", "off"), "tls.mode", refuse)
     if config.tls.mode == "files":
@@ -94,6 +95,15 @@ def check(config: Config, refuse: Refuse) -> None:
         if getattr(config.limits, name) < 0:
             refuse(f"limits.{name}", "must not be negative")
     _positive("limits.imap_progress", [config.limits.imap_progress], duration, refuse)
+
+
+def _check_clients(clients: Clients, refuse: Refuse) -> None:
+    if clients.host and not _is_domain(clients.host):
+        refuse("clients.host", f"{clients.host!r} is not a host name")
+    for text in clients.ports:
+        name, _, port = text.partition(":")
+        if name not in SERVICES or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+            refuse("clients.ports", f'{text!r} is not a service and its port, like "imaps:993"')
 
 
 def _check_proxy(proxy: Proxy, refuse: Refuse) -> None:

@@ -21,6 +21,11 @@ class Listen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     https: list[str] = msgspec.field(default_factory=lambda: ["[::]:443"])
 
 
+class Clients(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    host: str = ""
+    ports: list[str] = []
+
+
 class Proxy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listeners: list[str] = []
     trusted: list[str] = []
@@ -199,6 +204,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     data_dir: str = "/var/lib/mailstack"
     postmaster: str = ""
     listen: Listen = Listen()
+    clients: Clients = Clients()
     proxy: Proxy = Proxy()
     tls: Tls = Tls()
     auth: Auth = Auth()

@@ -94,6 +94,7 @@ class Certificates:
     def __init__(self, certificate: Path, key: Path) -> None:
         self.context = _server_context()
         self.people = _server_context()
+        self.pair = (certificate, key)
         self.use(certificate, key)
 
     def ask_people(self, *, ask: bool) -> None:
@@ -113,6 +114,7 @@ class Certificates:
         for context in (self.context, self.people):
             _load(context, certificate, key)
             context.end_point = _end_point(certificate)
+        self.pair = (certificate, key)
 
 
 def _server_context() -> ServerContext:

@@ -1,0 +1,1 @@
+"""How mail programs set themselves up: autoconfig, Autodiscover, Apple's profiles, and pages for people."""
