@@ -17,6 +17,7 @@ from mailstack.control.aliases import AliasOperations
 from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.certificates import CertificateOperations
+from mailstack.control.console import ConsoleOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
 from mailstack.control.gateways import GatewayOperations
@@ -77,7 +78,9 @@ from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.gateways import Gateways
 from mailstack.store.users.scram import Scram, ScramMode
+from mailstack.store.users.second_factor import Codes
 from mailstack.store.users.sending import SendingBook
+from mailstack.store.users.sessions import Sessions
 from mailstack.store.users.shares import Shares
 
 CONTROL_THREADS = 2
@@ -104,6 +107,9 @@ class Data:
         self.sending.use(sending_rules(config))
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
+        self.sessions = Sessions(self.database, self.behind, self.surroundings.clock)
+        self.directory.on_locked.append(self.sessions.forget)
+        self.codes = Codes(self.database, self.surroundings.clock)
         self.scram = Scram(self.directory, ScramMode(config.auth.scram))
         self.mailboxes = Mailboxes(
             config.hostname,
@@ -216,6 +222,9 @@ class Data:
             ).table(),
             **devices.table(),
             **SetupOperations(devices, lambda: self.clients, links).table(),
+            **ConsoleOperations(
+                self.directory, self.sessions, self.codes, self.config.hostname, self.surroundings.clock
+            ).table(),
             **CertificateOperations(self.directory, self.surroundings.clock).table(),
             **BanOperations(self.bans).table(),
             **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from mailstack.app.settings import Settings
 from mailstack.control.operations import Operation
+from mailstack.net.proxied import Proxies
 from mailstack.net.signed_profile import sign
 from mailstack.net.tls import Certificates
+from mailstack.web.console.desk import Behind as ConsoleBehind
+from mailstack.web.console.parts import Console
 from mailstack.web.health import Health
 from mailstack.web.policies import Policies
 from mailstack.web.server import WebServer
@@ -36,8 +39,24 @@ class Web:
         ready: Callable[[], bool],
     ) -> None:
         self._policies = Policies(settings.web_texts)
-        parts = (Health(ready), self._policies, *_setting_up(behind.data, certificates))
-        self._server = WebServer(build(route for part in parts for route in part.routes()))
+        self._proxies = Proxies.of(behind.data.config.proxy.trusted)
+        self.console = self._console(behind, operations)
+        parts = (Health(ready), self._policies, *_setting_up(behind.data, certificates), self.console)
+        routes = (route for part in parts for route in part.routes())
+        self._server = WebServer(build(routes, self.console.explain, lambda: self._proxies))
+
+    def _console(self, behind: "Behind", operations: Mapping[str, Operation]) -> Console:
+        data = behind.data
+        has = ConsoleBehind(
+            data.config.hostname,
+            operations,
+            data.directory,
+            data.sessions,
+            data.codes,
+            behind.logins,
+            lambda: data.clients.web,
+        )
+        return Console(has, data.surroundings.clock)
 
     async def listen(self, sockets: Mapping[str, Sequence[socket]], tls: ssl.SSLContext | None) -> None:
         await self._server.listen(sockets["http"], None)

@@ -98,7 +98,7 @@ def user_list(context: typer.Context, json: bool = JSON) -> None:
     rows = invocation(context).run("user.list")
     if not json:
         rows = [{**row, "quota": octets(row["quota"]) if row["quota"] is not None else None} for row in rows]
-    show(rows, json, ["address", "quota", "disabled"])
+    show(rows, json, ["address", "quota", "disabled", "admin"])
 
 
 @user.command("passwd")

@@ -101,12 +101,16 @@ def _accounts(one: Invocation) -> dict[str, str]:
     if any(row["domain"] == DOMAIN for row in one.run("domain.list")):
         return {}
     one.run("domain.add", domain=DOMAIN)
-    return {name: one.run("user.add", address=f"{name}@{DOMAIN}")["password"] for name in USERS}
+    passwords = {name: one.run("user.add", address=f"{name}@{DOMAIN}")["password"] for name in USERS}
+    one.run("user.admin", address=f"{USERS[0]}@{DOMAIN}")
+    return passwords
 
 
 def _card(config: Config, passwords: dict[str, str]) -> str:
     lines = ["", *card(client_settings(config))]
     lines.append("  The certificate is self-signed: clients will ask once.")
+    if console := _console(config):
+        lines.append(f"  Console {console}; {USERS[0]} is its admin")
     file = f"{config.data_dir}/mailstack.toml"
     if passwords:
         lines.append("  Accounts, their passwords shown this once:")
@@ -116,3 +120,13 @@ def _card(config: Config, passwords: dict[str, str]) -> str:
         lines.append(f"  A new password: mailstack -c {file} user passwd {USERS[0]}@{DOMAIN}")
     lines += [f"  Configuration: {file}", ""]
     return "\n".join(lines)
+
+
+def _console(config: Config) -> str:
+    """Its address for a browser on this machine: without TLS it is for this machine alone, and a browser need not ask."""
+    for text in config.listen.http:
+        host, _, port = text.rpartition(":")
+        if host in ("127.0.0.1", "localhost"):
+            return f"http://localhost:{port}/"
+    web = client_settings(config).web
+    return f"{web}/" if web is not None and web.startswith("https:") else ""

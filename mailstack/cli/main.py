@@ -7,6 +7,7 @@ from mailstack.cli import (
     accounts,
     bans,
     certificates,
+    console,
     devices,
     dkim,
     explaining,
@@ -43,6 +44,7 @@ accounts.user.command()(rules.vacation)
 accounts.user.command()(rules.forward)
 accounts.user.command()(takeout.takeout)
 sieve.sieve.command()(rules.rules)
+console.add_to(accounts.user)
 lists.add_to(accounts.alias)
 app.add_typer(gateways.gateway, name="gateway")
 app.add_typer(accounts.alias, name="alias")

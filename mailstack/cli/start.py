@@ -74,6 +74,7 @@ def quickstart(
     try:
         domain = one.run("domain.add", domain=parsed.domain)
         user = one.run("user.add", address=address)
+        one.run("user.admin", address=address)
     except typer.Exit:
         # Another try finds everything as it was.
         with contextlib.suppress(OSError):

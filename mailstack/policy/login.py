@@ -16,7 +16,7 @@ from mailstack.policy.tokens import OAuthSettings, Refused, Tokens, Unavailable
 from mailstack.store.users.devices import Device, Devices
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.passwords import PasswordChecker, Refusal
-from mailstack.store.users.scope import ALL, Protocol, Scope
+from mailstack.store.users.scope import OWN, Protocol, Scope
 from mailstack.store.users.scram import ITERATIONS, Scram, ScramMode
 from mailstack.wire import sasl
 from mailstack.wire.sasl import Bearer
@@ -58,7 +58,7 @@ class Login:
 
     @property
     def scope(self) -> Scope:
-        return self.device.scope if self.device is not None else ALL
+        return self.device.scope if self.device is not None else OWN
 
     @property
     def read_only(self) -> bool:
@@ -153,6 +153,10 @@ class Logins:
             expired = found is Refusal.EXPIRED
             return Denied(Denial.EXPIRED, user) if expired else self._failed(channel, user, guess=password)
         return self._proved(channel, user, Login(found.record, found.device))
+
+    def code_failed(self, channel: Channel, user: str) -> None:
+        """A one-time code was wrong after a right password: it counts as a wrong password does."""
+        self._failed(channel, user, "code", secrets.token_hex(8))
 
     async def sasl(self, mechanism: str, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
         """A SASL exchange. `initial` is the initial response in base64, None when there is none."""

@@ -29,6 +29,7 @@ class WebConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.client = (peer_of(transport, self.ends), 0)
+        self.app_state = {"direct": peer_of(transport, None)}
         self.scheme = "https" if transport.get_extra_info("ssl_object") is not None else "http"
         self._wait_for_head()
 

@@ -2,21 +2,22 @@
 
 import email.utils
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailstack.log import get_logger
+from mailstack.net.proxied import Proxies
+from mailstack.web.forwarded import Forwarded
 
 log = get_logger()
-Handler = Callable[[Request], Awaitable[Response]]
+Explain = Callable[[Request, int, str], Response]
 
 # Everything comes from this server; nothing is framed, nothing inline runs.
 POLICY = (
@@ -31,6 +32,10 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+
+
+def _nobody() -> Proxies:
+    return Proxies(())
 
 
 class OwnHeaders:
@@ -51,21 +56,23 @@ class OwnHeaders:
         await self._app(scope, receive, sending)
 
 
-async def _refused(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)
-    return PlainTextResponse(f"{problem.detail}\n", problem.status_code, headers=problem.headers)
+def _plain(request: Request, status: int, text: str) -> Response:
+    return PlainTextResponse(f"{text}\n", status)
 
 
-async def _failed(request: Request, problem: Exception) -> Response:
-    """The log has the stack; who asks learns nothing of it."""
-    log.error("http.failed", path=request.url.path, exc_info=problem)
-    return PlainTextResponse("Something went wrong here; the server's log says what.\n", 500)
+def build(routes: Iterable[BaseRoute], explain: Explain = _plain, proxies: Callable[[], Proxies] = _nobody) -> ASGIApp:
+    """The application of these routes. `explain` says what went wrong; `proxies`: who may say for whom it asks."""
 
+    async def refused(request: Request, problem: Exception) -> Response:
+        assert isinstance(problem, HTTPException)
+        response = explain(request, problem.status_code, problem.detail)
+        response.headers.update(problem.headers or {})
+        return response
 
-def build(routes: Iterable[BaseRoute]) -> ASGIApp:
-    """The application of these routes."""
-    return Starlette(
-        routes=list(routes),
-        middleware=[Middleware(OwnHeaders)],
-        exception_handlers={HTTPException: _refused, Exception: _failed},
-    )
+    async def failed(request: Request, problem: Exception) -> Response:
+        """The log has the stack; who asks learns nothing of it."""
+        log.error("http.failed", path=request.url.path, exc_info=problem)
+        return explain(request, 500, "Something went wrong here; the server's log says what.")
+
+    site = Starlette(routes=list(routes), exception_handlers={HTTPException: refused, Exception: failed})
+    return OwnHeaders(Forwarded(site, proxies))

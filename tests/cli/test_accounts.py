@@ -70,7 +70,7 @@ def test_accounts(either: Console) -> None:
     password = re.search(r"^Password, shown this once: (\S+)$", made, re.MULTILINE)
     assert password
     assert "new.user@a.test added" in made
-    assert re.search(r"^new\.user@a\.test +5GiB +no$", either.run("user", "list").stdout, re.MULTILINE)
+    assert re.search(r"^new\.user@a\.test +5GiB +no +no$", either.run("user", "list").stdout, re.MULTILINE)
     (row,) = [row for row in json.loads(either.run("user", "list", "--json").stdout) if row["address"] == "new.user@a.test"]
     assert (row["quota"], row["disabled"]) == (5 << 30, False)
     assert password[1] not in json.dumps(row)
@@ -81,7 +81,7 @@ def test_accounts(either: Console) -> None:
     assert either.run("user", "passwd", "new.user@a.test").stdout.startswith("Password, shown this once: ")
     either.run("user", "quota", "new.user@a.test", "none")
     either.run("user", "disable", "new.user@a.test")
-    assert re.search(r"^new\.user@a\.test +- +yes$", either.run("user", "list").stdout, re.MULTILINE)
+    assert re.search(r"^new\.user@a\.test +- +yes +no$", either.run("user", "list").stdout, re.MULTILINE)
     either.run("user", "enable", "new.user@a.test")
     assert "Its mail is still in" in either.run("user", "remove", "new.user@a.test").stdout
     for command in (["remove"], ["disable"], ["enable"], ["quota", "1GiB"]):

@@ -20,7 +20,7 @@ from mailstack.store.database import Database
 from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import PasswordChecker, hash_password, make_app_password
-from mailstack.store.users.scope import ALL, SCOPES, Protocol
+from mailstack.store.users.scope import OWN, SCOPES, Protocol
 from mailstack.store.users.scram import Scram, ScramMode
 
 CHANNEL = Channel("192.0.2.1", True, Protocol.IMAP)
@@ -183,7 +183,7 @@ async def test_what_an_app_password_is_good_for(world: World) -> None:
     # The account's own is good for everything, and what was remembered of one password says nothing of another.
     found = await world.logins.password(CHANNEL, "alice@a.test", "sesame")
     assert isinstance(found, Login)
-    assert (found.scope, found.device) == (ALL, None)
+    assert (found.scope, found.device) == (OWN, None)
 
 
 async def test_an_app_password_expires(world: World) -> None:

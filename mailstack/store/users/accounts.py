@@ -7,7 +7,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mailstack.message.address import Address
-from mailstack.store.users import certificates, devices, mailings, senders
+from mailstack.store.users import certificates, devices, mailings, second_factor, senders, sessions
 from mailstack.store.users.devices import Device, app_table
 from mailstack.store.users.models import Account, Alias, Setting
 from mailstack.store.users.names import all_domains
@@ -33,8 +33,9 @@ def folder_name(address: Address, taken: set[str]) -> str:
     return name
 
 
-def _record(row: Any) -> AccountRecord:
-    return AccountRecord(row.address, row.password, row.quota, row.disabled, row.folder, row.capabilities, row.scram)
+def _record(row: Any, second_factor: bool) -> AccountRecord:
+    own = row.address, row.password, row.quota, row.disabled, row.folder, row.capabilities, row.scram
+    return AccountRecord(*own, admin=row.admin, second_factor=second_factor)
 
 
 def entry(connection: Connection, key: str) -> Entry:
@@ -42,7 +43,7 @@ def entry(connection: Connection, key: str) -> Entry:
     targets = tuple(target for (target,) in connection.execute(_TARGETS, {"key": key}))
     if row is None:
         return Entry(None, targets, mailing=mailings.read(connection, key)) if targets else NOTHING
-    return Entry(_record(row), targets, senders.of_account(connection, key))
+    return Entry(_record(row, second_factor.is_on(connection, key)), targets, senders.of_account(connection, key))
 
 
 def scram_keys(connection: Connection, key: str) -> list[tuple[str, Device | None]]:
@@ -82,11 +83,14 @@ def add(
 
 
 def listing(connection: Connection) -> list[dict[str, Any]]:
-    columns = [account_table.c[name] for name in ("address", "quota", "disabled", "folder", "created")]
+    columns = [account_table.c[name] for name in ("address", "quota", "disabled", "folder", "created", "admin")]
     return [dict(row._mapping) for row in connection.execute(select(*columns).order_by(account_table.c.address))]
 
 
 def change(connection: Connection, key: str, values: dict[str, Any]) -> int:
+    """Who may not come in as before is not in any more: browsers are logged out in the same transaction."""
+    if "password" in values or values.get("disabled"):
+        sessions.end_all(connection, key)
     return connection.execute(update(account_table).where(account_table.c.address == key).values(**values)).rowcount
 
 
@@ -107,6 +111,8 @@ def set_app_scram(connection: Connection, digest: str, scram: str) -> None:
 def remove(connection: Connection, key: str) -> None:
     folder = connection.execute(select(account_table.c.folder).where(account_table.c.address == key)).scalar_one()
     connection.execute(delete(app_table).where(app_table.c.account == key))
+    sessions.end_all(connection, key)
+    second_factor.remove(connection, key)
     senders.forget(connection, key)
     certificates.forget(connection, key)
     connection.execute(delete(account_table).where(account_table.c.address == key))

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.message.address import Address, parse_address
 from mailstack.store.database import Database
 from mailstack.store.mailbox.values import AccountFolder
-from mailstack.store.users import accounts, certificates, devices, installation, mailings, names, senders
+from mailstack.store.users import accounts, certificates, devices, installation, mailings, names, second_factor, senders
 from mailstack.store.users.devices import Device
 from mailstack.store.users.mailings import Mailing
 from mailstack.store.users.records import AccountRecord, DirectoryProblem, Entry
@@ -36,6 +36,7 @@ class Directory:
         self.scram_whole = False  # whether every password has what SCRAM needs
         self._revocations: dict[str, int] = {}
         self.on_revoked: list[Callable[[str], None]] = []
+        self.on_locked: list[Callable[[str], None]] = []  # its own password became void: browsers are logged out
         self.on_bound: list[Callable[[str], None]] = []  # a client certificate, as PEM
 
     async def start(self) -> None:
@@ -151,6 +152,11 @@ class Directory:
         for callback in self.on_revoked:
             callback(key)
 
+    def _lock(self, key: str) -> None:
+        self._revoke(key)
+        for callback in self.on_locked:
+            callback(key)
+
     async def add_domain(self, name: str) -> None:
         """Raises DirectoryProblem where it is here, or its mail is passed on."""
         if name in await self.domains():
@@ -174,7 +180,7 @@ class Directory:
 
     async def set_password(self, key: str, hashed: str, scram: str | None = None) -> None:
         await self._update(key, {"password": hashed, "scram": scram})
-        self._revoke(key)
+        self._lock(key)
 
     async def improve_password(self, key: str, old: str, better: str) -> None:
         """Another hash of the same password, unless it was changed meanwhile."""
@@ -190,13 +196,38 @@ class Directory:
     async def set_disabled(self, key: str, disabled: bool) -> None:
         await self._update(key, {"disabled": disabled})
         if disabled:
-            self._revoke(key)
+            self._lock(key)
 
     async def set_quota(self, key: str, quota: int | None) -> None:
         await self._update(key, {"quota": quota})
 
     async def set_capabilities(self, key: str, capabilities: str) -> None:
         await self._update(key, {"capabilities": capabilities})
+
+    async def set_admin(self, key: str, admin: bool) -> None:
+        await self._update(key, {"admin": admin})
+
+    async def prepare_second_factor(self, key: str, secret: str) -> None:
+        if (await self.entry(key)).account is None:
+            raise DirectoryProblem(f"there is no account {key}")
+        if not await self._change(second_factor.prepare, key, secret):
+            raise DirectoryProblem(f"{key} has one-time codes already")
+
+    async def confirm_second_factor(self, key: str, code: str, now: float, recovery: list[str]) -> None:
+        """From now on the password alone is not enough: what came in with it ends."""
+        if not await self._change(second_factor.confirm, key, code, now, recovery):
+            raise DirectoryProblem("that is not the code that is shown now; look at the clock of the telephone, and try again")
+        self._revoke(key)
+
+    async def renew_recovery(self, key: str, recovery: list[str]) -> None:
+        record = (await self.entry(key)).account
+        if record is None or not record.second_factor:
+            raise DirectoryProblem(f"{key} has no one-time codes")
+        await self._change(second_factor.renew_recovery, key, recovery)
+
+    async def remove_second_factor(self, key: str) -> None:
+        if not await self._change(second_factor.remove, key):
+            raise DirectoryProblem(f"{key} has no one-time codes")
 
     async def _update(self, key: str, values: dict[str, Any]) -> None:
         if not await self._change(accounts.change, key, values):
@@ -207,7 +238,7 @@ class Directory:
         if record is None:
             raise DirectoryProblem(f"there is no account {key}")
         await self._change(accounts.remove, key)
-        self._revoke(key)
+        self._lock(key)
         return record
 
     async def add_alias(self, source: str, targets: list[str]) -> None:

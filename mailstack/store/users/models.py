@@ -17,6 +17,37 @@ class Account(SQLModel, table=True):
     created: float
     capabilities: str = ""  # "-NAME +NAME": IMAP capabilities that are hidden, and that are shown on request
     scram: str | None = None  # what SCRAM-SHA-256 needs: "iterations$salt$StoredKey$ServerKey"; None until the password is seen
+    admin: bool = False  # runs the server from the console
+
+
+class WebSession(SQLModel, table=True):
+    """Browsers that are logged in: store/users/sessions.py."""
+
+    __tablename__ = "web_session"
+    digest: str = Field(primary_key=True)  # SHA-256 of 256 random bits
+    account: str = Field(foreign_key="account.address", index=True)
+    created: float
+    seen: float
+    peer: str
+    agent: str
+
+
+class SecondFactorRow(SQLModel, table=True):
+    """One-time codes of accounts: store/users/second_factor.py."""
+
+    __tablename__ = "second_factor"
+    account: str = Field(primary_key=True, foreign_key="account.address")
+    secret: str  # Base32
+    since: float | None = None  # None: it is being set up, and does not count yet
+    step: int = 0  # of the last code that was taken: each is good once
+
+
+class RecoveryCode(SQLModel, table=True):
+    """Each is good once, in place of a one-time code."""
+
+    __tablename__ = "recovery_code"
+    digest: str = Field(primary_key=True)  # SHA-256 of 80 random bits
+    account: str = Field(foreign_key="account.address", index=True)
 
 
 class Alias(SQLModel, table=True):

@@ -20,6 +20,8 @@ class AccountRecord:
     folder: str
     capabilities: str = ""
     scram: str | None = None
+    admin: bool = False  # may do in the console what the commands do
+    second_factor: bool = False  # the password alone is not enough
 
     @property
     def hidden(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ class Protocol(enum.StrEnum):
     POP3 = "pop3"
     SMTP = "smtp"
     MANAGESIEVE = "managesieve"
+    WEB = "web"  # the console: for the account's own password alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class Scope:
         return protocol in self.protocols
 
 
-ALL: Final = Scope("all", frozenset(Protocol))
+_MAIL = [one for one in Protocol if one is not Protocol.WEB]
+OWN: Final = Scope("own", frozenset(Protocol))  # of the account's own password
+ALL: Final = Scope("all", frozenset(_MAIL))
 SCOPES: Final = (
     ALL,
     Scope("send", frozenset({Protocol.SMTP})),
     Scope("read", frozenset({Protocol.IMAP, Protocol.POP3}), read_only=True),
-    *(Scope(protocol.value, frozenset({protocol})) for protocol in Protocol),
+    *(Scope(protocol.value, frozenset({protocol})) for protocol in _MAIL),
 )
 
 

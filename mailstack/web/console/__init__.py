@@ -1,0 +1,1 @@
+"""The console: pages for the admin and for each account's owner."""

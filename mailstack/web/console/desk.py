@@ -1,0 +1,129 @@
+"""What all pages of the console share, and the guard before each of them."""
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mailstack.control.operations import Operation
+from mailstack.policy.login import Logins
+from mailstack.store.users.directory import Directory
+from mailstack.store.users.second_factor import Codes
+from mailstack.store.users.sessions import Sessions
+from mailstack.web.console.cookies import cookie_name
+from mailstack.web.console.forms import read_form
+from mailstack.web.console.pace import Pace
+from mailstack.web.console.privacy import is_own, is_private, to_https
+from mailstack.web.console.templates import Templates
+from mailstack.web.console.visit import Page, Refused, Visit
+
+TOLD_LIMIT = 1000  # sessions with something that the next page tells
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What the console is given. `site`: "https://mail.example.org:8443", as others reach it; None: nowhere."""
+
+    hostname: str
+    operations: Mapping[str, Operation]
+    directory: Directory
+    sessions: Sessions
+    codes: Codes
+    logins: Logins
+    site: Callable[[], str | None]
+
+
+class Desk:
+    """One for the server."""
+
+    def __init__(self, behind: Behind, templates: Templates) -> None:
+        self.behind = behind
+        self.operations = dict(behind.operations)
+        self.templates = templates
+        self.pages: list[Page] = []
+        self._told: OrderedDict[str, list[str]] = OrderedDict()
+        self._actions = Pace(burst=60, per_minute=120)
+
+    # Pages ----------------------------------------------------------------------------------------------------------
+
+    def routes(self, *pages: Page) -> list[BaseRoute]:
+        """Routes that only those reach who may; their order is the menu's."""
+        self.pages += pages
+        return [Route(page.path, self._guarded(page), methods=["GET", "POST"]) for page in pages]
+
+    def menu(self, visit: Visit) -> list[Page]:
+        return [page for page in self.pages if page.menu and (visit.account.admin or not page.admin)]
+
+    def _guarded(self, page: Page) -> Callable[[Request], object]:
+        async def answer(request: Request) -> Response:
+            if not is_private(request):
+                return self.elsewhere(request)
+            visit = await self.visit(request)
+            if visit is None:
+                return self._to_login(request)
+            if page.admin and not visit.account.admin:
+                raise HTTPException(403, "This page is for admins.")
+            return await (page.show(visit) if request.method in ("GET", "HEAD") else self._act(page, visit))
+
+        return answer
+
+    async def _act(self, page: Page, visit: Visit) -> Response:
+        if not is_own(visit.request):
+            raise HTTPException(403, "That form did not come from this site.")
+        if not self._actions.takes(visit.session.digest):
+            raise HTTPException(429, "That was too much at once. Wait a minute.")
+        visit.form = await read_form(visit.request, page.form_limit)
+        if not hmac.compare_digest(visit.form["csrf"].encode(), visit.csrf.encode()):
+            raise HTTPException(403, "That form is not of this session. Load the page anew, and try again.")
+        action = page.actions.get(visit.form["do"])
+        if action is None:
+            raise HTTPException(400, "There is no such action.")
+        try:
+            visit.acting = True
+            return await action(visit)
+        except Refused as problem:
+            visit.acting, visit.problem = False, str(problem)
+            return await page.show(visit)
+
+    # Who asks -------------------------------------------------------------------------------------------------------
+
+    async def visit(self, request: Request) -> Visit | None:
+        """Who is logged in with this browser."""
+        token = request.cookies.get(cookie_name(request), "")
+        session = await self.behind.sessions.find(token) if token else None
+        account = (await self.behind.directory.entry(session.account)).account if session is not None else None
+        if session is None or account is None or account.disabled:
+            return None
+        return Visit(self, request, account, session, token)
+
+    def elsewhere(self, request: Request) -> Response:
+        """What is not private is not served."""
+        found = to_https(request, self.behind.site())
+        if found is None:
+            raise HTTPException(403, "The console is served over https, or to a browser on the server itself.")
+        return found
+
+    def _to_login(self, request: Request) -> Response:
+        if "hx-request" in request.headers:
+            return Response(status_code=401, headers={"hx-redirect": "/login"})
+        if request.method != "GET":
+            raise HTTPException(403, "You are not logged in any more.")
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse("/login" if path == "/" else f"/login?next={quote(path, safe='')}", 303)
+
+    # What was done --------------------------------------------------------------------------------------------------
+
+    def tell(self, visit: Visit, text: str) -> None:
+        """On the next page that this browser shows."""
+        self._told.setdefault(visit.session.digest, []).append(text)
+        while len(self._told) > TOLD_LIMIT:
+            self._told.popitem(last=False)
+
+    def told(self, visit: Visit) -> list[str]:
+        return self._told.pop(visit.session.digest, [])
