@@ -24,7 +24,7 @@ from mailstack.config import (
 ROOT = Path(__file__).parents[1]
 
 # Those that have a meaning themselves.
-SECTIONS = {"clients", "listen", "proxy", "bans", "sending", "oauth", "rules", "spam", "milter"}
+SECTIONS = {"backup", "clients", "listen", "proxy", "bans", "sending", "oauth", "rules", "spam", "milter"}
 
 
 def test_the_default_file_is_what_the_code_says() -> None:

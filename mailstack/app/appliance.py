@@ -6,6 +6,7 @@ import datetime
 from dataclasses import replace
 from pathlib import Path
 
+from mailstack.app.backing_up import BackingUp
 from mailstack.app.data import Data
 from mailstack.app.doors import Behind, Doors
 from mailstack.app.reporting import Reporting
@@ -16,6 +17,7 @@ from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.app.unwanted import Unwanted
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
+from mailstack.delivery.alarm import Alarm
 from mailstack.delivery.bounce import Bouncer
 from mailstack.delivery.consequences import Consequences
 from mailstack.delivery.events import Events
@@ -111,6 +113,8 @@ class Appliance:
         self.sending = Sending(data, settings)
         recipients.passing = self.sending.passing
         self.reporting = Reporting(data, acceptor, origins, settings)
+        alarm = Alarm(acceptor.submit, self.reporting.sender, config.hostname, clock, randomness)
+        self.backing_up = BackingUp(data.backups, settings.backup, clock, alarm.tell)
         local = LocalDelivery(router, data.directory, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue,
@@ -143,6 +147,8 @@ class Appliance:
         await self.runner.start()
         undo.push_async_callback(unwanted.close)
         unwanted.start()
+        undo.push_async_callback(self.backing_up.stop)
+        self.backing_up.start()
         await self.doors.open(self._sockets)
 
     def _tokens(self, settings: Settings) -> Tokens | None:
@@ -222,6 +228,7 @@ class Appliance:
         self._origins.settings = settings.authentication
         self.sending.use(settings)
         self.reporting.use(settings)
+        self.backing_up.settings = settings.backup
         self.runner.schedule = settings.schedule
         self._use_rules(settings)
         self.data.scripts.forget()
@@ -234,6 +241,7 @@ class Appliance:
     async def stop(self) -> None:
         """Answer what is under way, then close everything. At most some ten seconds."""
         log.info("stopping")
+        await self.backing_up.stop()
         await self.doors.stop()
         await self.reporting.stop()
         await self.sending.stop()

@@ -11,9 +11,10 @@ from typing import Any
 
 from mailstack.app.settings import ban_settings, search_settings, sending_rules
 from mailstack.app.surroundings import StartProblem, Surroundings
-from mailstack.config import Config, duration, size
+from mailstack.config import Config, duration, render, size
 from mailstack.control.acl import AclOperations
 from mailstack.control.aliases import AliasOperations
+from mailstack.control.backups import BackupOperations
 from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.certificates import CertificateOperations
@@ -58,6 +59,7 @@ from mailstack.policy.spam.learning import Learner
 from mailstack.policy.spam.senders import Senders
 from mailstack.policy.suffixes import Suffixes
 from mailstack.sieve.limits import Limits
+from mailstack.store.backup.backups import Backups
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
@@ -129,6 +131,9 @@ class Data:
         self.nat = Nat(default_gateways(_route_table()))
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
         self.rules = Rules(self.directory, self.scripts, self.memories, self.trace, config.hostname, clock)
+        self.backups = Backups(
+            data, self.directory, self.mailboxes, self.surroundings.disk, config.hostname, lambda: render(self.config)
+        )
         self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
         self.suffixes = Suffixes()
         self.transport = TransportStore(data / "transport.sqlite3")
@@ -185,6 +190,7 @@ class Data:
         return await asyncio.get_running_loop().run_in_executor(self._executor, functools.partial(function, *arguments))
 
     async def close(self) -> None:
+        await self.backups.close()
         await self.learner.close()
         await self.senders.close()
         await self.learned.close()
@@ -226,6 +232,14 @@ class Data:
                 self.directory, self.sessions, self.codes, self.config.hostname, self.surroundings.clock
             ).table(),
             **CertificateOperations(self.directory, self.surroundings.clock).table(),
+            **BackupOperations(
+                self.backups,
+                self.directory,
+                self.mailboxes,
+                self.path / "spool",
+                Path(self.config.backup.dir) if self.config.backup.dir else None,
+                self.config.backup.keep,
+            ).table(),
             **BanOperations(self.bans).table(),
             **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),
             **GatewayOperations(self.gateways).table(),

@@ -22,7 +22,7 @@ class Reporting:
         self._data = data
         self._acceptor = acceptor
         clock, hostname = data.surroundings.clock, data.config.hostname
-        more = (data.resolver, acceptor.submit, self._sender, hostname, clock, data.surroundings.randomness)
+        more = (data.resolver, acceptor.submit, self.sender, hostname, clock, data.surroundings.randomness)
         self._tls = TlsReports(data.transport, *more)
         self._origins = origins
         self._sightings = Sightings(data.transport)
@@ -53,8 +53,8 @@ class Reporting:
         ]
         self._postmaster = settings.postmaster
 
-    async def _sender(self) -> Address | None:
-        """In whose name reports leave: an address here, so that they can be signed."""
+    async def sender(self) -> Address | None:
+        """In whose name reports and notices leave: an address here, so that they can be signed."""
         domains = await self._data.directory.domains()
         if self._postmaster:
             address = parse_address(self._postmaster)

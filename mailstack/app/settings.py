@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailstack.app.backing_up import BackupSettings
 from mailstack.app.surroundings import StartProblem
 from mailstack.config import Config, duration, size, weight
 from mailstack.delivery.remote import RemoteSettings, parse_smarthost
@@ -90,6 +91,7 @@ class Settings:
     schedule: Schedule
     sending: SendingSettings
     reporting: ReportingSettings
+    backup: BackupSettings
     web_texts: dict[str, bytes]  # by path
     subaddress: bool
     scripts: ScriptLimits
@@ -137,6 +139,7 @@ class Settings:
             schedule=Schedule([duration(text) for text in config.relay.retry], duration(config.relay.expire)),
             sending=SendingSettings.of(config),
             reporting=ReportingSettings(config.reports.take, config.reports.tls, config.reports.dmarc),
+            backup=BackupSettings.of(config),
             web_texts=_web_texts(config),
             subaddress=config.rules.subaddress,
             scripts=ScriptLimits(size(config.rules.script_size), config.rules.scripts),

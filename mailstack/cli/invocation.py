@@ -26,6 +26,7 @@ class Invocation:
     """The options before the command."""
 
     path: str | None
+    patience: float = 600.0  # seconds that an operation may take
 
     def config_path(self) -> str | None:
         if self.path:
@@ -55,7 +56,7 @@ class Invocation:
         except TypeError:
             fail("what was typed is not UTF-8", 2)
         try:
-            answer = ask(config.data / "control.sock", name, arguments)
+            answer = ask(config.data / "control.sock", name, arguments, self.patience)
         except PermissionError:
             fail(f"{config.data}: not yours; run this as its owner or as root")
         except (OSError, ValueError) as problem:

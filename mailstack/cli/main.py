@@ -5,6 +5,7 @@ import typer
 from mailstack import __version__
 from mailstack.cli import (
     accounts,
+    backups,
     bans,
     certificates,
     console,
@@ -61,6 +62,7 @@ start.add_to(app)
 explaining.add_to(app)
 app.command()(setting_up.clients)
 operate.add_to(app)
+backups.add_to(app)
 
 
 def _version(value: bool) -> None:

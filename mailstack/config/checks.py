@@ -77,6 +77,7 @@ def check(config: Config, refuse: Refuse) -> None:
     _one_of(config.dkim.unaligned, ("warn", "defer"), "dkim.unaligned", refuse)
     _check_spam(config.spam, refuse)
     _check_milter(config.milter, refuse)
+    _check_backup(config, refuse)
     _positive("search.delay", [config.search.delay], duration, refuse)
     _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
     _positive("search.attachment_size", [config.search.attachment_size], size, refuse)
@@ -104,6 +105,19 @@ def _check_clients(clients: Clients, refuse: Refuse) -> None:
         name, _, port = text.partition(":")
         if name not in SERVICES or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
             refuse("clients.ports", f'{text!r} is not a service and its port, like "imaps:993"')
+
+
+def _check_backup(config: Config, refuse: Refuse) -> None:
+    backup = config.backup
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", backup.at):
+        refuse("backup.at", f"{backup.at!r} is not a time like 03:30")
+    if backup.keep < 1:
+        refuse("backup.keep", "at least 1 is needed")
+    if backup.sample < 0:
+        refuse("backup.sample", "must not be negative; 0 is all")
+    here = os.path.abspath(config.data_dir)
+    if backup.dir and (os.path.abspath(backup.dir) + "/").startswith(f"{here}/"):
+        refuse("backup.dir", f"it must be outside of data_dir ({here}): what loses the one would lose the other")
 
 
 def _check_proxy(proxy: Proxy, refuse: Refuse) -> None:

@@ -133,6 +133,13 @@ class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     index_dir: str = ""
 
 
+class Backup(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    dir: str = ""
+    at: str = "03:30"
+    keep: int = 7
+    sample: int = 0
+
+
 class Sharing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     anyone: bool = False
 
@@ -219,6 +226,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mta_sts: MtaSts = MtaSts()
     reports: Reports = Reports()
     store: Store = Store()
+    backup: Backup = Backup()
     sharing: Sharing = Sharing()
     imap: Imap = Imap()
     search: Search = Search()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -20,6 +20,7 @@ from mailstack.store.mailbox.changing import Changer
 from mailstack.store.mailbox.committing import Committer
 from mailstack.store.mailbox.foldername import INBOX, normalise
 from mailstack.store.mailbox.folders import Folders
+from mailstack.store.mailbox.freezing import Frozen, frozen
 from mailstack.store.mailbox.grants import Grant, Grants
 from mailstack.store.mailbox.index import Index
 from mailstack.store.mailbox.journal import Journal
@@ -317,6 +318,19 @@ class Account:
     async def check(self, mailbox: Mailbox, *, always: bool = False) -> None:
         """Look at the folder if something may have changed it, and take over what did."""
         await self._others.check(mailbox, always=always)
+
+    @contextlib.asynccontextmanager
+    async def frozen(self) -> AsyncIterator[list[Frozen]]:
+        """While it lasts nothing here changes, and the folders hold what the index says. What is there, for a backup."""
+        for name in self.names():
+            with contextlib.suppress(NoSuchMailbox):
+                (await self.open(name)).release()
+        await self.settled()
+        async with self._journal.turn:
+            await self.settled()
+            for mailbox in self._mailboxes.values():
+                await self._snapshots.load(mailbox)
+            yield [frozen(mailbox) for mailbox in self._mailboxes.values()]
 
     async def repair(self) -> list[str]:
         """Compare every mailbox with its folder, mend, and say what differed. The full-text index is made anew."""

@@ -114,6 +114,16 @@ class Mailboxes:
         finally:
             del self._closing[key]
 
+    def close_idle(self, folder: AccountFolder) -> bool:
+        """Close an account that was opened for a moment's work, once nobody uses it. Whether it is closed."""
+        key = str(folder.path)
+        account = self._accounts.get(key)
+        if account is not None and not account.busy and time.monotonic() - account.last_used > 1.0:
+            self._awake.pop(key, None)
+            self._closing[key] = asyncio.create_task(self._close(key, self._accounts.pop(key)))
+            account = None
+        return account is None
+
     async def forget(self, folder: AccountFolder) -> None:
         """Close an account that is being removed."""
         key = str(folder.path)

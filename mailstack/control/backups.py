@@ -1,0 +1,79 @@
+"""backup.*: backups, what became of the last one, and accounts out of them."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.operations import Operation
+from mailstack.store.backup.backups import Backups
+from mailstack.store.backup.bringing import bring_back
+from mailstack.store.backup.restoring import choose
+from mailstack.store.errors import OverQuota
+from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.users.directory import Directory
+
+KEEP = 7
+
+
+class BackupOperations:
+    """`folder`: where the settings let backups go; None where they do not."""
+
+    def __init__(
+        self, backups: Backups, directory: Directory, mailboxes: Mailboxes, spool: Path, folder: Path | None, keep: int = KEEP
+    ) -> None:
+        self._backups = backups
+        self._directory = directory
+        self._mailboxes = mailboxes
+        self._spool = spool
+        self._folder = folder
+        self._keep = keep
+
+    def table(self) -> dict[str, Operation]:
+        return {"backup.run": self.run, "backup.last": self.last, "backup.bring": self.bring}
+
+    def _place(self, arguments: Arguments) -> Path:
+        if arguments.get("dir"):
+            return Path(arguments["dir"])
+        if self._folder is None:
+            raise OperationProblem("say where: mailstack backup DIR, or backup.dir in the settings")
+        return self._folder
+
+    async def run(self, arguments: Arguments) -> Any:
+        """One backup, proven; what became of it. It did not go well where `problems` are told."""
+        keep = int(arguments.get("keep") or self._keep)
+        if keep < 1:
+            raise OperationProblem("at least one backup must be kept")
+        return _plain(await self._backups.run(self._place(arguments), keep, int(arguments.get("sample") or 0)))
+
+    async def last(self, _: Arguments) -> Any:
+        """The last one, and the last one that was proven; None where there was none."""
+        state = await asyncio.to_thread(self._backups.state)
+        return {"last": _plain(state.last), "proven": _plain(state.proven)}
+
+    async def bring(self, arguments: Arguments) -> Any:
+        """An account's mail out of a backup: in place where it has none, else beside what it has."""
+        address = read_address(arguments["account"]).key
+        record = await self._directory.account(address)
+        if record is None:
+            raise OperationProblem(f"there is no account {address}; add it first: mailstack user add {address}")
+        backup = await asyncio.to_thread(choose, self._place(arguments), arguments.get("backup") or None)
+        account = await self._mailboxes.account(self._directory.folder(record))
+        account.hold()
+        try:
+            brought = await bring_back(account, backup, address, self._spool)
+        except OverQuota:
+            hint = f"mailstack user quota {address} none"
+            raise OperationProblem(f"{address} has no room for it; make some ({hint}), and do this again") from None
+        finally:
+            account.let_go()
+        return {"backup": backup.name, "mailboxes": brought.mailboxes, "messages": brought.messages, "there": brought.there}
+
+
+def _plain(value: object) -> Any:
+    if value is None:
+        return None
+    assert isinstance(value, msgspec.Struct)
+    return msgspec.structs.asdict(value)
