@@ -1,5 +1,6 @@
 """Questions to the DNS. Causes tell apart what is not there from what could not be asked."""
 
+import asyncio
 import ipaddress
 import random
 import time
@@ -15,6 +16,7 @@ import dns.resolver
 import dns.reversename
 
 from mailstack.net.answers import NOTHING_SECONDS, Answers
+from mailstack.net.silence import Silence
 
 
 class NoSuchDomain(Exception):
@@ -79,11 +81,12 @@ class Resolver:
             self._resolver.use_edns(0, dns.flags.DO, 1232)
             self._resolver.set_flags(dns.flags.RD | dns.flags.AD)
         self.answers = Answers()
+        self.silence = Silence()
 
-    async def ask(self, name: str, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer:
-        """An answer as dnspython has it; for net/. Raises NoSuchDomain, DnsTemporary."""
+    async def ask(self, name: str, kind: dns.rdatatype.RdataType, *, seconds: float | None = None) -> dns.resolver.Answer:
+        """An answer as dnspython has it; for net/. `seconds`: no longer than that. Raises NoSuchDomain, DnsTemporary."""
         try:
-            return await self._resolver.resolve(name, kind, search=False)
+            return await self._resolve(name, kind, seconds)
         except dns.resolver.NXDOMAIN as problem:
             raise NoSuchDomain(name) from problem
         except dns.resolver.NoAnswer as problem:
@@ -92,6 +95,19 @@ class Resolver:
             raise NoSuchDomain(name) from problem
         except (dns.exception.DNSException, OSError) as problem:
             raise DnsTemporary(f"{name} {kind.name}: {type(problem).__name__}") from problem
+
+    async def _resolve(self, name: str, kind: dns.rdatatype.RdataType, seconds: float | None) -> dns.resolver.Answer:
+        silence, since = self.silence, time.monotonic()
+        try:
+            answer = await self._resolver.resolve(name, kind, search=False, lifetime=seconds)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, dns.resolver.NoNameservers):
+            silence.answered(since)
+            raise
+        except (dns.resolver.LifetimeTimeout, OSError, asyncio.CancelledError):
+            silence.unanswered(since)
+            raise
+        silence.answered(since)
+        return answer
 
     async def mx(self, domain: str) -> list[MailHost]:
         """Hosts by preference, equals in random order; the domain itself where there is no MX (RFC 5321 5.1)."""
@@ -152,10 +168,20 @@ class Resolver:
         name = name.lower()
         kept = self.answers.get(name, kind)
         if kept is None:
+            if self.silence.troubled(name, kind):
+                raise DnsTemporary(f"{name} {kind}: no answer a moment ago")
             try:
-                answer = await self.ask(name, dns.rdatatype.from_text(kind))
+                # Somebody waits for it, and can do without: servers that are silent are not waited for again and again.
+                answer = await self.ask(name, dns.rdatatype.from_text(kind), seconds=self.silence.patience)
             except NoSuchDomain:
                 self.answers.put(name, kind, (), NOTHING_SECONDS)
+                raise
+            except DnsTemporary:
+                self.silence.trouble(name, kind)
+                raise
+            except asyncio.CancelledError:
+                if self.silence.patience is not None:
+                    self.silence.trouble(name, kind)
                 raise
             kept = tuple(_plain(answer, kind))
             self.answers.put(name, kind, kept, answer.expiration - time.time())
