@@ -23,8 +23,9 @@ from mailstack.config import (
 
 ROOT = Path(__file__).parents[1]
 
+ACME = 'hostname = "mail.a.test"\n[tls]\nmode = "acme"\n[acme]\n'
 # Those that have a meaning themselves.
-SECTIONS = {"backup", "clients", "listen", "proxy", "bans", "sending", "oauth", "rules", "spam", "milter"}
+SECTIONS = {"backup", "clients", "listen", "proxy", "acme", "bans", "sending", "oauth", "rules", "spam", "milter"}
 
 
 def test_the_default_file_is_what_the_code_says() -> None:
@@ -94,7 +95,16 @@ def test_the_environment_overrides() -> None:
         (f'data_dir = "/{"x" * 200}"', "data_dir"),
         ('postmaster = "nobody"', "postmaster"),
         ('[tls]\nmode = "files"\ncertificate = "/x"', "tls.key"),
-        ('[tls]\nmode = "acme"', "tls.mode"),
+        ('[tls]\nmode = "acme"', "hostname"),
+        (f'{ACME}directory = "http://ca.test/dir"', "acme.directory"),
+        (f'{ACME}contact = ["nobody"]', "acme.contact"),
+        (f'{ACME}names = ["*.a.test"]', "acme.names"),
+        (f'{ACME}challenge = "dns-01"', "acme.challenge"),
+        (
+            f'{ACME}challenge = "http-01"\n[listen]\nhttp = []',
+            "acme.challenge",
+        ),
+        (f'{ACME}eab_kid = "x"', "acme.eab_hmac_file"),
         ('[auth]\nallow_plaintext = "yes"', "auth.allow_plaintext"),
         ('[auth]\nscram = "maybe"', "auth.scram"),
         ('[proxy]\nlisteners = ["smtp"]', "proxy.trusted"),

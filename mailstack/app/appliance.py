@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import datetime
 from dataclasses import replace
-from pathlib import Path
 
 from mailstack.app.backing_up import BackingUp
 from mailstack.app.data import Data
@@ -14,11 +12,13 @@ from mailstack.app.sending import Sending
 from mailstack.app.settings import Settings
 from mailstack.app.sockets import open_sockets
 from mailstack.app.surroundings import StartProblem, Surroundings
+from mailstack.app.tls import Tls
 from mailstack.app.unwanted import Unwanted
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.alarm import Alarm
 from mailstack.delivery.bounce import Bouncer
+from mailstack.delivery.certificate_notice import CertificateNotice
 from mailstack.delivery.consequences import Consequences
 from mailstack.delivery.events import Events
 from mailstack.delivery.local import LocalDelivery
@@ -29,7 +29,7 @@ from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.stopping import Stopper
 from mailstack.log import configure, get_logger
 from mailstack.net.listen import ListeningSocket
-from mailstack.net.tls import Certificates, TlsProblem, client_context, make_self_signed
+from mailstack.net.tls import TlsProblem, client_context
 from mailstack.policy.authentication import Authenticator
 from mailstack.policy.certificates import ClientCertificates
 from mailstack.policy.clients import client_settings
@@ -55,7 +55,7 @@ class Appliance:
         self.config = config
         self.data = Data(config, surroundings, serves=True)
         self.ports: dict[str, list[int]] = {}
-        self.certificates: Certificates | None = None
+        self.tls: Tls | None = None
         self._sockets: dict[str, list[ListeningSocket]] = {}
 
     # Floor 1 to 4, in order -----------------------------------------------------------------------------------------
@@ -77,7 +77,8 @@ class Appliance:
         become_owner(data.path)
         undo.push_async_callback(data.close)
         await data.open()
-        self._certificates(settings)
+        if config.tls.mode != "off":
+            self.tls = await Tls.open(data, settings.tls, self._sockets)
         self.passwords = PasswordChecker(data.directory, scram=data.scram, wall=clock)
         undo.callback(self.passwords.close)
         limits = self._limits = Limits(settings.connections_per_address, data.nat, connections=settings.connections)
@@ -137,8 +138,8 @@ class Appliance:
         consequences = Consequences(data.rules, router, parcels, data.queue, data.sending, data.trace, config.hostname, clock)
         events = Events(data.rules, consequences, clock, randomness)
         url = _sieve_url(config.hostname, self.ports.get("managesieve"))
-        behind = Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted, events, url)
-        self.doors = Doors(behind, settings, self.certificates)
+        behind = Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted, events, url, self.tls)
+        self.doors = Doors(behind, settings)
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
         undo.push_async_callback(self.reporting.stop)
@@ -150,6 +151,10 @@ class Appliance:
         undo.push_async_callback(self.backing_up.stop)
         self.backing_up.start()
         await self.doors.open(self._sockets)
+        if self.tls is not None:
+            self.tls.proof.on_expiring.append(CertificateNotice(alarm.tell, config.hostname).tell)
+            undo.push_async_callback(self.tls.stop)
+            self.tls.start()
 
     def _tokens(self, settings: Settings) -> Tokens | None:
         if settings.oauth is None:
@@ -158,33 +163,19 @@ class Appliance:
 
     async def _use_client_certificates(self, settings: Settings) -> None:
         """People are asked for theirs, or not; those that are bound are good, and what the authorities signed."""
-        on = settings.client_certificates and self.certificates is not None
+        certificates = self.tls.certificates if self.tls is not None else None
+        on = settings.client_certificates and certificates is not None
         self._logins.certificates = ClientCertificates(self.data.directory, settings.authorities) if on else None
-        if self.certificates is not None:
-            self.certificates.ask_people(ask=on)
+        if certificates is not None:
+            certificates.ask_people(ask=on)
             for pem in await self.data.directory.bound_certificates() if on else []:
-                self.certificates.trust(pem)
+                certificates.trust(pem)
             if on and settings.authorities is not None:
-                self.certificates.trust(settings.authorities.pem)
+                certificates.trust(settings.authorities.pem)
 
     def _trust(self, pem: str) -> None:
-        if self.certificates is not None:
-            self.certificates.trust(pem)
-
-    def _certificates(self, settings: Settings) -> None:
-        if self.config.tls.mode == "off":
-            return
-        try:
-            certificate, key = settings.pair or self._self_signed()
-            self.certificates = Certificates(certificate, key)
-        except TlsProblem as problem:
-            raise StartProblem(f"tls.mode: {problem}") from problem
-        except OSError as problem:
-            raise StartProblem(f"data_dir: {problem.filename}: {problem.strerror}") from problem
-
-    def _self_signed(self) -> tuple[Path, Path]:
-        now = datetime.datetime.fromtimestamp(self.data.surroundings.clock(), datetime.UTC)
-        return make_self_signed(self.data.path / "tls", self.config.hostname, now)
+        if self.tls is not None:
+            self.tls.certificates.trust(pem)
 
     # While it runs --------------------------------------------------------------------------------------------------
 
@@ -194,9 +185,7 @@ class Appliance:
             asked = await asyncio.to_thread(load, path)
             config = keep_fixed(self.config, asked)
             settings = await asyncio.to_thread(Settings.of, config)
-            if self.certificates is not None:
-                pair = settings.pair if settings.pair is not None else await asyncio.to_thread(self._self_signed)
-                self.certificates.use(*pair)
+            chains = await self.tls.prepare(settings.tls) if self.tls is not None else ()
         except (ConfigProblem, StartProblem, TlsProblem, OSError) as problem:
             log.error("reload.refused", file=path, problem=str(problem))
             return
@@ -204,6 +193,8 @@ class Appliance:
         self.config = config
         self.data.clients = client_settings(config, self.ports)
         self._use(settings)
+        if self.tls is not None:
+            await self.tls.use(settings.tls, chains)
         await self._use_client_certificates(settings)
         configure(config.log.format, config.log.level)
         log.info("reloaded", changed=done, needs_restart=[key for key in differs if key not in done])
@@ -242,6 +233,8 @@ class Appliance:
         """Answer what is under way, then close everything. At most some ten seconds."""
         log.info("stopping")
         await self.backing_up.stop()
+        if self.tls is not None:
+            await self.tls.stop()
         await self.doors.stop()
         await self.reporting.stop()
         await self.sending.stop()

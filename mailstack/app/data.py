@@ -11,6 +11,9 @@ from typing import Any
 
 from mailstack.app.settings import ban_settings, search_settings, sending_rules
 from mailstack.app.surroundings import StartProblem, Surroundings
+from mailstack.app.tls_settings import given_pair
+from mailstack.certificates.files import AcmeFiles
+from mailstack.certificates.sources import Sources
 from mailstack.config import Config, duration, render, size
 from mailstack.control.acl import AclOperations
 from mailstack.control.aliases import AliasOperations
@@ -24,6 +27,7 @@ from mailstack.control.dkim import DkimOperations
 from mailstack.control.gateways import GatewayOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
+from mailstack.control.own_tls import OwnTlsOperations
 from mailstack.control.queue import QueueOperations
 from mailstack.control.rejects import RejectOperations
 from mailstack.control.reports import ReportOperations
@@ -136,6 +140,8 @@ class Data:
         )
         self.resolver = Resolver(list(config.dns.nameservers), self.surroundings.randomness, dnssec=config.dns.dnssec)
         self.suffixes = Suffixes()
+        files = AcmeFiles(data / "tls" / "acme", self.surroundings.disk)
+        self.sources = Sources(data / "tls", config.hostname.lower(), files, clock)
         self.transport = TransportStore(data / "transport.sqlite3")
         self.clients = client_settings(config)
         self.setup_links = SetupLinks(self.surroundings.clock)
@@ -247,6 +253,7 @@ class Data:
             **AclOperations(self.directory, self.mailboxes, self.sharing).table(),
             **CapabilityOperations(self.directory, hideable(HANDLERS), on_request(HANDLERS)).table(),
             **TlsOperations(self.transport, open_=runner is None).table(),
+            **OwnTlsOperations(self.sources, self.config.tls.mode, lambda: given_pair(self.config)).table(),
             **ReportOperations(self.reports, self.report_mail, self.surroundings.clock).table(),
             **DkimOperations(self.directory, self.rotation).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),

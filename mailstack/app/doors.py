@@ -10,6 +10,7 @@ from typing import Any
 from mailstack.app.data import Data
 from mailstack.app.settings import Settings
 from mailstack.app.surroundings import StartProblem
+from mailstack.app.tls import Tls
 from mailstack.app.unwanted import Unwanted
 from mailstack.app.web import Web
 from mailstack.control.server import ControlServer
@@ -20,7 +21,6 @@ from mailstack.imap.server import ImapServer
 from mailstack.imap.session import ImapServices
 from mailstack.managesieve.server import SieveServer
 from mailstack.managesieve.session import SieveServices
-from mailstack.net.tls import Certificates
 from mailstack.policy.inbound import InboundPolicy
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
@@ -48,15 +48,18 @@ class Behind:
     unwanted: Unwanted
     events: Events
     sieve_url: str | None
+    tls: Tls | None
 
 
 class Doors:
     """open(), then stop(); use() when settings change."""
 
-    def __init__(self, behind: Behind, settings: Settings, certificates: Certificates | None) -> None:
+    def __init__(self, behind: Behind, settings: Settings) -> None:
         data = behind.data
+        certificates = behind.tls.certificates if behind.tls is not None else None
         # Other hosts are never asked for a certificate: many have one that nobody here knows.
-        hosts = self._hosts = certificates.context if certificates is not None else None
+        hosts = certificates.context if certificates is not None else None
+        self._https = certificates.web if certificates is not None else None
         tls = self._tls = certificates.people if certificates is not None else None
         self._shared: dict[str, Any] = {
             "hostname": data.config.hostname,
@@ -105,7 +108,7 @@ class Doors:
             )
         )
         self.ready = False
-        operations = data.operations(behind.runner)
+        operations = data.operations(behind.runner) | (behind.tls.operations() if behind.tls is not None else {})
         self._web = Web(behind, settings, operations, certificates, lambda: self.ready)
         self._control = ControlServer(data.path / "control.sock", operations)
         for smtp in self.smtp.values():
@@ -145,7 +148,7 @@ class Doors:
         if tls is not None:
             await self.imap.listen(sockets["imaps"], tls)
             await self.pop3.listen(sockets["pop3s"], tls)
-        await self._web.listen(sockets, self._hosts)
+        await self._web.listen(sockets, self._https)
         try:
             await self._control.start()
         except OSError as problem:

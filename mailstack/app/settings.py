@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mailstack.app.backing_up import BackupSettings
 from mailstack.app.surroundings import StartProblem
+from mailstack.app.tls_settings import TlsSettings
 from mailstack.config import Config, duration, size, weight
 from mailstack.delivery.remote import RemoteSettings, parse_smarthost
 from mailstack.delivery.runner import Schedule
@@ -12,7 +13,6 @@ from mailstack.mailauth.client_certificate import Authorities, parse_authorities
 from mailstack.mailauth.dnslist import parse_list
 from mailstack.message.address import normalise_domain
 from mailstack.message.errors import SyntaxProblem
-from mailstack.net.tls import TlsProblem, try_pair
 from mailstack.policy.bans import BanSettings
 from mailstack.policy.dmarc import AuthenticationSettings
 from mailstack.policy.milters import MilterSettings
@@ -99,18 +99,11 @@ class Settings:
     spam: SpamSettings
     milters: tuple[MilterSettings, MilterSettings]  # for mail from other hosts, and of users
     rejects: float | None  # seconds
-    pair: tuple[Path, Path] | None  # certificate and key, where the admin gives them
+    tls: TlsSettings
 
     @classmethod
     def of(cls, config: Config) -> "Settings":
         """Read the files that a configuration names too. Raises StartProblem with key and reason."""
-        pair = None
-        if config.tls.mode == "files":
-            pair = Path(config.tls.certificate), Path(config.tls.key)
-            try:
-                try_pair(*pair)
-            except TlsProblem as problem:
-                raise StartProblem(f"tls.{'key' if problem.is_key else 'certificate'}: {problem}") from problem
         return cls(
             message_size=size(config.limits.message_size),
             allow_plaintext=config.auth.allow_plaintext or config.tls.mode == "off",
@@ -144,7 +137,7 @@ class Settings:
             subaddress=config.rules.subaddress,
             scripts=ScriptLimits(size(config.rules.script_size), config.rules.scripts),
             redirects=config.rules.redirects,
-            pair=pair,
+            tls=TlsSettings.of(config),
         )
 
 

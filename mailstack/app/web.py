@@ -10,6 +10,8 @@ from mailstack.control.operations import Operation
 from mailstack.net.proxied import Proxies
 from mailstack.net.signed_profile import sign
 from mailstack.net.tls import Certificates
+from mailstack.web.acme import AcmeAnswers
+from mailstack.web.authority import AuthorityFile
 from mailstack.web.console.desk import Behind as ConsoleBehind
 from mailstack.web.console.parts import Console
 from mailstack.web.health import Health
@@ -41,7 +43,9 @@ class Web:
         self._policies = Policies(settings.web_texts)
         self._proxies = Proxies.of(behind.data.config.proxy.trusted)
         self.console = self._console(behind, operations)
-        parts = (Health(ready), self._policies, *_setting_up(behind.data, certificates), self.console)
+        tls = behind.tls
+        own = (AcmeAnswers(tls.by_http.tokens), AuthorityFile(tls.authority)) if tls is not None else ()
+        parts = (Health(ready), self._policies, *own, *_setting_up(behind.data, certificates), self.console)
         routes = (route for part in parts for route in part.routes())
         self._server = WebServer(build(routes, self.console.explain, lambda: self._proxies))
 

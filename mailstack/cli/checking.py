@@ -19,6 +19,7 @@ from mailstack.config import Config
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.listen import ListenProblem, listen
 from mailstack.net.tls import TlsProblem, try_pair
+from mailstack.net.trial_ca import TrialFiles
 from mailstack.store.lock import become_owner
 from mailstack.store.probe import probe
 
@@ -92,14 +93,15 @@ def _certificate(config: Config, found: Findings) -> None:
     if config.tls.mode == "off":
         found.say("certificate", "warn", "TLS is off: passwords go over the wire as they are")
         return
-    given = config.tls.mode == "files"
-    path = Path(config.tls.certificate) if given else config.data / "tls" / "self-signed.pem"
-    if not given:
-        found.say("certificate", "warn", 'self-signed: clients will ask; get one, and set tls.mode = "files"')
-        if not path.exists():
-            return
+    path, key = _pair(config)
+    if config.tls.mode == "self-signed":
+        found.say("certificate", "warn", 'its own authority signed it: clients will ask; get one: tls.mode = "acme"')
+    elif config.tls.mode == "acme" and not path.exists():
+        found.say("certificate", "bad", "there is none yet; why: mailstack tls status")
+    if config.tls.mode != "files" and not path.exists():
+        return
     try:
-        try_pair(path, Path(config.tls.key) if given else path.with_suffix(".key"))
+        try_pair(path, key)
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (TlsProblem, OSError, ValueError) as problem:
         found.say("certificate", "bad", f"{problem}")
@@ -114,6 +116,20 @@ def _certificate(config: Config, found: Findings) -> None:
         covered = False
     if not covered:
         found.say("certificate", "warn", f"{path} does not name {config.hostname}")
+
+
+def _pair(config: Config) -> tuple[Path, Path]:
+    """Where the host's certificate and its key are."""
+    if config.tls.mode == "files":
+        if config.tls.certificate.endswith(".json"):
+            copy = config.data / "tls" / "traefik-0.pem"
+            return copy, copy
+        return Path(config.tls.certificate), Path(config.tls.key)
+    if config.tls.mode == "acme":
+        path = config.data / "tls" / "acme" / f"{config.hostname.lower()}.pem"
+        return path, path
+    trial = TrialFiles(config.data / "tls")
+    return trial.certificate, trial.key
 
 
 def _covers(names: list[str], hostname: str) -> bool:

@@ -1,11 +1,6 @@
 """What a domain publishes in the DNS."""
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from mailstack.config import Config, duration
 from mailstack.wire.mta_sts import StsPolicy, own_policy, record_of
@@ -29,13 +24,6 @@ def txt(text: str) -> str:
     """A text as strings of at most 255 octets."""
     pieces = [text[place : place + STRING_LIMIT] for place in range(0, len(text), STRING_LIMIT)]
     return " ".join('"' + piece.replace("\\", "\\\\").replace('"', '\\"') + '"' for piece in pieces)
-
-
-def tlsa(certificate: str) -> str:
-    """The TLSA record of a certificate's key (RFC 7672 3.1.1): it stays when a new certificate has the old key."""
-    key = x509.load_pem_x509_certificate(Path(certificate).read_bytes()).public_key()
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return f"3 1 1 {hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()}"
 
 
 def _sts(domain: str, host: str, policy: StsPolicy | None) -> list[Record]:

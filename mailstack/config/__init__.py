@@ -9,6 +9,7 @@ from mailstack.config.rendering import document, render
 from mailstack.config.settings import (
     SERVICES,
     TLS_SERVICES,
+    Acme,
     Auth,
     Config,
     Database,
@@ -38,6 +39,7 @@ __all__ = [
     "SERVICES",
     "SOCKET_NAME_LIMIT",
     "TLS_SERVICES",
+    "Acme",
     "Auth",
     "Config",
     "ConfigProblem",

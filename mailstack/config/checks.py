@@ -41,11 +41,13 @@ def check(config: Config, refuse: Refuse) -> None:
                 refuse(f"listen.{name}", f'{text!r} is not "address:port"')
     _check_clients(config.clients, refuse)
     _check_proxy(config.proxy, refuse)
-    _one_of(config.tls.mode, ("files", "self-signed", "off"), "tls.mode", refuse)
+    _one_of(config.tls.mode, ("acme", "files", "self-signed", "off"), "tls.mode", refuse)
     if config.tls.mode == "files":
-        for name in ("certificate", "key"):
+        for name in ("certificate",) if config.tls.certificate.endswith(".json") else ("certificate", "key"):
             if not getattr(config.tls, name):
                 refuse(f"tls.{name}", 'tls.mode = "files" needs it')
+    if config.tls.mode == "acme":
+        _check_acme(config, refuse)
     if config.oauth.on:
         _check_oauth(config.oauth, refuse)
     _one_of(config.auth.scram, ("auto", "on", "off"), "auth.scram", refuse)
@@ -118,6 +120,38 @@ def _check_backup(config: Config, refuse: Refuse) -> None:
     here = os.path.abspath(config.data_dir)
     if backup.dir and (os.path.abspath(backup.dir) + "/").startswith(f"{here}/"):
         refuse("backup.dir", f"it must be outside of data_dir ({here}): what loses the one would lose the other")
+
+
+def _check_acme(config: Config, refuse: Refuse) -> None:
+    acme = config.acme
+    if not _is_safe_url(acme.directory):
+        refuse("acme.directory", f"{acme.directory!r} is not an https:// URL")
+    if "." not in config.hostname or _is_address(config.hostname):
+        refuse("hostname", f'{config.hostname!r}: authorities sign for names in the DNS; tls.mode = "self-signed" needs none')
+    for text in acme.contact:
+        try:
+            parse_address(text)
+        except SyntaxProblem as problem:
+            refuse("acme.contact", f"{text!r} is not an address: {problem.reason}")
+    for text in acme.names:
+        if not _is_domain(text) or text.startswith("*") or text != text.lower():
+            refuse("acme.names", f"{text!r} is not a host name in small letters, like www.example.org")
+    _one_of(acme.challenge, ("auto", "http-01", "tls-alpn-01", "dns-01"), "acme.challenge", refuse)
+    needs = {"http-01": ("http", config.listen.http), "tls-alpn-01": ("https", config.listen.https)}
+    if acme.challenge in needs and not needs[acme.challenge][1]:
+        refuse("acme.challenge", f'"{acme.challenge}" needs listen.{needs[acme.challenge][0]}')
+    if acme.challenge == "dns-01" and not (acme.dns_hook or config.dns.update_server):
+        refuse("acme.challenge", '"dns-01" needs dns.update_server or acme.dns_hook')
+    if bool(acme.eab_kid) != bool(acme.eab_hmac_file):
+        refuse("acme.eab_hmac_file" if acme.eab_kid else "acme.eab_kid", "acme.eab_kid and acme.eab_hmac_file go together")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_proxy(proxy: Proxy, refuse: Refuse) -> None:

@@ -37,6 +37,18 @@ class Tls(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key: str = ""
 
 
+class Acme(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    contact: list[str] = []
+    names: list[str] = []
+    challenge: str = "auto"
+    ca_file: str = ""
+    eab_kid: str = ""
+    eab_hmac_file: str = ""
+    dns_hook: list[str] = []
+    reuse_key: bool = True
+
+
 class Auth(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     allow_plaintext: bool = False
     scram: str = "auto"
@@ -214,6 +226,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     clients: Clients = Clients()
     proxy: Proxy = Proxy()
     tls: Tls = Tls()
+    acme: Acme = Acme()
     auth: Auth = Auth()
     bans: Bans = Bans()
     sending: Sending = Sending()

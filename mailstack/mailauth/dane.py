@@ -43,6 +43,11 @@ class Tlsa:
         return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
 
 
+def of_key(public_key: bytes) -> Tlsa:
+    """The record that a server should have: DANE-EE, its key (SubjectPublicKeyInfo, DER), SHA-256 (RFC 7672 3.1)."""
+    return Tlsa(3, 1, 1, hashlib.sha256(public_key).digest())
+
+
 def verify(records: tuple[Tlsa, ...], chain: list[bytes], names: tuple[str, ...], now: float) -> str | None:
     """Why a chain (DER, the host's own certificate first) is not what the records name; None when it is.
 

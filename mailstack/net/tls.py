@@ -1,22 +1,18 @@
 """Certificates for the doors, and contexts for connections to others."""
 
 import asyncio
-import datetime
-import ipaddress
-import os
 import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from mailstack.log import get_logger
 
 log = get_logger()
-DAYS = 825
 
 
 class TlsProblem(Exception):
@@ -27,75 +23,82 @@ class TlsProblem(Exception):
         self.is_key = is_key
 
 
-def make_self_signed(folder: Path, hostname: str, now: datetime.datetime) -> tuple[Path, Path]:
-    """Certificate and key for this host in `folder`; those that are there and good for a month more stay."""
-    certificate, key = folder / "self-signed.pem", folder / "self-signed.key"
-    if _usable(certificate, key, hostname, now):
-        return certificate, key
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:64])])
-    alternatives: list[x509.GeneralName] = [x509.DNSName(host) for host in dict.fromkeys((hostname, "localhost"))]
-    alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .sign(private, hashes.SHA256())
-    )
-    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(key, pem)
-    _write(certificate, signed.public_bytes(serialization.Encoding.PEM))
-    return certificate, key
-
-
-def _usable(certificate: Path, key: Path, hostname: str, now: datetime.datetime) -> bool:
-    """Whether the pair is whole, for this host, and good for another month; a power cut may have left half a file."""
-    try:
-        found = x509.load_pem_x509_certificate(certificate.read_bytes())
-        private = serialization.load_pem_private_key(key.read_bytes(), None)
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, x509.ExtensionNotFound):
-        return False
-    fresh = found.not_valid_after_utc - now > datetime.timedelta(days=30)
-    return fresh and hostname in names.get_values_for_type(x509.DNSName) and found.public_key() == private.public_key()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, readable by the owner alone."""
-    beside = path.with_name(f"{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(beside, path)
-
-
 class ServerContext(ssl.SSLContext):
     """It knows what tls-server-end-point is of the certificate that it shows; None where that is not defined."""
 
     end_point: bytes | None = None
+    # RFC 8737: contexts by name for who offers acme-tls/1 alone; empty while no authority asks.
+    challenges: Mapping[str, ssl.SSLContext] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A certificate that is served, for its names. One context for other hosts and the web, one for people."""
+
+    leaf: x509.Certificate
+    names: tuple[str, ...]  # lower case
+    hosts: ServerContext
+    people: ServerContext
+    pair: tuple[Path, Path]  # the files that it came from
+
+    @classmethod
+    def load(cls, certificate: Path, key: Path) -> "Chain":
+        """From files, which may be one. They block. Raises TlsProblem, also when the certificate changes meanwhile."""
+        contexts = _server_context(), _server_context()
+        for context in contexts:
+            _load(context, certificate, key)
+            context.end_point = _end_point(certificate)
+        leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+        if _end_point(certificate) != contexts[0].end_point:
+            raise TlsProblem(certificate, "changes while it is read")
+        return cls(leaf, names_of(leaf), *contexts, (certificate, key))
+
+    @property
+    def der(self) -> bytes:
+        return self.leaf.public_bytes(serialization.Encoding.DER)
+
+
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The host names that a certificate is for, in lower case."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
+
+
+class Chains:
+    """By name. The first is for who asks for no name, or for one that none has."""
+
+    def __init__(self, chains: Sequence[Chain]) -> None:
+        self.all = tuple(chains)
+        self._by_name = {name: chain for chain in reversed(self.all) for name in chain.names}
+
+    def of(self, name: str | None) -> Chain:
+        wanted = (name or "").lower().rstrip(".")
+        return self._by_name.get(wanted) or self._by_name.get(f"*.{wanted.partition('.')[2]}") or self.all[0]
 
 
 class Certificates:
-    """The server's contexts: one for other hosts, one for people, who may be asked for a certificate of theirs.
+    """Which certificate each name gets: at doors for other hosts (`context`), for people (who may be asked for one of
+    theirs), and at https (`web`).
 
-    use() swaps the chain while connections live on.
+    use() takes other chains while connections live on: a handshake looks here, and keeps what it found.
     """
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        self.context = _server_context()
-        self.people = _server_context()
-        self.pair = (certificate, key)
-        self.use(certificate, key)
+    def __init__(self, chains: Sequence[Chain]) -> None:
+        self.context, self.people, self.web = (_server_context() for _ in range(3))
+        self._trusted: list[str] = []
+        self.use(chains)
+        self.context.sni_callback = self.web.sni_callback = lambda end, name, _: _switch(end, self.chains.of(name).hosts)
+        self.people.sni_callback = lambda end, name, _: _switch(end, self.chains.of(name).people)
+        self._challenges: dict[str, ssl.SSLContext] = {}
+        self.web.challenges = self._challenges
+
+    @property
+    def pair(self) -> tuple[Path, Path]:
+        """The files of the host's own certificate and key."""
+        return self.chains.all[0].pair
 
     def ask_people(self, *, ask: bool) -> None:
         """Whether the doors for people ask for a certificate; a client that has none goes on without."""
@@ -103,18 +106,34 @@ class Certificates:
 
     def trust(self, pem: str) -> None:
         """Let people's certificates be good that are these, or signed by them; what OpenSSL can't read is passed over."""
-        try:
-            self.people.load_verify_locations(cadata=pem)
-        except (ssl.SSLError, ValueError) as problem:
-            log.warning("tls.certificate_unusable", problem=str(problem))
+        self._trusted.append(pem)
+        for chain in self.chains.all:
+            _trust(chain.people, pem)
 
-    def use(self, certificate: Path, key: Path) -> None:
-        """Serve what these files hold now. Raises TlsProblem, and then the old ones are served on."""
-        try_pair(certificate, key)
-        for context in (self.context, self.people):
-            _load(context, certificate, key)
-            context.end_point = _end_point(certificate)
-        self.pair = (certificate, key)
+    def use(self, chains: Sequence[Chain]) -> None:
+        """Serve these from the next handshake on; at least one."""
+        for chain in chains:
+            for pem in self._trusted:
+                _trust(chain.people, pem)
+        self.chains = Chains(chains)
+
+    def challenge(self, name: str, context: ssl.SSLContext | None) -> None:
+        """What an authority is shown at https that looks whether the name leads here (RFC 8737 3); None: it is done."""
+        if context is None:
+            self._challenges.pop(name, None)
+        else:
+            self._challenges[name] = context
+
+
+def _switch(end: ssl.SSLObject, context: ssl.SSLContext) -> None:
+    end.context = context
+
+
+def _trust(context: ssl.SSLContext, pem: str) -> None:
+    try:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as problem:
+        log.warning("tls.certificate_unusable", problem=str(problem))
 
 
 def _server_context() -> ServerContext:
@@ -170,11 +189,10 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         try:
             data = path.read_bytes()
         except OSError as problem:
-            raise TlsProblem(path, f"can't be read: {problem.strerror}", is_key=path is key) from problem
-        if path is key:
-            if b"PRIVATE KEY-----" not in data:
-                raise TlsProblem(path, "no private key in PEM form", is_key=True)
-        elif b"-----BEGIN CERTIFICATE-----" not in data:
+            raise TlsProblem(path, f"can't be read: {problem.strerror}", is_key=path == key and key != certificate) from problem
+        if path == key and b"PRIVATE KEY-----" not in data:
+            raise TlsProblem(path, "no private key in PEM form", is_key=True)
+        if path == certificate and b"-----BEGIN CERTIFICATE-----" not in data:
             raise TlsProblem(path, "no certificate in PEM form")
     try:
         # Without a password here an encrypted key would ask for one on the terminal.

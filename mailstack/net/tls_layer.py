@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from typing import Any, Protocol
+
+from mailstack.message.errors import SyntaxProblem
+from mailstack.wire.client_hello import parse
 
 RECORD = 16384  # octets of one TLS record: as much goes in and out at a time, because OpenSSL's buffers never shrink
 TOGETHER = 4  # records in one write
 HANDSHAKE_SECONDS = 30.0
+ACME_TLS = "acme-tls/1"  # RFC 8737 6.2
 
 
 class Gate(Protocol):
@@ -37,6 +42,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         "_closing",
         "_context",
         "_gate",
+        "_hello",
         "_incoming",
         "_object",
         "_outgoing",
@@ -61,6 +67,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         self._object: ssl.SSLObject
         self._incoming: ssl.MemoryBIO
         self._outgoing: ssl.MemoryBIO
+        self._hello: bytes | None = None  # what came of it, where it decides what is served
         self._shaken = False
         self._closing = False
         self._reading_paused = False
@@ -75,12 +82,25 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             self._closing = True
             self._below.abort()
             return
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self.abort)
+        if getattr(self._context, "challenges", None):
+            self._hello = b""
+        else:
+            self._begin(self._context)
+
+    def _begin(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._shake()
 
     def data_received(self, data: bytes) -> None:
+        if self._hello is not None:
+            self._hello += data
+            context = _choose(self._hello, self._context)
+            if context is None:
+                return
+            data, self._hello = self._hello, None
+            self._begin(context)
         for first in range(0, len(data), RECORD):
             self._incoming.write(data[first : first + RECORD] if len(data) > RECORD else data)
             if not self._shaken:
@@ -123,6 +143,10 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             return
         self._flush()
         self._stop_timer()
+        if self._object.selected_alpn_protocol() == ACME_TLS:
+            self._closing = True  # RFC 8737 4: the handshake was all
+            self._below.close()
+            return
         self._shaken = True
         self._leave_gate()
         if self._ready is None:
@@ -223,3 +247,20 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         if name == "cipher":
             return self._object.cipher()
         return self._below.get_extra_info(name, default)
+
+
+def _choose(hello: bytes, context: ssl.SSLContext) -> ssl.SSLContext | None:
+    """The context for this client; None while its ClientHello is not whole.
+
+    RFC 8737 3: an authority asks for the name, and offers acme-tls/1 alone. Everybody else gets what is always served.
+    """
+    try:
+        found = parse(hello)
+    except SyntaxProblem:
+        return context  # OpenSSL says what is wrong
+    if found is None:
+        return None
+    if found.protocols != (ACME_TLS.encode(),):
+        return context
+    challenges: Mapping[str, ssl.SSLContext] = getattr(context, "challenges", {})
+    return challenges.get(found.server_name or "", context)

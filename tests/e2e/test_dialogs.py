@@ -1,15 +1,14 @@
 """Every dialog file against a running appliance."""
 
 import base64
-import datetime
 import re
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import trustme
 
-from mailstack.net.tls import make_self_signed
 from tests.conftest import unused
 from tests.support.dialog import Dialog
 from tests.support.server import PASSWORD, Server
@@ -57,10 +56,9 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
             made = server.run("user", "app-password", "add", address, kind, "--scope", scope).stdout.strip()
             values |= {kind: made, f"{kind}64": packed(f"\0{address}\0{made}")}
     if "{certificate}" in text:
-        pem, key = make_self_signed(tmp_path, "laptop.a.test", datetime.datetime.now(datetime.UTC))
-        server.run("user", "certificate", "add", address, "laptop", str(pem))
         both = tmp_path / "both.pem"
-        both.write_bytes(pem.read_bytes() + key.read_bytes())
+        trustme.CA().issue_cert("laptop.a.test").private_key_and_cert_chain_pem.write_to_path(both)
+        server.run("user", "certificate", "add", address, "laptop", str(both))
         values |= {"certificate": str(both), "account64": packed(address)}
     if "{friend}" in path.read_text(encoding="utf-8"):
         values["friend"] = f"{unused(server)}@{server.domain}"
