@@ -37,7 +37,8 @@ class Tls:
         self.by_http = ByHttp()
         self.watch = Watch(self._files_changed)
         clock = data.surroundings.clock
-        self.proof = Proof(listeners(data.config, sockets), lambda: self.certificates.chains, self._wanted, clock)
+        doors = listeners(data.config, sockets)
+        self.proof = Proof(doors, lambda: self.certificates.chains, self._wanted, self._refresh, clock)
         self.keeper = self._keeper(settings)
 
     @classmethod
@@ -126,6 +127,14 @@ class Tls:
             self.certificates.use(chains)
             log.info("tls.files_taken", names=chains[0].names, not_after=chains[0].leaf.not_valid_after_utc.isoformat())
             self.proof.look_soon()
+
+    async def _refresh(self) -> None:
+        """Our own authority's certificate is made anew in time."""
+        if self._settings.pair is None:
+            try:
+                self.certificates.use(await self.prepare(self._settings))
+            except (TlsProblem, OSError) as problem:
+                log.error("tls.files_unusable", problem=str(problem))
 
     async def _obtained(self) -> None:
         self.certificates.use(await self.prepare(self._settings))

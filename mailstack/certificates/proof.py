@@ -60,7 +60,7 @@ class Expiring:
 class Proof:
     """start(), then stop(). `wanted` reads what should be served from where it is kept; it blocks, and raises TlsProblem.
 
-    Those in `on_expiring` hear of each certificate once a threshold.
+    `before` is done first: what this server makes itself is made anew in time. Those in `on_expiring` hear of each certificate once a threshold.
     """
 
     def __init__(
@@ -68,11 +68,13 @@ class Proof:
         listeners: Sequence[Listener],
         served: Callable[[], Chains],
         wanted: Callable[[], Chains],
+        before: Callable[[], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
         self._listeners = listeners
         self._served = served
         self._wanted = wanted
+        self._before = before
         self._clock = clock
         self._turn = asyncio.Lock()
         self._soon = asyncio.Event()
@@ -109,6 +111,7 @@ class Proof:
     async def look(self) -> list[Served]:
         """Shake hands everywhere, say what was found, and warn of what ends."""
         async with self._turn:
+            await self._before()
             try:
                 wanted = await asyncio.to_thread(self._wanted)
             except TlsProblem as problem:
