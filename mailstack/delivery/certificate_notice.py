@@ -11,8 +11,8 @@ TEXT = """The certificate that it shows for
 
   {names}
 
-will be over within {days} days: mail programs and other hosts will then refuse it. It was signed by {issuer}. What is done about it, and
-what is served where, is told by:
+will be over within {days} days: mail programs and other hosts will then refuse it. It was signed by {issuer}.
+What is done about it, and what is served where, is told by:
 
   mailstack tls status
   mailstack tls served
