@@ -60,7 +60,8 @@ class Expiring:
 class Proof:
     """start(), then stop(). `wanted` reads what should be served from where it is kept; it blocks, and raises TlsProblem.
 
-    `before` is done first: what this server makes itself is made anew in time. Those in `on_expiring` hear of each certificate once a threshold.
+    `before` is done first: what this server makes itself is made anew in time. Those in
+    `on_expiring` hear of each certificate once a threshold.
     """
 
     def __init__(
