@@ -85,6 +85,7 @@ class Appliance:
         logins = self._logins = Logins(
             data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, data.bans, clock=clock
         )
+        logins.book = data.logins
         await self._use_client_certificates(settings)
         data.directory.on_bound.append(self._trust)
         data.bans.limits = limits

@@ -40,6 +40,7 @@ from mailstack.control.spam import SpamOperations
 from mailstack.control.takeout import TakeoutOperations
 from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
+from mailstack.control.usage import UsageOperations
 from mailstack.control.users import UserOperations
 from mailstack.delivery.rehearsal import Rehearsal
 from mailstack.delivery.report_mail import ReportMail
@@ -83,6 +84,7 @@ from mailstack.store.users.bans import BanTable
 from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.gateways import Gateways
+from mailstack.store.users.logins import LoginBook
 from mailstack.store.users.scram import Scram, ScramMode
 from mailstack.store.users.second_factor import Codes
 from mailstack.store.users.sending import SendingBook
@@ -107,6 +109,7 @@ class Data:
         self.database = Database(data / "mailstack.sqlite3")
         self.behind = WriteBehind(self.database)
         self.devices = Devices(self.database, self.behind)
+        self.logins = LoginBook(self.database, self.behind, self.surroundings.clock)
         self.bans = Bans(BanTable(self.database, self.behind), self.surroundings.clock)
         self.bans.settings = ban_settings(config)
         self.sending = Sending(SendingBook(self.database, self.behind), self.surroundings.clock)
@@ -237,6 +240,7 @@ class Data:
             **ConsoleOperations(
                 self.directory, self.sessions, self.codes, self.config.hostname, self.surroundings.clock
             ).table(),
+            **UsageOperations(self.directory, self.mailboxes, self.logins).table(),
             **CertificateOperations(self.directory, self.surroundings.clock).table(),
             **BackupOperations(
                 self.backups,

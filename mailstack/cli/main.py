@@ -26,6 +26,7 @@ from mailstack.cli import (
     start,
     takeout,
     tls,
+    usage,
 )
 from mailstack.cli.invocation import Invocation
 
@@ -44,6 +45,8 @@ accounts.user.add_typer(sending.send_as, name="send-as")
 accounts.user.command()(rules.vacation)
 accounts.user.command()(rules.forward)
 accounts.user.command()(takeout.takeout)
+accounts.user.command()(usage.usage)
+accounts.user.command()(usage.logins)
 sieve.sieve.command()(rules.rules)
 console.add_to(accounts.user)
 lists.add_to(accounts.alias)

@@ -15,6 +15,7 @@ from mailstack.policy.limits import Limits
 from mailstack.policy.tokens import OAuthSettings, Refused, Tokens, Unavailable
 from mailstack.store.users.devices import Device, Devices
 from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.logins import LoginBook
 from mailstack.store.users.passwords import PasswordChecker, Refusal
 from mailstack.store.users.scope import OWN, Protocol, Scope
 from mailstack.store.users.scram import ITERATIONS, Scram, ScramMode
@@ -115,6 +116,7 @@ class Logins:
         self.tokens = tokens  # None: no provider is configured
         self.certificates = certificates  # None: clients are not asked for any
         self._devices = devices
+        self.book: LoginBook | None = None  # None: nothing is written down
         self._bans = bans
         self._key = secrets.token_bytes(32)
         self._clock = clock
@@ -210,7 +212,10 @@ class Logins:
         return login
 
     def seen(self, login: Login, channel: Channel, client: str) -> None:
-        """Note when an app password was used, and by which program."""
+        """Note who came in, from where, and by which program."""
+        label = login.device.label if login.device is not None else ""
+        if self.book is not None:
+            self.book.seen(login.account.address, channel.protocol, channel.peer, label, client)
         if login.device is not None and self._devices is not None:
             shown = f"{channel.protocol} {client}".strip()
             self._devices.used(login.device, self._clock(), channel.peer, shown)

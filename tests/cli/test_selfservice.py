@@ -100,6 +100,21 @@ def test_a_takeout_holds_all_and_says_what_it_is(server: Server, console: Consol
     assert not (tmp_path / "none.zip").exists()
 
 
+def test_usage_and_logins(server: Server, console: Console, account: str) -> None:
+    address = f"{account}@a.test"
+    with server.imap(account) as connection:
+        connection.append("Sent", None, None, b"Subject: x\r\n\r\n")
+        connection.xatom("ID", '("name" "tester" "version" "1.0")')
+    with server.submission(account):
+        pass
+    (found,) = json.loads(console.run("user", "usage", address, "--json").stdout)
+    assert (found["messages"], found["octets"], found["quota"]) == (1, 14, None)
+    assert [row["octets"] for row in found["mailboxes"] if row["mailbox"] == "Sent"] == [14]
+    rows = json.loads(console.run("user", "logins", address, "--json").stdout)
+    shown = {row["protocol"]: (row["peer"], row["device"], row["client"]) for row in rows}
+    assert shown == {"imap": ("127.0.0.1", "", "tester 1.0"), "smtp": ("127.0.0.1", "", "[127.0.0.1]")}
+
+
 def test_what_was_refused_is_listed_and_rescued(server: Server, console: Console, account: str) -> None:
     address = f"{account}@a.test"
     assert json.loads(console.run("rejects", "list", address, "--json").stdout) == []

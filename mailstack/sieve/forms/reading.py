@@ -56,6 +56,6 @@ def of_data(data: Any) -> Forms:
     return made
 
 
-def to_data(forms: Forms) -> Any:
-    """Plain data that JSON can carry."""
-    return msgspec.to_builtins(forms)
+def to_data(value: object) -> Any:
+    """Forms, or a piece of them, as plain data that JSON can carry."""
+    return msgspec.to_builtins(value)

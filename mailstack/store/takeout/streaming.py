@@ -19,19 +19,28 @@ async def stream(pieces: AsyncIterator[list[Piece]]) -> AsyncGenerator[bytes, No
     """The zip in blocks. Raises StoreFailed where it could not be finished: what came before is no whole zip."""
     process, reader, writer = await _start()
     feeding = asyncio.create_task(_feed(pieces, writer))
+    # The end of its input alone would make a whole zip of what is none.
+    feeding.add_done_callback(lambda task: None if not task.cancelled() and task.exception() is None else _kill(process))
     try:
         while block := await reader.read(BLOCK):
             yield block
-        await feeding
+        try:
+            await feeding
+        except OSError as problem:
+            raise StoreFailed("the takeout could not be written") from problem
         if await asyncio.to_thread(process.wait):
             raise StoreFailed("the takeout could not be written")
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        _kill(process)
         writer.close()
         await asyncio.to_thread(process.wait)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _start() -> tuple[subprocess.Popen[bytes], asyncio.StreamReader, asyncio.StreamWriter]:

@@ -99,6 +99,19 @@ class AppPassword(SQLModel, table=True):
     last_client: str = ""
 
 
+class LoginRow(SQLModel, table=True):
+    """Ways in that were used: store/users/logins.py."""
+
+    __tablename__ = "login"
+    account: str = Field(primary_key=True, foreign_key="account.address")
+    protocol: str = Field(primary_key=True)
+    peer: str = Field(primary_key=True)
+    device: str = Field(primary_key=True)  # the label of an app password; empty: the account's own
+    client: str
+    first: float
+    last: float
+
+
 class Setting(SQLModel, table=True):
     name: str = Field(primary_key=True)
     value: str

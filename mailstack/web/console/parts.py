@@ -10,6 +10,7 @@ from mailstack.web.console.desk import Behind, Desk
 from mailstack.web.console.domains import DomainPages
 from mailstack.web.console.home import ErrorPages, HomePage
 from mailstack.web.console.login import LoginPages
+from mailstack.web.console.my.pages import MyPages
 from mailstack.web.console.templates import Templates
 
 
@@ -22,9 +23,10 @@ class Console:
         self.desk = Desk(behind, templates)
         self._login = LoginPages(self.desk, clock)
         self._domains = DomainPages(self.desk)
+        self._my = MyPages(self.desk)
         self._home = HomePage(self.desk)
         self.explain = ErrorPages(templates).explain
 
     def routes(self) -> list[BaseRoute]:
-        parts = (self._assets, self._login, self._domains, self._home)
+        parts = (self._assets, self._login, self._domains, self._my, self._home)
         return [route for part in parts for route in part.routes()]

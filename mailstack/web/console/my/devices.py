@@ -1,0 +1,47 @@
+"""Devices: a password for each mail program, which can be taken back alone."""
+
+import asyncio
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from mailstack.web.console.desk import Desk
+from mailstack.web.console.my.qr import picture
+from mailstack.web.console.visit import Page, Visit
+
+SCOPES = {
+    "all": "Everything a mail program does",
+    "read": "Reading only (IMAP and POP3)",
+    "send": "Sending only (SMTP)",
+    "imap": "IMAP only",
+    "pop3": "POP3 only",
+    "managesieve": "Rules only (ManageSieve)",
+}
+EXPIRES = {"": "Until it is removed", "30d": "30 days", "90d": "90 days", "365d": "A year"}
+
+
+class DevicesPage:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[BaseRoute]:
+        actions = {"add": self._add, "remove": self._remove}
+        return self._desk.routes(Page("/my/devices", self._show, actions, menu="Devices"))
+
+    async def _show(self, visit: Visit) -> Response:
+        return await self._page(visit)
+
+    async def _page(self, visit: Visit, made: dict[str, object] | None = None, code: str = "") -> Response:
+        rows = await visit.own("user.app-password.list")
+        return visit.page("my/devices.html", rows=rows, made=made, code=code, scopes=SCOPES, expires=EXPIRES)
+
+    async def _add(self, visit: Visit) -> Response:
+        """The password is on this page, and on none after it."""
+        form = visit.form
+        made = await visit.own("user.device.add", label=form["label"], scope=form["scope"] or "all", expires=form["expires"])
+        code = await asyncio.to_thread(picture, made["link"]) if made["link"] else ""
+        return await self._page(visit, made, code)
+
+    async def _remove(self, visit: Visit) -> Response:
+        await visit.own("user.app-password.remove", label=visit.form.exactly("label"))
+        return visit.back(f"“{visit.form['label']}” can't log in any more.")

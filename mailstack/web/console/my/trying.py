@@ -1,0 +1,62 @@
+"""What a script would have done to the mail of the last days, for a page to show."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from mailstack.web.console.visit import Refused, Visit
+
+DAYS = 30
+SECONDS = 60.0
+SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Of `looked` messages those to which something is done, the newest first, and not more than a page holds."""
+
+    looked: int
+    touched: int
+    rows: list[dict[str, Any]]
+
+
+_WORDS = {
+    "fileinto ": "into ",
+    "redirect ": "sent on to ",
+    "vacation to ": "answer to ",
+    "discard": "thrown away",
+    "keep": "kept",
+}
+
+
+def _does(row: dict[str, Any]) -> str:
+    if row["problem"]:
+        return f"kept, because the script fails: {row['problem']}"
+    return "; ".join(_plainly(text) for text in row["actions"])
+
+
+def _plainly(text: str) -> str:
+    for begins, plain in _WORDS.items():
+        if text.startswith(begins):
+            return plain + text.removeprefix(begins)
+    return text
+
+
+class Trials:
+    """One at a time: each reads a mailbox's mail."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def run(self, visit: Visit, source: str | None) -> Trial:
+        """`source`: None is the active script. Raises Refused."""
+        if self._turn.locked():
+            raise Refused("somebody else is trying rules just now; try again in a moment")
+        async with self._turn:
+            try:
+                async with asyncio.timeout(SECONDS):
+                    rows = await visit.own("sieve.test", source=source, days=DAYS)
+            except TimeoutError:
+                raise Refused("there is so much mail of the last days that this takes too long") from None
+        touched = [{**row, "does": _does(row)} for row in rows if row["problem"] or row["actions"] not in (["keep"], [])]
+        return Trial(len(rows), len(touched), touched[::-1][:SHOWN])
