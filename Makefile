@@ -33,7 +33,7 @@ check: lint test
 
 # Kills, power cuts (the latter as root): MAILSTACK_CRASH_ROUNDS=200 for the long form.
 test-crash: $(VENV)/.test
-	MAILSTACK_CRASH_ROUNDS=$${MAILSTACK_CRASH_ROUNDS:-200} $(BIN)/python -m pytest -q -s -m crash tests/crash
+	MAILSTACK_CRASH_ROUNDS=$${MAILSTACK_CRASH_ROUNDS:-200} $(BIN)/python -m pytest -q -s -m crash tests/crash tests/delivery
 
 # Real mail programs from Debian packages.
 CLIENTS := swaks opendkim opendkim-tools libnet-ssleay-perl libauthen-sasl-perl libsasl2-modules curl haproxy isync offlineimap3 mutt neomutt aerc fetchmail mpop msmtp gsasl notmuch dovecot-imapd dovecot-sieve postfix unbound rspamd clamav-daemon sieve-connect

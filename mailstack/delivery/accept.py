@@ -150,7 +150,7 @@ class Acceptor:
                 # What its plan sends is made anew by the queue, with the plan.
                 without = {place.address for place in owed}
                 parcels = [parcel for parcel in parcels if parcel.account not in without]
-                parcels += [self._owed(taking, place) for place in owed]
+                parcels += [self._owed(taking, place, ()) for place in owed]
                 taking.parcels = parcels
             alone = not prepared and len(parcels) == 1
             for parcel in parcels:
@@ -169,14 +169,14 @@ class Acceptor:
         except StoreProblem as problem:
             return problem
 
-    def _owed(self, taking: Taking, place: Place) -> Parcel:
-        """What a mailbox here is owed by the queue."""
+    def _owed(self, taking: Taking, place: Place, sent: tuple[str, ...]) -> Parcel:
+        """What a mailbox here is owed by the queue. `sent`: what its plan sent already."""
         local, _, domain = place.address.rpartition("@")
         if place.route.tag:
             local = f"{local}+{place.route.tag}"
         recipient = replace(place.recipient, address=Address(local, domain))
         id = new_id(self._clock(), self._random)
-        away = replace(taking.envelope, id=id, recipients=(recipient,))
+        away = replace(taking.envelope, id=id, recipients=(recipient,), origin=taking.envelope.id, sent=sent)
         return Parcel(away, taking.message.prefix + place.evidence(), taking.message.content)
 
     async def _commit(
@@ -216,11 +216,14 @@ class Acceptor:
                 return _no(trouble)
             try:
                 for place in failed:
-                    parcel = self._owed(taking, place)
+                    sent = tuple(one.envelope.id for one in taking.parcels if one.account == place.address)
+                    parcel = self._owed(taking, place, sent)
                     await self._queue.commit(await self._queue.prepare(parcel.envelope, parcel.prefix, parcel.content))
             except StoreProblem as problem:
                 # Some have it, some can't: the sender tries again, and a second copy is better than none.
                 return _no(problem)
+        for place in failed:
+            await self._placing.remember(place, kept=False)
         return await self._done(taking, delivered, taking.parcels)
 
     async def _done(self, taking: Taking, delivered: list[Place], parcels: list[Parcel]) -> Reply:
@@ -228,8 +231,8 @@ class Acceptor:
         envelope, content = taking.envelope, taking.message.content
         tell(self._trace, taking, delivered, parcels)
         for place in delivered:
-            if place.plan.memories:
-                await self._placing.planner.remember(place.route, place.plan.memories)
+            await self._placing.remember(place, kept=False)
+            await self._placing.remember(place, kept=True)
         if self.bouncer is not None and envelope.sender is not None:
             confirmed = [place.recipient for place in delivered if place.recipient.notify and place.plan.keeps]
             if confirmed:

@@ -45,7 +45,7 @@ class Carrier:
         keeps: list[Keep] = []
         redirects: list[Redirect] = []
         replies: list[Answer] = []
-        memories = [Memory((SEEN, one.handle, one.id), float(one.seconds)) for one in outcome.remember]
+        memories = [Memory((SEEN, one.handle, one.id), float(one.seconds), kept=True) for one in outcome.remember]
         reject: Refusal | None = None
         for action in outcome.actions:
             match action:

@@ -8,7 +8,7 @@ from mailstack.delivery.placing import Message, Place, Placing
 from mailstack.delivery.plan import INTO_INBOX
 from mailstack.delivery.posting import post
 from mailstack.delivery.story import record_place
-from mailstack.message.envelope import Recipient
+from mailstack.message.envelope import Recipient, Turn
 from mailstack.message.header import split_header
 from mailstack.policy.judgement import read_evidence
 from mailstack.policy.lists import Lists
@@ -57,10 +57,11 @@ class LocalDelivery:
         judgement = read_evidence(split_header(content.head(HEADER_SEEN))[0])
         reasons: list[str] = []
         try:
-            await self._send(queued, self._parcels.of_lists(queued.envelope, lists, message))
+            await self._send(queued, number, self._parcels.of_lists(queued.envelope, lists, message))
             for place, route in enumerate(found):
                 unique = f"{queued.id}.{number}" if place == 0 else f"{queued.id}.{number}-{place}"
-                reason = await self._deliver(queued, message, Place(route, recipient, unique, judgement, once=True), len(found))
+                to = Place(route, recipient, unique, judgement, once=True)
+                reason = await self._deliver(queued, number, message, to, len(found))
                 reasons += [reason] if reason is not None else []
         except StoreProblem as problem:
             return later(f"the mailbox can't be written: {type(problem).__name__}", "4.3.0")
@@ -78,7 +79,7 @@ class LocalDelivery:
                 return never(f"you may not write to {to.mailing.address}", "5.7.1")
         return None
 
-    async def _deliver(self, queued: Queued, message: Message, place: Place, places: int) -> str | None:
+    async def _deliver(self, queued: Queued, number: int, message: Message, place: Place, places: int) -> str | None:
         """Carry out an account's plan; why it refuses the message, if it does and nobody else gets it. Raises StoreProblem."""
         plan = await self._placing.plan(place, message)
         reason = None
@@ -87,15 +88,20 @@ class LocalDelivery:
             reason, plan = plan.reject.reason, replace(plan, reject=None)
         place = replace(place, plan=plan)
         parcels = await self._parcels.of_plan(queued.envelope, place, message)
-        await self._send(queued, parcels)
+        await self._send(queued, number, parcels)
+        await self._placing.remember(place, kept=False)
         await self._placing.deliver(place, message)
         if plan != INTO_INBOX and reason is None:
             record_place(self._trace, queued.id, place)
-        if plan.memories:
-            await self._placing.planner.remember(place.route, plan.memories)
+        await self._placing.remember(place, kept=True)
         return reason
 
-    async def _send(self, queued: Queued, parcels: list[Parcel]) -> None:
-        """Into the queue. What an earlier attempt put there still has its name."""
-        fresh = [parcel for parcel in parcels if parcel.envelope.id not in self._queue.messages]
+    async def _send(self, queued: Queued, number: int, parcels: list[Parcel]) -> None:
+        """Into the queue, where it waits until this recipient is done: what an earlier attempt put there still has its name."""
+        turn = Turn(queued.id, number)
+        fresh = [
+            replace(parcel, envelope=replace(parcel.envelope, after=turn))
+            for parcel in parcels
+            if parcel.envelope.id not in self._queue.messages
+        ]
         await post(self._queue, self._trace, queued.id, fresh)

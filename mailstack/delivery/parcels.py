@@ -2,6 +2,7 @@
 
 import enum
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -91,36 +92,40 @@ class Parcels:
         return parcels
 
     async def of_plan(self, envelope: Envelope, place: Place, message: Message) -> list[Parcel]:
-        """What one account's plan sends. The same plan makes the same ids. Raises StoreProblem."""
+        """What one account's plan sends, and did not send before. Raises StoreProblem.
+
+        The same message, account and receiver make the same id, however often it is tried and whatever the plan is by then.
+        """
         plan = place.plan
         if plan.plain:
             return []
-        parcels = [await self._redirect(envelope, place, message, one, n) for n, one in enumerate(plan.redirects)]
-        for number, answer in enumerate(plan.replies):
-            id = derived_id(envelope.id, place.unique, answer.kind, str(number))
+        ids = _Ids(envelope, place)
+        parcels = [await self._redirect(envelope, place, message, one, ids) for one in plan.redirects]
+        for answer in plan.replies:
+            id = ids.next(answer.kind, answer.to)
             utf8 = not answer.data.isascii() and answer.to.needs_smtputf8
             recipient = Recipient(answer.to, Notify.NEVER)
             away = Envelope(id, None, (recipient,), self._clock(), smtputf8=utf8, own=True)
             parcels.append(Parcel(away, b"", Content.of(answer.data), Kind.ANSWERED, place.address, answer.kind))
         if plan.reject is not None and envelope.sender is not None and not (place.judgement and place.judgement.junk):
-            parcels.append(self._refusal(envelope, place, message, plan.reject.reason))
-        return parcels
+            id = ids.next("refused", envelope.sender)
+            parcels.append(self._refusal(envelope, place, message, plan.reject.reason, id))
+        return [parcel for parcel in parcels if parcel.envelope.id not in envelope.sent]
 
-    async def _redirect(self, envelope: Envelope, place: Place, message: Message, one: Redirect, number: int) -> Parcel:
-        id = derived_id(envelope.id, place.unique, "redirect", str(number))
+    async def _redirect(self, envelope: Envelope, place: Place, message: Message, one: Redirect, ids: "_Ids") -> Parcel:
+        id = ids.next("redirect", one.address)
         recipient = replace(place.recipient, address=one.address)
         away = replace(envelope, id=id, sender=await self._sender(envelope), recipients=(recipient,))
-        away = replace(away, forwarded=_of_others(envelope))
+        away = replace(away, forwarded=_of_others(envelope), origin=None, sent=(), after=None)
         prefix, content = message.prefix, message.content
         if one.header is not None:
             prefix, content = one.header, await body_alone(message.content)
         mark = f"{REDIRECTED}: {place.address}\r\n".encode()
         return Parcel(away, mark + prefix, content, Kind.REDIRECTED, place.address)
 
-    def _refusal(self, envelope: Envelope, place: Place, message: Message, reason: str) -> Parcel:
+    def _refusal(self, envelope: Envelope, place: Place, message: Message, reason: str, id: str) -> Parcel:
         """RFC 5429 2.1.2: a notice of failure, where the SMTP dialog was no place for it."""
         assert envelope.sender is not None
-        id = derived_id(envelope.id, place.unique, "refused")
         now = self._clock()
         header, _ = split_header(message.content.head(HEADER_SHOWN))
         report = RecipientReport(place.recipient.address, Action.FAILED, "5.7.1", reason, place.recipient.original)
@@ -143,6 +148,19 @@ class Parcels:
         """The domain in whose name a message is passed on: that of its first recipient here."""
         local = await self._directory.domains()
         return next((one.address.domain for one in envelope.recipients if one.address.domain in local), min(local))
+
+
+class _Ids:
+    """Of what one account sends because of a message."""
+
+    def __init__(self, envelope: Envelope, place: Place) -> None:
+        self._origin = envelope.origin or envelope.id
+        self._account = place.address
+        self._given: Counter[tuple[str, str]] = Counter()
+
+    def next(self, kind: str, to: Address) -> str:
+        self._given[kind, to.key] += 1
+        return derived_id(self._origin, self._account, kind, to.key, str(self._given[kind, to.key]))
 
 
 def _readable(text: str) -> Address | None:

@@ -75,6 +75,12 @@ class Placing:
         """Raises StoreProblem."""
         return await self.planner.plan(place.route, place.arrival(message))
 
+    async def remember(self, place: Place, *, kept: bool) -> None:
+        """Of its plan, what is to be known once the mailboxes keep it, or before. Never raises for trouble with the disk."""
+        memories = tuple(one for one in place.plan.memories if one.kept is kept)
+        if memories:
+            await self.planner.remember(place.route, memories)
+
     async def deliver(self, place: Place, message: Message) -> None:
         """Into the mailboxes at once. Raises StoreProblem."""
         if not place.plan.keeps:

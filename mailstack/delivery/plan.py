@@ -55,10 +55,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is to be known for some time once the plan is carried out: an answer that was given, a message that was seen."""
+    """What is to be known for some time: an answer, once it is on its way; of a message that was seen, once it is kept."""
 
     words: tuple[str, ...]
     seconds: float
+    kept: bool = False  # only when the mailboxes have it: what was not kept was not seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,14 @@ class QueueRunner:
         self._wakeup = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self._stopping = False
+        self._waiting: dict[str, list[str]] = {}  # by the message that must be done first
         self.holds: Callable[[Queued], bool] = lambda _: False  # whether a new message is kept back
         self.on_outcome: Callable[[Envelope, Address, Outcome], None] = lambda *_: None
         self._seen = 0.0  # the wall clock when it was last looked at
 
     async def start(self) -> None:
         self._queue.on_queued = self._take
+        self._queue.on_finished = self._let_go
         self._seen = self._clock()
         self._replan()
         self._main = asyncio.create_task(self._run())
@@ -100,8 +102,25 @@ class QueueRunner:
 
     def _take(self, queued: Queued) -> None:
         """A new message: no need to wait for the clock."""
-        if not self._stopping and not self.holds(queued):
+        if not self._stopping and not self.holds(queued) and not self._waits(queued):
             self._begin(queued)
+
+    def _waits(self, queued: Queued) -> bool:
+        """Whether it follows from a message that is not done: then it is begun by _let_go()."""
+        turn = queued.envelope.after
+        first = self._queue.messages.get(turn.id) if turn is not None else None
+        if turn is None or first is None or turn.recipient in first.settled:
+            return False
+        self._waiting.setdefault(turn.id, []).append(queued.id)
+        return True
+
+    def _let_go(self, first: Queued) -> None:
+        """What waited for this message, whose state is written down now."""
+        first.settled = frozenset(range(len(first.states))).difference(first.pending())
+        for one in dict.fromkeys(self._waiting.pop(first.id, ())):
+            queued = self._queue.messages.get(one)
+            if queued is not None and not queued.busy and not queued.held:
+                self._take(queued)
 
     def _replan(self) -> None:
         """Plan everything anew; no message waits longer than the schedule says, whatever the clock was before."""
@@ -121,8 +140,9 @@ class QueueRunner:
             while self._heap and self._heap[0][0] <= now:
                 _, id = heapq.heappop(self._heap)
                 queued = self._queue.messages.get(id)
-                if queued is not None and not queued.busy and not queued.held and queued.next_attempt <= now:
-                    self._begin(queued)
+                if queued is None or queued.busy or queued.held or queued.next_attempt > now or self._waits(queued):
+                    continue
+                self._begin(queued)
             # The wall clock may jump: never sleep longer than half a minute on its word.
             pause = min(30.0, max(0.05, self._heap[0][0] - now)) if self._heap else 30.0
             try:
@@ -161,6 +181,8 @@ class QueueRunner:
                 log.exception("queue.settle_failed", id=queued.id)
             queued.next_attempt = self._clock() + 60.0
             self._plan(queued)
+        else:
+            self._let_go(queued)
         finally:
             queued.busy = False
 

@@ -68,6 +68,17 @@ class Envelope:
     own: bool = False  # written by this server itself: notices, replies, reports
     forwarded: bool = False  # others wrote it, and it goes on in the name of someone here
     tls: TlsWish = TlsWish.POLICY
+    origin: str | None = None  # the id under which it came in, where that is another one
+    sent: tuple[str, ...] = ()  # ids of what left because of it already, and must not again
+    after: "Turn | None" = None  # it waits
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What follows from a queued message leaves when that is done for one of its recipients: until then it may be made anew."""
+
+    id: str
+    recipient: int  # its number there
 
 
 def new_id(now: float, randomness: random.Random) -> str:

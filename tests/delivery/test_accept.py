@@ -39,6 +39,7 @@ async def accept(
     notify: Notify | None = None,
     account: str | None = None,
     judgements: Mapping[str, Judgement] = NONE,
+    body: bytes = BODY,
 ) -> Reply:
     """Take a message as a door does."""
     transaction = Transaction(
@@ -49,7 +50,7 @@ async def accept(
     for text in to:
         address = parse_address(text)
         transaction.recipients.append((Recipient(address, notify), await relay.router.route(address)))
-    return await relay.acceptor.accept(transaction, Content.of(BODY), TRACE, judgements)
+    return await relay.acceptor.accept(transaction, Content.of(body), TRACE, judgements)
 
 
 @pytest.fixture
@@ -244,17 +245,7 @@ async def test_stopped_after_each_step(tmp_path: Path, dns: DnsServer) -> None:
             except Stopped:
                 pass
             finished = disk.left > 0
-            await relay.runner.stop(0.1)
-            for task in asyncio.all_tasks():
-                if task is not asyncio.current_task() and "commit" in str(task.get_coro()):
-                    await asyncio.gather(task, return_exceptions=True)
-            await relay.queue._namings.settled()
-            disk.left = 100_000 if finished else 0
-            try:
-                await relay.data.close()
-            except (Stopped, StoreFailed):
-                relay.data.lock.release()
-            relay.data.close = _closed  # type: ignore[method-assign]
+            await cut_off(relay, disk)
         boxes = [len(await stored(folder, name)) - 1 for name in ("alice", "bob")]
         queued = [read_envelope(path)[0] for path in (folder / "data/queue").iterdir() if not path.name.startswith(".")]
         owed = sorted(str(one.address) for envelope in queued for one in envelope.recipients)
@@ -269,6 +260,22 @@ async def test_stopped_after_each_step(tmp_path: Path, dns: DnsServer) -> None:
             assert steps > 5
             return
     raise AssertionError("the operation has no end")
+
+
+async def cut_off(relay: Relay, disk: StoppingDisk) -> None:
+    """End it without a further step on the disk, where that has stopped."""
+    finished = disk.left > 0
+    await relay.runner.stop(0.1)
+    for task in asyncio.all_tasks():
+        if task is not asyncio.current_task() and "commit" in str(task.get_coro()):
+            await asyncio.gather(task, return_exceptions=True)
+    await relay.queue._namings.settled()
+    disk.left = 100_000 if finished else 0
+    try:
+        await relay.data.close()
+    except (Stopped, StoreFailed):
+        relay.data.lock.release()
+    relay.data.close = _closed  # type: ignore[method-assign]
 
 
 async def stored(folder: Path, name: str) -> list[bytes]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, text
 
 from mailstack.log import get_logger
 from mailstack.message.address import Address
-from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return, TlsWish
+from mailstack.message.envelope import Body, Envelope, Notify, Recipient, Return, TlsWish, Turn
 from mailstack.store.batching import Batcher
 from mailstack.store.content import BLOCK, Content
 from mailstack.store.database import Database
@@ -69,6 +69,7 @@ class Queued:
     data: bytes | None = None  # the message, while it is small and new
     busy: bool = False
     has_row: bool = False
+    settled: frozenset[int] = frozenset()  # recipients who are done, and that is written down
 
     @property
     def id(self) -> str:
@@ -99,6 +100,7 @@ class Queue:
         self._executor = ThreadPoolExecutor(8, thread_name_prefix="queue")
         self.messages: dict[str, Queued] = {}
         self.on_queued: Callable[[Queued], None] | None = None
+        self.on_finished: Callable[[Queued], None] = lambda _: None
         self._kept = 0
         self._drafts = Batcher(self._executor, partial(write_drafts, self._disk))
         self._namings = Batcher(self._executor, self._name, self._named)
@@ -309,9 +311,10 @@ class Queue:
                 log.error("queue.remove_failed", ids=[queued.id for queued, _ in group], problem=str(problem))
                 await self._remember_done([queued for queued, _ in group])
             finally:
-                for _, future in group:
+                for queued, future in group:
                     if not future.done():
                         future.set_result(None)
+                    self.on_finished(queued)
 
     async def _remember_done(self, left: list[Queued]) -> None:
         """A file that could not be removed is found at the next start: its row says that nothing is owed."""
@@ -366,6 +369,9 @@ def _to_json(envelope: Envelope) -> dict[str, Any]:
         "own": envelope.own,
         "forwarded": envelope.forwarded,
         "tls": envelope.tls.value,
+        "origin": envelope.origin,
+        "sent": envelope.sent,
+        "after": [envelope.after.id, envelope.after.recipient] if envelope.after is not None else None,
     }
 
 
@@ -386,6 +392,9 @@ def _from_json(value: dict[str, Any]) -> Envelope:
         own=bool(value.get("own", False)),
         forwarded=bool(value.get("forwarded", False)),
         tls=TlsWish(value.get("tls", TlsWish.POLICY.value)),
+        origin=value.get("origin"),
+        sent=tuple(value.get("sent") or ()),
+        after=Turn(*value["after"]) if value.get("after") else None,
     )
 
 
@@ -408,6 +417,7 @@ def _restore(queued: Queued, row: Any) -> None:
     for state, (done, reply, delay_told, *more) in zip(queued.states, value["recipients"], strict=False):
         state.done, state.reply, state.delay_told = done, reply, delay_told
         state.owed = Arrival(*more[0]) if more and more[0] is not None else None
+    queued.settled = frozenset(range(len(queued.states))).difference(queued.pending())
 
 
 def _rows(connection: Connection) -> dict[str, Any]:
