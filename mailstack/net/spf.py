@@ -1,6 +1,10 @@
 """SPF (RFC 7208) by spftrace, asked through our own resolver."""
 
-from spftrace import BaseResolver, Evaluator, Limits
+from ipaddress import IPv4Address, IPv6Address
+
+from spftrace import BaseResolver, DnsError, Evaluator, Limits, SpfError, Term
+from spftrace.evaluator import valid_domain
+from spftrace.macros import MacroContext, expand, truncate_domain
 
 from mailstack.mailauth.results import Result, Spf
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
@@ -29,6 +33,26 @@ class _Questions(BaseResolver):
         return "NOERROR", values
 
 
+class _Explaining(Evaluator):
+    """Explanations may have blanks, %%, %_ and %- in them (RFC 7208 6.2): spftrace shows none of those."""
+
+    async def _explanation(
+        self, ip: IPv4Address | IPv6Address, domain: str, sender: str, helo: str, exp_term: Term
+    ) -> str | None:
+        context = MacroContext(ip, sender, helo, domain, self.receiver, self.session)
+        try:
+            with self.session.void_exempt():  # 4.6.4: the result is known, a missing text changes nothing
+                target = truncate_domain(await expand(exp_term.arg or "", context))
+                if not valid_domain(target):
+                    return None
+                _, texts = await self.session.query(target, "TXT")
+                if len(texts) != 1:
+                    return None
+                return " ".join([await expand(word, context, exp=True) for word in texts[0].split(" ")])
+        except (SpfError, DnsError, ValueError):
+            return None
+
+
 def kept_spf(resolver: Resolver, address: str, domain: str) -> Spf | None:
     """What was found before of any sender of a domain, while the answers are good from which it was."""
     found = resolver.kept(f"{address} {domain}", KIND)
@@ -43,7 +67,7 @@ async def check_host(resolver: Resolver, address: str, sender: str, helo: str, h
     """
     domain = sender.rpartition("@")[2]
     questions = _Questions(resolver)
-    evaluator = Evaluator(questions, Limits(time_limit=seconds, max_queries=QUESTIONS), receiver=host)
+    evaluator = _Explaining(questions, Limits(time_limit=seconds, max_queries=QUESTIONS), receiver=host)
     found = await evaluator.evaluate(address, sender, helo)
     result = Result(found.result)
     reason = found.explanation or ""
