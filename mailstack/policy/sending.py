@@ -4,6 +4,7 @@ Rule: what counts is taken and judged in one step on the event loop, so that a h
 """
 
 import asyncio
+import functools
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -261,6 +262,7 @@ def _account(transaction: Transaction) -> str:
     return transaction.account.address
 
 
+@functools.lru_cache(1024)
 def _network(peer: str) -> str | None:
     """None for addresses that many share, or that say nothing."""
     single = network_of(peer, SINGLE_BITS)

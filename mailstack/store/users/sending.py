@@ -33,7 +33,12 @@ class Allowance:
 
     def over(self, settings: "Allowance") -> "Allowance":
         """This exception, with what the settings say where it says nothing."""
+        if self == _NO_EXCEPTION:
+            return settings
         return Allowance(*(own if (own := getattr(self, name)) is not None else getattr(settings, name) for name in _NAMES))
+
+
+_NO_EXCEPTION = Allowance()
 
 
 @dataclass(frozen=True, slots=True)
