@@ -10,7 +10,7 @@ PACKAGE = ROOT / "mailstack"
 FLOORS = {
     "message": 0, "wire": 0, "mailauth": 0, "sieve": 0,
     "store": 1, "net": 1,
-    "policy": 2, "certificates": 2,
+    "policy": 2, "records": 2, "certificates": 2,
     "delivery": 3, "door": 3.5,
     "smtp": 4, "imap": 4, "pop3": 4, "managesieve": 4, "web": 4, "control": 4,
     "app": 5, "cli": 5, "__main__": 5,

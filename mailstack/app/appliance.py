@@ -191,7 +191,7 @@ class Appliance:
             log.error("reload.refused", file=path, problem=str(problem))
             return
         differs, done = changed(self.config, asked), changed(self.config, config)
-        self.config = config
+        self.config = self.data.config = config
         self.data.clients = client_settings(config, self.ports)
         self._use(settings)
         if self.tls is not None:

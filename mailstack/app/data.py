@@ -1,6 +1,7 @@
 """What works without an open door."""
 
 import asyncio
+import contextlib
 import datetime
 import functools
 import os
@@ -9,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from mailstack.app.publishing import publisher
 from mailstack.app.settings import ban_settings, search_settings, sending_rules
 from mailstack.app.surroundings import StartProblem, Surroundings
-from mailstack.app.tls_settings import given_pair
+from mailstack.app.tls_settings import given_pair, updater
 from mailstack.certificates.files import AcmeFiles
 from mailstack.certificates.sources import Sources
 from mailstack.config import Config, duration, render, size
 from mailstack.control.acl import AclOperations
 from mailstack.control.aliases import AliasOperations
+from mailstack.control.arguments import OperationProblem
 from mailstack.control.backups import BackupOperations
 from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
@@ -24,6 +27,7 @@ from mailstack.control.certificates import CertificateOperations
 from mailstack.control.console import ConsoleOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
+from mailstack.control.dns import DnsOperations
 from mailstack.control.gateways import GatewayOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
@@ -54,6 +58,8 @@ from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import dns_record
 from mailstack.net.dns import Resolver
+from mailstack.net.dns_update import Updater
+from mailstack.net.tls import TlsProblem
 from mailstack.policy.bans import Bans
 from mailstack.policy.clients import client_settings
 from mailstack.policy.limits import default_gateways
@@ -63,6 +69,7 @@ from mailstack.policy.sharing import Sharing
 from mailstack.policy.spam.learning import Learner
 from mailstack.policy.spam.senders import Senders
 from mailstack.policy.suffixes import Suffixes
+from mailstack.records.publisher import Publisher
 from mailstack.sieve.limits import Limits
 from mailstack.store.backup.backups import Backups
 from mailstack.store.behind import WriteBehind
@@ -220,6 +227,20 @@ class Data:
         keys = make_keys(self.path / "dkim", domain, stamp, self.surroundings.clock())
         return [(f"{key.selector}._domainkey.{domain}", dns_record(key)) for key in keys]
 
+    def _publisher(self) -> Publisher:
+        """Blocks."""
+        found: list[str] = []
+        if self.config.tls.mode != "off":
+            with contextlib.suppress(TlsProblem, OSError):
+                found = [str(one) for one in self.sources.records(self.config.tls.mode, given_pair(self.config))]
+        return publisher(self.config, self.clients, found)
+
+    def _updater(self) -> Updater | None:
+        try:
+            return updater(self.config)
+        except StartProblem as problem:
+            raise OperationProblem(str(problem)) from None
+
     def operations(self, runner: QueueRunner | None = None) -> dict[str, Operation]:
         kick = runner.kick if runner is not None else None
         devices = DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock)
@@ -260,6 +281,15 @@ class Data:
             **OwnTlsOperations(self.sources, self.config.tls.mode, lambda: given_pair(self.config)).table(),
             **ReportOperations(self.reports, self.report_mail, self.surroundings.clock).table(),
             **DkimOperations(self.directory, self.rotation).table(),
+            **DnsOperations(
+                self.directory,
+                self.rotation,
+                self.resolver,
+                self.make_keys,
+                self._publisher,
+                self._updater,
+                self._hop,
+            ).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
             **SpamOperations(self.directory, self.mailboxes, self.learned, self.learner, self.surroundings.clock).table(),
             **NatOperations(self.nat).table(),

@@ -65,7 +65,7 @@ def _acme(config: Config) -> AcmeSettings:
         controls=tuple(Control) if acme.challenge == "auto" else (Control(acme.challenge),),
         context=context,
         binding=binding,
-        updater=_updater(config),
+        updater=updater(config),
         hook=tuple(acme.dns_hook),
         reuse_key=acme.reuse_key,
         addresses=tuple(config.dns.addresses),
@@ -76,7 +76,8 @@ def _acme(config: Config) -> AcmeSettings:
     return AcmeSettings(**{name: getattr(settings, name) for name in AcmeSettings.__slots__} | {"controls": controls})
 
 
-def _updater(config: Config) -> Updater | None:
+def updater(config: Config) -> Updater | None:
+    """None where no server takes changes of our zones. Raises StartProblem."""
     if not config.dns.update_server:
         return None
     key: TsigKey | None = None

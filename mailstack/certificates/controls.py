@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mailstack.certificates.settings import AcmeSettings, Control
 from mailstack.log import get_logger
-from mailstack.net.authority import Authority
+from mailstack.net.authority import Fresh
 from mailstack.net.challenge import challenge_context
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.dns_update import Change, UpdateProblem
@@ -104,7 +104,7 @@ class ByRecord:
         if self._updater is None:
             raise ControlProblem("dns-01 needs dns.update_server or acme.dns_hook")
         try:
-            zone = await Authority(self._resolver, [self._updater.server]).zone(where)
+            zone = await Fresh(self._resolver, [self._updater.server]).zone(where)
             await self._updater.change(zone, [change])
         except UpdateProblem as problem:
             raise ControlProblem(str(problem)) from problem
@@ -122,7 +122,7 @@ class ByRecord:
 
     async def _is_seen(self, where: str, digest: str) -> bool:
         try:
-            asked = await Authority(self._resolver).resolver(where)
+            asked = await Fresh(self._resolver).resolver(where)
         except (NoSuchDomain, DnsTemporary):
             return True  # they are not found from here: nothing to wait for
         try:

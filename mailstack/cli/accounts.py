@@ -2,13 +2,11 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from mailstack.cli.invocation import Invocation, fail, octets, read_password, show
-from mailstack.cli.records import records
-from mailstack.config import Config
+from mailstack.records.record import Record
 
 domain = typer.Typer(no_args_is_help=True, help="Domains whose mail is here.")
 user = typer.Typer(no_args_is_help=True, help="Accounts.")
@@ -29,7 +27,7 @@ def domain_add(context: typer.Context, name: str) -> None:
     """
     added = invocation(context).run("domain.add", domain=name)
     print(f"{added['domain']} added. Publish these records:")
-    show_records(invocation(context).config(), added)
+    show_records(invocation(context), added["domain"])
 
 
 @domain.command("records")
@@ -38,19 +36,16 @@ def domain_records(context: typer.Context, name: str, json: bool = JSON) -> None
 
     Example: mailstack domain records example.org
     """
-    one = invocation(context)
-    found = one.run("domain.records", domain=name)
     if json:
-        rows = records(found["domain"], one.config(), found["dkim"])
-        show([{"name": row.name, "kind": row.kind, "value": row.value} for row in rows], True, [])
+        show(invocation(context).run("dns.records", domain=name), True, [])
         return
-    show_records(one.config(), found)
+    show_records(invocation(context), name)
 
 
-def show_records(config: Config, found: dict[str, Any]) -> None:
+def show_records(one: Invocation, domain: str) -> None:
     """As lines of a zone file."""
-    for record in records(found["domain"], config, found["dkim"]):
-        print(f"  {record}")
+    for row in one.run("dns.records", domain=domain):
+        print(f"  {Record(**row)}")
 
 
 @domain.command("list")

@@ -6,20 +6,22 @@ import ipaddress
 import shutil
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography import x509
 
+from mailstack.app.publishing import publisher
 from mailstack.cli import checking_transport
 from mailstack.cli.reaching import greets, hosts
-from mailstack.cli.records import Record, records
 from mailstack.config import Config
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.listen import ListenProblem, listen
 from mailstack.net.tls import TlsProblem, try_pair
 from mailstack.net.trial_ca import TrialFiles
+from mailstack.policy.clients import client_settings
+from mailstack.records.compare import compare_host
 from mailstack.store.lock import become_owner
 from mailstack.store.probe import probe
 
@@ -31,12 +33,12 @@ DAYS_WANTED = 14
 
 @dataclass(slots=True)
 class Findings:
-    """Rows with `what`, `state` (ok, warn, bad) and `text`: what is, and what to do."""
+    """Rows with `what`, `state` (ok, info, warn, bad), `text`, `effect` and `fix`: what is, what it does, what to do."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def say(self, what: str, state: str, text: str) -> None:
-        self.rows.append({"what": what, "state": state, "text": text})
+        self.rows.append({"what": what, "state": state, "text": text, "effect": "", "fix": ""})
 
 
 def findings(config: Config, run: Callable[..., Any], running: bool) -> list[dict[str, Any]]:
@@ -53,10 +55,22 @@ def findings(config: Config, run: Callable[..., Any], running: bool) -> list[dic
     if config.data.exists():
         for one in run("nat"):
             found.say("NAT", "warn", one["text"])
-        domains = [run("domain.records", domain=row["domain"]) for row in run("domain.list")]
+        domains = [row["domain"] for row in run("domain.list")]
         checking_transport.keys(run("dkim.list"), found.say)
     asyncio.run(_dns(config, domains, found))
+    rows = run("dns.compare") if config.data.exists() else asyncio.run(_host(config))
+    found.rows += [_of_dns(row) for row in rows]
     return found.rows
+
+
+async def _host(config: Config) -> list[dict[str, Any]]:
+    resolver = Resolver(list(config.dns.nameservers), dnssec=config.dns.dnssec)
+    return [asdict(row) for row in await compare_host(publisher(config, client_settings(config)), resolver, resolver)]
+
+
+def _of_dns(row: dict[str, Any]) -> dict[str, Any]:
+    what = row["what"] if row["what"].startswith(("PTR", "SRV")) else f"{row['what']} {row['name']}"
+    return {"what": what, **{key: row[key] for key in ("state", "text", "effect", "fix")}}
 
 
 def _ports(config: Config, running: bool, found: Findings) -> None:
@@ -147,25 +161,14 @@ def _clock(found: Findings) -> None:
 # DNS ----------------------------------------------------------------------------------------------------------------
 
 
-async def _dns(config: Config, domains: list[dict[str, Any]], found: Findings) -> None:
+async def _dns(config: Config, domains: list[str], found: Findings) -> None:
     resolver = Resolver(list(config.dns.nameservers), dnssec=config.dns.dnssec)
     await checking_transport.dnssec(config, resolver, found.say)
-    await checking_transport.policies(config, [domain["domain"] for domain in domains], resolver, found.say)
-    addresses = await _asked(config.hostname, resolver.addresses(config.hostname), found)
-    if addresses == []:
-        found.say(config.hostname, "bad", f"want an A or AAAA record for {config.hostname}; have none")
-    for address in addresses or ():
-        name = await resolver.confirmed_name(address)
-        state = "ok" if name and name.lower() == config.hostname.lower() else "warn"
-        found.say(f"PTR {address}", state, f"want {config.hostname}; have {name or 'none that leads back'}")
+    await checking_transport.policies(config, domains, resolver, found.say)
+    for address in await _asked(config.hostname, resolver.addresses(config.hostname), found) or ():
         if ipaddress.ip_address(address).is_global:
             for blocklist in BLOCKLISTS:
                 await _blocklist(resolver, address, blocklist, found)
-    wanted = [record for domain in domains for record in records(domain["domain"], config, domain["dkim"])]
-    # All at once: where nobody answers, each question takes its time.
-    parts = [Findings() for _ in wanted]
-    await asyncio.gather(*(_record(resolver, record, part) for record, part in zip(wanted, parts, strict=True)))
-    found.rows += [row for part in parts for row in part.rows]
 
 
 async def _asked(what: str, question: Awaitable[list[T]], found: Findings) -> list[T] | None:
@@ -177,29 +180,6 @@ async def _asked(what: str, question: Awaitable[list[T]], found: Findings) -> li
     except DnsTemporary as problem:
         found.say(what, "warn", f"the DNS gives no answer: {problem}")
         return None
-
-
-async def _record(resolver: Resolver, record: Record, found: Findings) -> None:
-    what = f"{record.kind} {record.name}"
-    have = await _asked(what, resolver.texts(record.name, record.kind), found)
-    if have is None:
-        return
-    sign = record.value.partition(";")[0].partition(" ")[0]
-    if record.kind == "TXT":
-        have = [text for text in have if text.startswith(sign)]
-    if record.kind == "MX":
-        good = any(one.lower().endswith(" " + record.value.partition(" ")[2].lower()) for one in have)
-    elif sign in ("v=spf1", "v=DMARC1", "v=TLSRPTv1"):
-        good = bool(have)  # how strict it is, is the domain's own choice
-    else:
-        good = any(_plain(one) == _plain(record.value) for one in have)
-    missing = "bad" if record.kind == "MX" else "warn"
-    found.say(what, "ok" if good else missing, f"want {record.value}; have {', '.join(have) or 'none'}")
-
-
-def _plain(text: str) -> str:
-    """What counts of a record: spaces and case of host names don't, that of keys does."""
-    return text.replace(" ", "") if text.startswith("v=") else text.lower()
 
 
 async def _blocklist(resolver: Resolver, address: str, blocklist: str, found: Findings) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from mailstack.cli.accounts import JSON, invocation
 from mailstack.cli.invocation import show, when
-from mailstack.cli.records import Record
+from mailstack.records.record import Record
 
 dkim = typer.Typer(no_args_is_help=True, help="Keys that sign what leaves, and their rotation.")
 DOMAIN = typer.Argument("", help="empty: all domains")

@@ -11,6 +11,7 @@ from mailstack.cli import (
     console,
     devices,
     dkim,
+    dns,
     explaining,
     gateways,
     lists,
@@ -62,6 +63,7 @@ app.add_typer(tls.tls, name="tls")
 app.add_typer(reports.reports, name="reports")
 app.add_typer(operate.queue, name="queue")
 start.add_to(app)
+app.command()(dns.dns)
 explaining.add_to(app)
 app.command()(setting_up.clients)
 operate.add_to(app)

@@ -8,6 +8,7 @@ import typer
 from mailstack.cli.accounts import JSON, invocation
 from mailstack.cli.invocation import fail, show, when
 from mailstack.cli.reaching import greets, hosts
+from mailstack.cli.rows import print_rows
 from mailstack.control.story import clean
 
 queue = typer.Typer(no_args_is_help=True, help="Messages that wait for delivery.")
@@ -143,7 +144,10 @@ def check(context: typer.Context, json: bool = JSON) -> None:
 
     one = invocation(context)
     rows = findings(one.config(), one.run, one.running())
-    show(rows, json, ["what", "state", "text"])
+    if json:
+        show(rows, True, [])
+    else:
+        print_rows(rows)
     sys.stdout.flush()
     if any(row["state"] == "bad" for row in rows):
         raise typer.Exit(1)

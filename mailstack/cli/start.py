@@ -82,14 +82,14 @@ def quickstart(
         raise
     print(f"Configuration: {path}\nAccount: {user['address']}\nPassword, shown this once: {user['password']}\n")
     print(f"DNS records to publish:\n\n  {host}. A ADDRESS")
-    show_records(config, domain)
+    show_records(one, domain["domain"])
     print(
         f"""
 Next steps:
   1. Publish the records; replace ADDRESS by this server's addresses, and let its PTR be {host}.
   2. Put a certificate for {host} into place: tls.mode = "files" in {path}; until then it is self-signed.
   3. Start: mailstack -c {path} serve
-  4. Look: mailstack -c {path} check, and mailstack -c {path} selftest"""
+  4. Look: mailstack -c {path} dns --wait, mailstack -c {path} check, and mailstack -c {path} selftest"""
     )
 
 

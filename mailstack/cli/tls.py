@@ -6,7 +6,7 @@ import typer
 
 from mailstack.cli.accounts import JSON, invocation
 from mailstack.cli.invocation import show, when
-from mailstack.cli.records import Record
+from mailstack.records.record import Record
 
 tls = typer.Typer(no_args_is_help=True, help="TLS with other hosts: levels, policies, our own record.")
 

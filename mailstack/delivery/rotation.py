@@ -112,10 +112,14 @@ class Rotation:
             self._signer.forget()
             log.info("dkim.key_retired", domain=domain, selector=selector, removed=at_once)
 
+    async def keys(self, domain: str) -> list[tuple[KeyEntry, SigningKey]]:
+        """The keys of a domain, without a look at the DNS."""
+        entries = await asyncio.to_thread(self._store.entries, domain)
+        return [(entry, key) for entry in entries if (key := usable(domain, entry)) is not None]
+
     async def look(self, domain: str) -> list[KeyLook]:
         """The keys of a domain, and whether their records are there."""
-        entries = await asyncio.to_thread(self._store.entries, domain)
-        keys = [(entry, key) for entry in entries if (key := usable(domain, entry)) is not None]
+        keys = await self.keys(domain)
         found = await asyncio.gather(*(self._seen(key) for _, key in keys))
         return [KeyLook(entry, key, seen) for (entry, key), seen in zip(keys, found, strict=True)]
 

@@ -123,7 +123,12 @@ def dns_record(key: SigningKey) -> str:
 
 def publishes(record: str, key: SigningKey) -> bool:
     """Whether a TXT record at the selector's name holds this key's public half (RFC 6376 3.6.1)."""
-    return _public(record) == _public(dns_record(key))
+    return same_key(record, dns_record(key))
+
+
+def same_key(record: str, other: str) -> bool:
+    """Whether two records hold the same key; what else they say does not matter."""
+    return _public(record) == _public(other)
 
 
 def _public(record: str) -> str:

@@ -39,6 +39,14 @@ class MailHost:
     preference: int
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Records of one name and kind, as a zone file has them, those of TXT as texts; `ttl`: seconds that others keep them."""
+
+    values: tuple[str, ...] = ()
+    ttl: int | None = None
+
+
 class Resolver:
     """One for the server. `nameservers`: "address" or "address:port"; empty means those of the system."""
 
@@ -150,6 +158,15 @@ class Resolver:
             return await self.txt(name)
         return [one.to_text() for one in await self.ask(name, dns.rdatatype.from_text(kind))]
 
+    async def found(self, name: str, kind: str) -> Found:
+        """As texts(), but nothing where there is nothing, and with the time to live. Raises DnsTemporary."""
+        try:
+            answer = await self.ask(name, dns.rdatatype.from_text(kind))
+        except NoSuchDomain:
+            return Found()
+        values = _plain(answer, kind) if kind == "TXT" else [one.to_text() for one in answer]
+        return Found(tuple(values), answer.rrset.ttl if answer.rrset is not None else None)
+
     def kept(self, name: str, kind: str) -> tuple[str, ...] | None:
         """What plain() would say without asking anybody; empty where there is nothing, None where somebody must be asked."""
         return self.answers.get(name.lower(), kind)
@@ -230,7 +247,7 @@ def nameserver(text: str) -> tuple[str, int]:
         return host, int(port.removeprefix(":") or 53)
     if text.count(":") == 1:
         host, _, port = text.partition(":")
-        return host, int(port)
+        return host, int(port or 53)
     return text, 53
 
 

@@ -3,11 +3,9 @@
 import json
 from pathlib import Path
 
-from mailstack.cli.records import records
-from mailstack.config import Config, MtaSts
 from mailstack.control.tls import TlsOperations
 from mailstack.store.transport import KeptLevel, KeptPolicy, TransportStore
-from mailstack.wire.mta_sts import own_policy, parse_record
+from mailstack.wire.mta_sts import own_policy
 from tests.support.console import Console
 from tests.support.server import Server
 
@@ -30,18 +28,6 @@ async def test_what_is_known_is_listed_and_forgotten(tmp_path: Path) -> None:
     await table["tls.forget"]({"domain": "b.test"})
     assert [row["domain"] for row in await table["tls.list"]({})] == ["c.test"]
     await again.close()
-
-
-def test_what_a_domain_publishes() -> None:
-    plain = Config(hostname="mail.a.test")
-    assert not any("mta-sts" in record.name for record in records("a.test", plain, []))
-    names = {}
-    for mode, age in (("testing", "1d"), ("enforce", "1d"), ("enforce", "2d")):
-        found = records("a.test", Config(hostname="mail.a.test", mta_sts=MtaSts(mode, age)), [])
-        names |= {parse_record([one.value]): one for one in found if one.name == "_mta-sts.a.test"}
-        assert any(str(one) == "mta-sts.a.test. CNAME mail.a.test." for one in found)
-    assert None not in names
-    assert len(names) == 3  # another id for another policy
 
 
 def test_the_commands(server: Server) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from imapclient import IMAPClient
 
-from mailstack.cli.records import txt
 from mailstack.control.client import ask
+from mailstack.net.dns_update import quoted
 from tests.support.dnsserver import DnsServer
 from tests.support.server import PASSWORD, Server, free_ports
 
@@ -40,7 +40,7 @@ class Pair:
             answer = ask(one.data / "control.sock", "domain.records", {"domain": domain})
             assert answer is not None
             for record in answer["ok"]["dkim"]:
-                self.dns.add(record["name"], TXT=[txt(record["value"])])
+                self.dns.add(record["name"], TXT=[quoted(record["value"])])
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailstack.net.authority import Authority
+from mailstack.net.authority import Fresh
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.dns_update import Change, TsigKey, UpdateProblem, Updater, parse_key, quoted
 from tests.support.dnsserver import DnsServer
@@ -87,16 +87,29 @@ def test_texts_as_strings() -> None:
 async def test_those_that_hold_a_zone_are_asked() -> None:
     zone = {
         "a.test": {"SOA": SOA, "NS": ["ns.b.test.", "gone.b.test."], "A": ["192.0.2.1"]},
+        "b.test": {"SOA": SOA, "NS": ["ns.b.test."]},
         "ns.b.test": {"A": ["127.0.0.1"]},
         "lame.test": {"SOA": SOA, "NS": ["gone.b.test."]},
     }
-    with DnsServer(zone) as cache, DnsServer({"deep.in.a.test": {"A": ["192.0.2.2"]}}) as holder:
-        authority = Authority(Resolver([f"127.0.0.1:{cache.port}"]), port=holder.port)
-        assert await authority.zone("deep.in.a.test.") == "a.test"
-        assert await (await authority.resolver("deep.in.a.test")).addresses("deep.in.a.test") == ["192.0.2.2"]
-        with pytest.raises(DnsTemporary):
-            await authority.resolver("lame.test")
+    held = {
+        "a.test": {"SOA": SOA},
+        "deep.in.a.test": {"A": ["192.0.2.2"]},
+        "alias.a.test": {"CNAME": ["there.b.test."]},
+        "there.b.test": {"TXT": ["followed"]},
+        "loop.a.test": {"CNAME": ["loop.a.test."]},
+    }
+    with DnsServer(zone) as cache, DnsServer(held) as holder:
+        fresh = Fresh(Resolver([f"127.0.0.1:{cache.port}"]), port=holder.port)
+        assert await fresh.zone("deep.in.a.test.") == "a.test"
+        assert await fresh.addresses("deep.in.a.test") == ["192.0.2.2"]
+        assert await fresh.txt("alias.a.test") == ["followed"]
+        assert await fresh.texts("alias.a.test", "CNAME") == ["there.b.test."]
         with pytest.raises(NoSuchDomain):
-            await authority.zone("c.test")
-        given = Authority(Resolver(["192.0.2.9"]), [f"127.0.0.1:{holder.port}"])
-        assert await (await given.resolver("deep.in.a.test")).addresses("deep.in.a.test") == ["192.0.2.2"]
+            await fresh.addresses("a.test")
+        with pytest.raises(DnsTemporary):
+            await fresh.txt("lame.test")
+        with pytest.raises(NoSuchDomain):
+            await fresh.zone("c.test")
+        given = Fresh(Resolver([f"127.0.0.1:{cache.port}"]), [f"127.0.0.1:{holder.port}"], port=cache.port)
+        assert await given.addresses("deep.in.a.test") == ["192.0.2.2"]
+        assert await given.addresses("ns.b.test") == ["127.0.0.1"]
