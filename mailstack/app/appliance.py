@@ -13,6 +13,7 @@ from mailstack.app.settings import Settings
 from mailstack.app.sockets import open_sockets
 from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.app.tls import Tls
+from mailstack.app.sweeping import Sweeping
 from mailstack.app.unwanted import Unwanted
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
@@ -149,6 +150,9 @@ class Appliance:
         await self.runner.start()
         undo.push_async_callback(unwanted.close)
         unwanted.start()
+        self.sweeping = Sweeping(data.path / "mail", data.surroundings.disk, data.mailboxes.keep_deleted, clock)
+        undo.push_async_callback(self.sweeping.stop)
+        self.sweeping.start()
         undo.push_async_callback(self.backing_up.stop)
         self.backing_up.start()
         await self.doors.open(self._sockets)
@@ -221,6 +225,8 @@ class Appliance:
         self.sending.use(settings)
         self.reporting.use(settings)
         self.backing_up.settings = settings.backup
+        keep = self.data.mailboxes.keep_deleted
+        keep.seconds, keep.octets = settings.keep_deleted.seconds, settings.keep_deleted.octets
         self.runner.schedule = settings.schedule
         self._use_rules(settings)
         self.data.scripts.forget()
@@ -236,6 +242,7 @@ class Appliance:
         await self.backing_up.stop()
         if self.tls is not None:
             await self.tls.stop()
+        await self.sweeping.stop()
         await self.doors.stop()
         await self.reporting.stop()
         await self.sending.stop()

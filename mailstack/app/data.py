@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.app.publishing import publisher
-from mailstack.app.settings import ban_settings, search_settings, sending_rules
+from mailstack.app.settings import ban_settings, keep_deleted, search_settings, sending_rules
 from mailstack.app.surroundings import StartProblem, Surroundings
 from mailstack.app.tls_settings import given_pair, updater
 from mailstack.certificates.files import AcmeFiles
@@ -25,6 +25,7 @@ from mailstack.control.bans import BanOperations
 from mailstack.control.capabilities import CapabilityOperations
 from mailstack.control.certificates import CertificateOperations
 from mailstack.control.console import ConsoleOperations
+from mailstack.control.deleted import DeletedOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
 from mailstack.control.dns import DnsOperations
@@ -133,6 +134,7 @@ class Data:
             self.surroundings.clock,
             self.surroundings.randomness,
             search=search_settings(config) if serves else None,
+            keep_deleted=keep_deleted(config),
         )
         self.sharing = Sharing(self.directory, Shares(self.database), self.mailboxes, anyone=config.sharing.anyone)
         clock = self.surroundings.clock
@@ -271,6 +273,7 @@ class Data:
                 Path(self.config.backup.dir) if self.config.backup.dir else None,
                 self.config.backup.keep,
             ).table(),
+            **DeletedOperations(self.directory, self.mailboxes, self.surroundings.disk, self.path / "spool").table(),
             **BanOperations(self.bans).table(),
             **SendingOperations(self.directory, self.sending, self.keeper, kick).table(),
             **GatewayOperations(self.gateways).table(),

@@ -24,6 +24,7 @@ from mailstack.policy.spam.settings import SpamSettings
 from mailstack.policy.tokens import OAuthSettings
 from mailstack.store.fulltext.indexing import IndexSettings
 from mailstack.store.fulltext.questions import Attachments
+from mailstack.store.mailbox.graves import KeepDeleted
 from mailstack.store.mailbox.searching import SearchSettings
 from mailstack.store.sieve.scripts import ScriptLimits
 from mailstack.store.users.scram import ScramMode
@@ -92,6 +93,7 @@ class Settings:
     sending: SendingSettings
     reporting: ReportingSettings
     backup: BackupSettings
+    keep_deleted: KeepDeleted
     web_texts: dict[str, bytes]  # by path
     subaddress: bool
     scripts: ScriptLimits
@@ -133,6 +135,7 @@ class Settings:
             sending=SendingSettings.of(config),
             reporting=ReportingSettings(config.reports.take, config.reports.tls, config.reports.dmarc),
             backup=BackupSettings.of(config),
+            keep_deleted=keep_deleted(config),
             web_texts=_web_texts(config),
             subaddress=config.rules.subaddress,
             scripts=ScriptLimits(size(config.rules.script_size), config.rules.scripts),
@@ -208,6 +211,11 @@ def _remote_settings(config: Config) -> RemoteSettings:
         password = _secret("relay.smarthost_password_file", relay.smarthost_password_file)
     smarthost = parse_smarthost(relay.smarthost, password)
     return RemoteSettings(config.hostname, relay.mx_port, smarthost, tuple(relay.source), relay.ipv6)
+
+
+def keep_deleted(config: Config) -> KeepDeleted:
+    store = config.store
+    return KeepDeleted(duration(store.keep_deleted) if store.keep_deleted else None, size(store.deleted_size))
 
 
 def search_settings(config: Config) -> SearchSettings:

@@ -9,6 +9,7 @@ from mailstack.cli import (
     bans,
     certificates,
     console,
+    deleted,
     devices,
     dkim,
     dns,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts.domain, name="domain")
 app.add_typer(accounts.user, name="user")
+accounts.user.add_typer(deleted.deleted, name="deleted")
 accounts.user.add_typer(devices.app_password, name="app-password")
 accounts.user.add_typer(setting_up.device, name="device")
 accounts.user.add_typer(certificates.certificate, name="certificate")

@@ -80,6 +80,8 @@ def check(config: Config, refuse: Refuse) -> None:
     _check_spam(config.spam, refuse)
     _check_milter(config.milter, refuse)
     _check_backup(config, refuse)
+    _positive("store.keep_deleted", [config.store.keep_deleted] if config.store.keep_deleted else [], duration, refuse)
+    _positive("store.deleted_size", [config.store.deleted_size], size, refuse)
     _positive("search.delay", [config.search.delay], duration, refuse)
     _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
     _positive("search.attachment_size", [config.search.attachment_size], size, refuse)

@@ -93,6 +93,8 @@ MEANINGS: dict[str, str] = {
     "reports.tls": "send a report of the day before to domains that ask for reports of TLS",
     "reports.dmarc": "send a report of the day before to domains that ask what was seen of mail in their name",
     "store.index_dir": "where indexes live; empty: beside the mail. A fast local disk helps when the mail is on a network",
+    "store.keep_deleted": "how long deleted messages can be brought back; empty: they are gone at once. They count in no quota",
+    "store.deleted_size": "of one account at most so much is kept, the newest; when the disk is nearly full, nothing is",
     "backup": "a backup each day while the server runs, proven by a restore that is compared; by hand: mailstack backup",
     "backup.dir": "where backups go, best on another disk; empty: none are made",
     "backup.at": "when, by this machine's clock",

@@ -143,6 +143,8 @@ class Reports(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Store(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     index_dir: str = ""
+    keep_deleted: str = "14d"
+    deleted_size: str = "1GiB"
 
 
 class Backup(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

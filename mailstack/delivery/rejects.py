@@ -111,6 +111,6 @@ class Rejects:
             # What people put there themselves stays.
             over = [uid for uid, date, flags in found if date < oldest and KEYWORD in mailbox.keyword_names(flags)]
             if over:
-                await mailbox.expunge(over, force=True)
+                await mailbox.expunge(over, force=True, keep=False)
         finally:
             mailbox.release()

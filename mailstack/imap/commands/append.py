@@ -151,7 +151,7 @@ async def replace(session: Session, command: c.Replace) -> str:
             done = await _append(session, place, [new])
             if REMOVING not in selected.rights:
                 raise not_allowed()  # taken back meanwhile
-            await selected.mailbox.expunge(uids, force=True)
+            await selected.mailbox.expunge(uids, force=True, keep=False)
     except NoSuchMailbox:
         raise missing(place) from None
     except MessageGone:

@@ -57,7 +57,7 @@ async def move(session: Session, command: c.Move) -> str:
             if REMOVING not in selected.rights:
                 raise not_allowed()  # taken back meanwhile: it was a COPY
             # They are durable there: only now they go here. What comes between leaves both, never none.
-            await selected.mailbox.expunge(copied.sources, force=True)
+            await selected.mailbox.expunge(copied.sources, force=True, keep=False)
     except NoSuchMailbox:
         raise missing(place) from None
     if not copied.uids:

@@ -22,6 +22,7 @@ from mailstack.store.mailbox.foldername import INBOX, normalise
 from mailstack.store.mailbox.folders import Folders
 from mailstack.store.mailbox.freezing import Frozen, frozen
 from mailstack.store.mailbox.grants import Grant, Grants
+from mailstack.store.mailbox.graves import Graves
 from mailstack.store.mailbox.index import Index
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.keeping import AnswerKeeper
@@ -73,7 +74,8 @@ class Account:
         journal = self._journal = Journal(folder, surroundings, promises, mailboxes)
         snapshots = self._snapshots = Snapshots(surroundings, maildir, journal, promises, mailboxes)
         committer = Committer(surroundings, maildir, journal, promises, snapshots)
-        folders = Folders(folder.path, surroundings, maildir, journal, mailboxes, partial(Mailbox, self))
+        graves = Graves(folder.path, surroundings.disk, surroundings.keep_deleted)
+        folders = Folders(folder.path, surroundings, maildir, journal, mailboxes, partial(Mailbox, self), graves)
         self._folders = folders
         self._tree = Tree(surroundings, maildir, folders, journal, promises, committer, self.watchers)
         self._annotator = Annotator(folder.path, surroundings, maildir, folders, journal, self.watchers)
@@ -83,7 +85,7 @@ class Account:
         self._overview = Overview(surroundings, maildir, journal, snapshots, self._others)
         space = self._space = Space(folder.quota, journal, snapshots, self._others, mailboxes)
         self._appender = Appender(surroundings, maildir, folders, journal, snapshots, committer, space)
-        self.changer = Changer(surroundings, maildir, folders, journal, snapshots, committer, space)
+        self.changer = Changer(surroundings, maildir, folders, journal, snapshots, committer, space, graves)
         self.replacer = Replacer(surroundings, maildir, folders, journal, snapshots, committer, space, self._appender)
         self.reader = Reader(surroundings, promises)
         self.answers = AccountAnswers(surroundings.answers, str(folder.path))

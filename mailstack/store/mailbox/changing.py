@@ -9,8 +9,9 @@ from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox import keywords
 from mailstack.store.mailbox.change import Arrival, Write, added, planned
 from mailstack.store.mailbox.committing import Committer
-from mailstack.store.mailbox.facts import Entry, Flagged, Gone, Link, MailboxFacts, Operation, Rename, Unlink, pack
+from mailstack.store.mailbox.facts import Entry, Flagged, Gone, Link, MailboxFacts, Operation, Rename, pack
 from mailstack.store.mailbox.folders import Folders
+from mailstack.store.mailbox.graves import Graves
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming
@@ -33,6 +34,7 @@ class Changer:
         snapshots: Snapshots,
         committer: Committer,
         space: Space,
+        graves: Graves,
     ) -> None:
         self._with = surroundings
         self._maildir = maildir
@@ -41,6 +43,7 @@ class Changer:
         self._snapshots = snapshots
         self._committer = committer
         self._space = space
+        self._graves = graves
 
     @contextlib.asynccontextmanager
     async def _changing(self) -> AsyncIterator[Write]:
@@ -86,7 +89,7 @@ class Changer:
         for path, names in naming.keywords:
             keywords.write(self._with.disk, path, names)
 
-    async def expunge(self, mailbox: Mailbox, uids: Sequence[int], force: bool) -> tuple[int, ...]:
+    async def expunge(self, mailbox: Mailbox, uids: Sequence[int], force: bool, keep: bool) -> tuple[int, ...]:
         """See Mailbox.expunge."""
         async with self._journal.turn:
             state = _still(mailbox)
@@ -95,7 +98,14 @@ class Changer:
             if not places:
                 return ()
             gone = [state.uids[place] for place in places]
-            operations: list[Operation] = [Unlink(mailbox.path(place)) for place in places]
+            keep = keep and self._graves.on
+            names = _keywords(mailbox, places) if keep else frozenset()
+            if self._graves.unknown(names):
+                try:
+                    await self._with.hop(self._graves.learn, names)
+                except OSError:
+                    keep = False  # a full disk is no reason to refuse what makes room
+            operations = self._graves.end(mailbox, places, self._with.clock(), keep=keep)
             fact = Gone(state.highest_modseq + 1, pack("I", gone))
             entry = Entry([MailboxFacts(mailbox.id, [fact])], operations)
             await self._committer.commit(Write(Naming(self._maildir), entry), [mailbox])
@@ -127,6 +137,14 @@ class Changer:
             await self._committer.commit(write, [target] if target is mailbox else [target, mailbox])
             await self._committer.after_turn()
             return Copied(target.uid_validity, tuple(sources), tuple(one.uid for one in arrivals))
+
+
+def _keywords(mailbox: Mailbox, places: list[int]) -> frozenset[str]:
+    """Of all these messages."""
+    bits = 0
+    for place in places:
+        bits |= mailbox.flags[place]
+    return frozenset(mailbox.keyword_names(bits))
 
 
 def _still(mailbox: Mailbox) -> MailboxState:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from mailstack.store.mailbox import grants, marks
 from mailstack.store.mailbox.facts import Head
 from mailstack.store.mailbox.foldername import INBOX, SEPARATOR, from_folder, normalise, to_folder
 from mailstack.store.mailbox.grants import NOBODY, Grants
+from mailstack.store.mailbox.graves import Graves
 from mailstack.store.mailbox.index import Snapshot
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.mailbox import Mailbox
@@ -34,12 +36,14 @@ class Folders:
         journal: Journal,
         mailboxes: dict[str, Mailbox],
         new_mailbox: Callable[[str, str, Marks], Mailbox],
+        graves: Graves,
     ) -> None:
         self._account = account
         self._with = surroundings
         self._maildir = maildir
         self._journal = journal
         self._new_mailbox = new_mailbox
+        self._graves = graves
         self.mailboxes = mailboxes
         self.subscribed: frozenset[str] = frozenset()
 
@@ -131,6 +135,7 @@ class Folders:
         path = self._maildir.folder_path(mailbox.folder)
         aside = self._account / f"deleted-{mailbox.id}"
         with contextlib.suppress(FileNotFoundError):
+            self._graves.mark(path, mailbox.folder, self._with.clock())
             disk.rename(path, aside)
             try:
                 disk.sync_folder(self._maildir.root)
@@ -138,6 +143,14 @@ class Folders:
                 os.rename(aside, path)
                 raise
         return aside
+
+    def bury(self, aside: Path) -> None:
+        """What put_aside() gave: its messages stay for a while where deleted ones do, the rest goes."""
+        try:
+            self._graves.take(aside)
+        except OSError as problem:
+            log.warning("store.not_kept", folder=str(aside), problem=problem.strerror)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def _new_marks(self, special_use: SpecialUse | None) -> Marks:
         highest = max((mailbox.uid_validity for mailbox in self.mailboxes.values()), default=0)

@@ -269,9 +269,9 @@ class Mailbox:
         """
         return await self._account.changer.store(self, uids, how, flags & SYSTEM, keywords, unchanged_since, origin, may)
 
-    async def expunge(self, uids: Sequence[int], *, force: bool = False) -> tuple[int, ...]:
-        """Remove those with \\Deleted (all of them with `force`); the UIDs that went."""
-        return await self._account.changer.expunge(self, uids, force)
+    async def expunge(self, uids: Sequence[int], *, force: bool = False, keep: bool = True) -> tuple[int, ...]:
+        """Remove those with \\Deleted (all of them with `force`); the UIDs that went. Without `keep` they are gone for good."""
+        return await self._account.changer.expunge(self, uids, force, keep)
 
     async def copy(self, uids: Sequence[int], destination: str, may: int = -1) -> Copied:
         """All or none; of their flags those whose bits are in `may`."""

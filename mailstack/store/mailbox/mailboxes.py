@@ -14,6 +14,7 @@ from mailstack.store.drafts import write_drafts
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.answers import AnswerCache
 from mailstack.store.mailbox.filename import safe_host
+from mailstack.store.mailbox.graves import KeepDeleted
 from mailstack.store.mailbox.maildir import give_names
 from mailstack.store.mailbox.searching import Searching, SearchSettings
 from mailstack.store.mailbox.surroundings import Surroundings
@@ -35,8 +36,10 @@ class Mailboxes:
         randomness: random.Random | None = None,
         limit: int = OPEN_ACCOUNTS,
         search: SearchSettings | None = None,
+        keep_deleted: KeepDeleted | None = None,
     ) -> None:
-        """Without `search` there is no full-text index, and no helper process."""
+        """Without `search` there is no full-text index, and no helper process. Without `keep_deleted` the deleted is gone."""
+        self.keep_deleted = keep_deleted or KeepDeleted()
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         disk = disk or Disk()
         self._surroundings = Surroundings(
@@ -49,6 +52,7 @@ class Mailboxes:
             drafts=Batcher(self._executor, partial(write_drafts, disk)),
             namings=Batcher(self._executor, partial(give_names, disk), lanes=2),
             searching=Searching(search),
+            keep_deleted=self.keep_deleted,
         )
         self._limit = limit
         self._awake: OrderedDict[str, Account] = OrderedDict()

@@ -22,6 +22,7 @@ from mailstack.store.mailbox.marks import Marks
 
 log = get_logger()
 FOLDERS = (b"tmp", b"new", b"cur")
+KEPT = b"../deleted/"  # where deleted messages stay for a while: graves.py
 TOGETHER = 256  # operations after which others get their turn at the folder
 NEVER = frozenset(
     (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EPERM)
@@ -166,6 +167,27 @@ class Maildir(MailFiles):
                 self._unlink(path)
 
     def _rename(self, source: bytes, target: bytes) -> None:
+        if target.startswith(KEPT):
+            self._put_away(source, target)
+            return
+        self._rename_within(source, target)
+
+    def _put_away(self, source: bytes, target: bytes) -> None:
+        """A deleted message, out of the tree. Where that can't be (a full disk, another mount), it is removed as was asked."""
+        folder = self.path(target).rpartition(b"/")[0]
+        try:
+            if not os.path.isdir(folder):
+                for path in (folder.rpartition(b"/")[0], folder):
+                    with contextlib.suppress(FileExistsError):
+                        self.disk.mkdir(path)
+                        self.disk.sync_folder(os.path.dirname(path))
+            self._rename_within(source, target)
+        except OSError as problem:
+            if problem.errno == errno.EIO:
+                raise
+            self._unlink(source)
+
+    def _rename_within(self, source: bytes, target: bytes) -> None:
         try:
             self.disk.rename(self.path(source), self.path(target))
         except FileNotFoundError:

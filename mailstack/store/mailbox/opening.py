@@ -128,5 +128,7 @@ class Opening:
                 for entry in entries:
                     if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < limit:
                         os.unlink(entry.path)
-        for leftover in (*self._folder.path.glob("deleted-*"), *self._folder.path.glob("new-*")):
+        for leftover in self._folder.path.glob("deleted-*"):
+            self._folders.bury(leftover)
+        for leftover in self._folder.path.glob("new-*"):
             shutil.rmtree(leftover, ignore_errors=True)

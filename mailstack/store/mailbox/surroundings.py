@@ -12,6 +12,7 @@ from mailstack.store.batching import Batcher
 from mailstack.store.disk import Disk
 from mailstack.store.drafts import Draft
 from mailstack.store.mailbox.answers import AnswerCache
+from mailstack.store.mailbox.graves import KeepDeleted
 from mailstack.store.mailbox.maildir import Naming
 from mailstack.store.mailbox.searching import Searching
 
@@ -32,6 +33,7 @@ class Surroundings:
     drafts: Batcher[Draft, None]
     namings: Batcher[Naming, None]
     searching: Searching
+    keep_deleted: KeepDeleted
 
     async def hop(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run blocking work in a thread."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable
 
 from mailstack.store.errors import MailboxExists, MailboxInUse, NameRefused, NoSuchMailbox, StoreProblem
@@ -119,7 +118,7 @@ class Tree:
             del self._folders.mailboxes[mailbox.name]
             self._forget(mailbox)
             self._watchers.tree_changed(MailboxRemoved(mailbox.name, origin))
-            await self._with.hop(shutil.rmtree, aside, ignore_errors=True)
+            await self._with.hop(self._folders.bury, aside)
             # What the index still has of it is nobody's: the id never comes again.
             with contextlib.suppress(StoreProblem):
                 await self._journal.durably(self._journal.index.forget, mailbox.id)
