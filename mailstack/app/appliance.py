@@ -12,8 +12,8 @@ from mailstack.app.sending import Sending
 from mailstack.app.settings import Settings
 from mailstack.app.sockets import open_sockets
 from mailstack.app.surroundings import StartProblem, Surroundings
-from mailstack.app.tls import Tls
 from mailstack.app.sweeping import Sweeping
+from mailstack.app.tls import Tls
 from mailstack.app.unwanted import Unwanted
 from mailstack.config import Config, ConfigProblem, changed, keep_fixed, load
 from mailstack.delivery.accept import Acceptor
