@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mailstack.certificates.ari import ask_again, certificate_id, parse_window
+from mailstack.certificates.ari import ASK_SECONDS, ask_again, certificate_id, parse_window
 from mailstack.certificates.controls import ByHandshake, ByHttp, ByRecord, ControlProblem, Shown
 from mailstack.certificates.files import Account, AcmeFiles, Refused, State
 from mailstack.certificates.names import Names, Wanted
@@ -257,7 +257,9 @@ class Keeper:
         await asyncio.to_thread(self._files.install, name, key, chain, reuse=self.settings.reuse_key)
         moment = _renew_at(certificate, self._around.randomness.random())
         refused = {one: why for one, why in state.refused.items() if one not in names_of(certificate)}
-        new = State(renew_at=moment, refused=refused, challenge=control)
+        # Not at once: an authority in trouble would have each new one renewed.
+        ask_at = self._around.clock() + ASK_SECONDS
+        new = State(renew_at=moment, ask_at=ask_at, refused=refused, challenge=control)
         await asyncio.to_thread(self._files.keep, name, new)
         until = certificate.not_valid_after_utc.isoformat(timespec="seconds")
         log.info("tls.certificate_obtained", name=name, names=names_of(certificate), not_after=until, how=control)

@@ -1,6 +1,8 @@
 """tls: what is known of others, and what we say of ourselves."""
 
+import http.client
 import json
+import ssl
 from pathlib import Path
 
 from mailstack.control.tls import TlsOperations
@@ -35,6 +37,28 @@ def test_the_commands(server: Server) -> None:
     assert "x.test" not in [row["domain"] for row in json.loads(console.run("tls", "list", "--json").stdout)]
     assert "nothing is known" in console.run("tls", "forget", "x.test", check=False).stderr
     assert "_25._tcp." in console.run("tls", "record").stdout
+
+
+def test_what_is_served_at_every_door(server: Server) -> None:
+    console = Console(server)
+    rows = json.loads(console.run("tls", "served", "--json").stdout)
+    doors = {row["listener"].partition(" ")[0] for row in rows}
+    assert doors == {
+        "smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "managesieve", "https"
+    }  # fmt: skip
+    assert {row["name"] for row in rows} == {None, "mail.a.test", "localhost"}
+    assert {row["state"] for row in rows} == {"right"}
+    assert server.events("tls.served")[-1]["right"] == len(rows)
+    # One who trusts the authority's file is asked nothing; the web server has it, too.
+    pem = console.run("tls", "ca").stdout
+    context = ssl.create_default_context(cadata=pem)
+    client = http.client.HTTPSConnection("localhost", server.ports["https"], context=context, timeout=20)
+    client.request("GET", "/ca.pem")
+    assert client.getresponse().read().decode() == pem
+    client.close()
+    for words in (("tls", "status"), ("tls", "renew")):
+        done = console.run(*words, check=False)
+        assert (done.returncode, "asks no authority" in done.stderr) == (1, True)
 
 
 async def test_what_is_damaged_is_set_aside(tmp_path: Path) -> None:

@@ -110,6 +110,36 @@ def test_a_certificate_in_the_same_files_or_in_others(running: Running, tmp_path
     assert running.serial() == serial
 
 
+def test_a_certificate_is_taken_without_being_told(running: Running, tmp_path: Path) -> None:
+    """As certbot renews: links are turned. Half of it, and the old one is served on."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    certificate, key = tmp_path / "live.pem", tmp_path / "live.key"
+    old, old_key, first = pair(tmp_path / "one", "cert")
+    certificate.symlink_to(old)
+    key.symlink_to(old_key)
+    running.put("tls", "certificate", f'"{certificate}"')
+    running.put("tls", "key", f'"{key}"')
+    running.reload()
+    assert running.serial() == first
+    session = running.imap("alice")
+    new, new_key, second = pair(tmp_path / "two", "cert")
+    told = len(running.events("tls.files_unusable"))
+    certificate.unlink()
+    certificate.symlink_to(new)
+    event = running.wait_for_event("tls.files_unusable", told)
+    assert "does not belong" in event["problem"]
+    assert running.serial() == first
+    taken = len(running.events("tls.files_taken"))
+    key.unlink()
+    key.symlink_to(new_key)
+    running.wait_for_event("tls.files_taken", taken)
+    assert running.serial() == second
+    assert session.noop()[0] == "OK"
+    session.logout()
+    assert len(running.events("tls.files_unusable")) == told + 1
+
+
 def test_a_bad_file_changes_nothing(running: Running, tmp_path: Path) -> None:
     good = running.configuration.read_text()
     serial, size = running.serial(), running.size()
