@@ -303,7 +303,7 @@ class Data:
                 Rehearsal(self.directory, self.mailboxes, self.rules, self.surroundings.clock),
             ).table(),
             **RuleOperations(self.directory, self.mailboxes, self.scripts).table(),
-            **RejectOperations(self.directory, self.mailboxes, self.learner).table(),
+            **RejectOperations(self.directory, self.mailboxes, self.learner, self.trace).table(),
             **self.takeouts.table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }

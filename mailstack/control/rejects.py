@@ -15,20 +15,24 @@ from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.foldername import INBOX
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.trace import Trace
 from mailstack.store.users.directory import Directory
 
 HEAD = 16 << 10  # octets of a message that are looked at
 MOST = 500
+WEIGHTY = 5
+EXPLAINED = 100  # of them with the words of the trace; the others with the names of the rules
 _TOLD = re.compile(r"^yes, the sender was told: ", re.IGNORECASE)
 
 
 class RejectOperations:
     """One for the server."""
 
-    def __init__(self, directory: Directory, mailboxes: Mailboxes, learner: Learner) -> None:
+    def __init__(self, directory: Directory, mailboxes: Mailboxes, learner: Learner, trace: Trace) -> None:
         self._directory = directory
         self._mailboxes = mailboxes
         self._learner = learner
+        self._trace = trace
 
     def table(self) -> dict[str, Operation]:
         return {"rejects.list": self.listing, "rejects.rescue": self.rescue}
@@ -48,6 +52,9 @@ class RejectOperations:
         try:
             uids = list(mailbox.uids)[-MOST:]
             heads = await mailbox.read_spans([(uid, 0, HEAD) for uid in uids])
+            ids = {
+                uid: mailbox.email_id(uid).removesuffix(".r") for uid in uids[-EXPLAINED:] if mailbox.position(uid) is not None
+            }
             rows = [
                 _row(uid, mailbox.dates[place], mailbox.sizes[place], head)
                 for uid, place, head in zip(uids, mailbox.places(uids), heads, strict=True)
@@ -55,7 +62,17 @@ class RejectOperations:
             ]
         finally:
             mailbox.release()
-        return rows[::-1]
+        address = read_address(arguments["address"]).key
+        return [{**row, "why": await self._seen(ids.get(row["uid"]), address) or row["why"]} for row in rows[::-1]]
+
+    async def _seen(self, id: str | None, address: str) -> str:
+        """What was seen in the message that weighed against it, in words; empty where the trace does not know any more."""
+        events = await self._trace.story(id) if id is not None else []
+        found: dict[str, Any] = next(
+            (one for one in events if one["event"] == "judged" and one.get("account") == address), {"findings": []}
+        )
+        against = sorted((one for one in found["findings"] if one[1] > 0), key=lambda one: -float(one[1]))
+        return "; ".join(str(text) for _, _, text in against[:WEIGHTY])
 
     async def rescue(self, arguments: Arguments) -> Any:
         """Move some into INBOX; the spam filter learns that they were wanted."""
@@ -99,4 +116,4 @@ def _why(judgement: Judgement | None) -> str:
     if judgement is None:
         return ""
     against = sorted((one for one in judgement.findings if one.weight > 0), key=lambda one: -one.weight)
-    return ", ".join(f"{one.rule} {one.weight:+.1f}" for one in against[:5])
+    return ", ".join(f"{one.rule} {one.weight:+.1f}" for one in against[:WEIGHTY])

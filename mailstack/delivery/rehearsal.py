@@ -13,11 +13,13 @@ from mailstack.message.errors import SyntaxProblem
 from mailstack.message.header import decode_words, first, split_header
 from mailstack.policy.judgement import read_evidence
 from mailstack.policy.routing import Local
+from mailstack.policy.spam.lessons import REJECTS
 from mailstack.sieve.actions import Outcome, Respond
 from mailstack.sieve.script import compile
 from mailstack.store.content import Content
 from mailstack.store.errors import MessageGone, NoSuchScript
 from mailstack.store.mailbox.account import Account
+from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import SpecialUse
 from mailstack.store.sieve.scripts import Active
@@ -25,7 +27,7 @@ from mailstack.store.users.directory import AccountRecord, Directory
 
 MOST = 5000  # messages of one rehearsal, the newest
 SIZE = 16 << 20  # octets of a message that is read for it
-# What the account's owner wrote did not come in.
+# What the account's owner wrote did not come in, and what was refused did not either.
 _OWN = frozenset({SpecialUse.SENT, SpecialUse.DRAFTS})
 
 
@@ -66,7 +68,7 @@ class Rehearsal:
         account = await self._mailboxes.account(self._directory.folder(record))
         since = int(self._clock() - days * 86400)
         found: list[tuple[int, str, int]] = []
-        for name in [mailbox] if mailbox else [one.name for one in account.mailboxes() if one.special_use not in _OWN]:
+        for name in [mailbox] if mailbox else [one.name for one in account.mailboxes() if _comes_in(one)]:
             opened = await account.open(name)
             try:
                 loaded = zip(opened.uids, opened.loaded.dates, opened.sizes, strict=True)
@@ -118,6 +120,10 @@ class Rehearsal:
         recalls.learn(outcome)
         problem = f"line {outcome.problem.line}: {outcome.problem.reason}" if outcome.problem is not None else None
         return {**row, "actions": [words for _, words, _ in described(outcome)], "problem": problem}
+
+
+def _comes_in(mailbox: Mailbox) -> bool:
+    return mailbox.special_use not in _OWN and mailbox.name != REJECTS
 
 
 def _sender(header: bytes) -> Address | None:

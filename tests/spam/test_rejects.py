@@ -11,7 +11,7 @@ from mailstack.config import Config
 from mailstack.delivery import rejects
 from mailstack.delivery.rejects import Rejects
 from mailstack.message.address import parse_address
-from mailstack.policy.judgement import Judgement
+from mailstack.policy.judgement import Finding, Judgement
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
 from mailstack.store.disk import Disk
@@ -67,6 +67,26 @@ def test_copies_are_kept_for_their_time(tmp_path: Path, monkeypatch: pytest.Monk
         await keep("a4")
         await keeper.sweep()
         assert await count(account) == 1
+        await data.close()
+
+    asyncio.run(use())
+
+
+def test_why_it_was_refused_is_told_in_words(tmp_path: Path) -> None:
+    async def use() -> None:
+        data = Data(Config(hostname="mail.a.test", data_dir=str(tmp_path)), Surroundings(Disk(), lambda: NOW, random.Random(1)))
+        await data.open()
+        await data.directory.add_domain("a.test")
+        await data.directory.add_accounts([(parse_address("alice@a.test"), "x", None)], NOW)
+        keeper = Rejects(data.directory, data.mailboxes, data.trace, 7 * DAY, lambda: NOW)
+        found = Judgement(
+            13.0, (Finding("helo-ours", 4.0, "it calls itself by our name"), Finding("good", -1.0, "known")), True
+        )
+        one = Transaction("a1", "192.0.2.1", "x", "ESMTP", None, None, NOW, parse_address("x@far.example"))
+        data.trace.record("a1", "judged", account="alice@a.test", **found.fields())
+        await keeper.keep(one, Content.of(b"Subject: x\r\n\r\nx\r\n"), b"", {"alice@a.test": found}, TOLD)
+        (row,) = await data.operations()["rejects.list"]({"address": "alice@a.test"})
+        assert (row["why"], row["told"]) == ("it calls itself by our name", "550 5.7.1 This looks like unwanted mail")
         await data.close()
 
     asyncio.run(use())

@@ -10,6 +10,7 @@ from html import unescape
 import pyotp
 import pytest
 
+from mailstack.web.console.my.programs import program
 from tests.conftest import unused
 from tests.support.browser import Browser, hidden, told
 from tests.support.server import DOMAIN, PASSWORD, Server
@@ -221,3 +222,25 @@ def test_a_device_gets_a_password_that_is_shown_once(server: Server, browser: Br
         connection.login(f"{account}@{DOMAIN}", password[1])
     assert "imap" in browser.get("/my/devices").text
     assert "can't log in any more" in send(browser, "/my/devices", "remove", label="My <phone>")
+
+
+PROGRAMS = [
+    (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
+        "Chrome on Linux",
+    ),
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0.0.0 Safari/537.36 Edg/130.0",
+        "Edge on Windows",
+    ),
+    ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1", "Safari on iPhone"),
+    ("Mozilla/5.0 (Android 15; Mobile; rv:132.0) Gecko/132.0 Firefox/132.0", "Firefox on Android"),
+    ("Mozilla/5.0", "A browser"),
+    ("Thunderbird 128.4", "Thunderbird 128.4"),
+    ("", "–"),
+]
+
+
+@pytest.mark.parametrize(("said", "shown"), PROGRAMS)
+def test_a_program_is_named_in_few_words(said: str, shown: str) -> None:
+    assert program(said) == shown

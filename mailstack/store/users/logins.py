@@ -15,7 +15,7 @@ table: Any = LoginRow.__table__  # type: ignore[attr-defined]
 EACH = 100  # of one account; what was used last stays
 AGAIN_SECONDS = 60.0  # the same way in is not written down again within that time
 REMEMBERED = 20_000
-CLIENT_LIMIT = 100  # characters that are kept of what a client says of itself
+CLIENT_LIMIT = 200  # characters that are kept of what a client says of itself
 Way = tuple[str, str, str, str]  # account, protocol, peer, label of an app password or nothing
 
 

@@ -20,6 +20,11 @@ class Trial:
     rows: list[dict[str, Any]]
 
 
+def _touched(row: dict[str, Any]) -> bool:
+    asked = not any(text.startswith("not asked") for text in row["actions"])  # junk is left to the spam filter
+    return bool(row["problem"]) or (asked and row["actions"] not in (["keep"], []))
+
+
 _WORDS = {
     "fileinto ": "into ",
     "redirect ": "sent on to ",
@@ -58,5 +63,5 @@ class Trials:
                     rows = await visit.own("sieve.test", source=source, days=DAYS)
             except TimeoutError:
                 raise Refused("there is so much mail of the last days that this takes too long") from None
-        touched = [{**row, "does": _does(row)} for row in rows if row["problem"] or row["actions"] not in (["keep"], [])]
+        touched = [{**row, "does": _does(row)} for row in rows if _touched(row)]
         return Trial(len(rows), len(touched), touched[::-1][:SHOWN])
