@@ -30,6 +30,8 @@ from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
 from mailstack.control.dns import DnsOperations
 from mailstack.control.gateways import GatewayOperations
+from mailstack.control.jobs import Jobs
+from mailstack.control.moving import MoveOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.own_tls import OwnTlsOperations
@@ -80,6 +82,7 @@ from mailstack.store.dkim_keys import KeyStore
 from mailstack.store.learned.door import LearnedDoor
 from mailstack.store.lock import DataLock
 from mailstack.store.mailbox.mailboxes import Mailboxes
+from mailstack.store.moving.door import Mover
 from mailstack.store.probe import probe
 from mailstack.store.queue.queue import Queue
 from mailstack.store.reports import ReportStore
@@ -170,6 +173,8 @@ class Data:
         self.learner = Learner(config.hostname, self.mailboxes, self.learned, self.senders, self.surroundings.clock)
         gatherer = Gatherer(self.directory, self.mailboxes, self.scripts)
         self.takeouts = TakeoutOperations(self.directory, gatherer, clock)
+        self.mover = Mover(self.mailboxes, self.surroundings.disk, self.surroundings.randomness, config.hostname)
+        self.jobs = Jobs()
         self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
 
     async def open(self) -> None:
@@ -209,6 +214,8 @@ class Data:
 
     async def close(self) -> None:
         await self.backups.close()
+        await self.jobs.close()
+        self.mover.close()
         await self.learner.close()
         await self.senders.close()
         await self.learned.close()
@@ -295,6 +302,8 @@ class Data:
             ).table(),
             **QueueOperations(self.queue, self.trace, kick).table(),
             **SpamOperations(self.directory, self.mailboxes, self.learned, self.learner, self.surroundings.clock).table(),
+            **self.jobs.table(),
+            **MoveOperations(self.directory, self.mailboxes, self.scripts, self.mover, self.jobs).table(),
             **NatOperations(self.nat).table(),
             **SieveOperations(
                 self.directory,

@@ -4,8 +4,10 @@ import asyncio
 import datetime
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 import typer
@@ -13,6 +15,9 @@ import typer
 from mailstack.config import DEFAULT_PATH, Config, ConfigProblem, load
 from mailstack.control.client import ask
 from mailstack.store.lock import become_owner
+
+if TYPE_CHECKING:
+    from mailstack.control.operations import Operation
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
@@ -70,8 +75,26 @@ class Invocation:
 
 
 async def _directly(config: Config, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    from mailstack.app import Data, StartProblem
     from mailstack.control.operations import run
+
+    async with opened(config) as table:
+        if isinstance(table, Refused):
+            return {"error": table.reason, "code": table.code}
+        return await run(table, name, arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why the data can't be worked on."""
+
+    reason: str
+    code: int
+
+
+@asynccontextmanager
+async def opened(config: Config) -> "AsyncIterator[dict[str, Operation] | Refused]":
+    """The operations on the data, while no server runs."""
+    from mailstack.app import Data, StartProblem
     from mailstack.log import configure
     from mailstack.store.errors import DataLocked, StoreProblem
 
@@ -79,18 +102,20 @@ async def _directly(config: Config, name: str, arguments: dict[str, Any]) -> dic
     try:
         become_owner(config.data)
     except OSError as problem:
-        return {"error": f"data_dir: {config.data}: {problem.strerror}", "code": 2}
+        yield Refused(f"data_dir: {config.data}: {problem.strerror}", 2)
+        return
     data = Data(config)
     try:
-        await data.open()
-    except DataLocked:
-        return {"error": f"{config.data}: a server that is starting or stopping holds the data; try again", "code": 1}
-    except StartProblem as problem:
-        return {"error": str(problem), "code": 2}
-    except StoreProblem as problem:
-        return {"error": f"data_dir: {problem}", "code": 2}
-    else:
-        return await run(data.operations(), name, arguments)
+        try:
+            await data.open()
+        except DataLocked:
+            yield Refused(f"{config.data}: a server that is starting or stopping holds the data; try again", 1)
+        except StartProblem as problem:
+            yield Refused(str(problem), 2)
+        except StoreProblem as problem:
+            yield Refused(f"data_dir: {problem}", 2)
+        else:
+            yield data.operations()
     finally:
         await data.close()
 
@@ -121,6 +146,15 @@ def octets(number: int) -> str:
         if number and number % (1 << power) == 0:
             return f"{number >> power}{unit}"
     return str(number)
+
+
+def amount(number: int) -> str:
+    """A size for people: 1.2 GiB."""
+    size, units = float(number), ["octets", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{size:.0f} {units[0]}" if units[0] == "octets" or size >= 100 else f"{size:.1f} {units[0]}"
 
 
 def when(moment: float) -> str:

@@ -16,6 +16,7 @@ from mailstack.cli import (
     explaining,
     gateways,
     lists,
+    moving,
     operate,
     rejects,
     reports,
@@ -55,6 +56,7 @@ console.add_to(accounts.user)
 lists.add_to(accounts.alias)
 app.add_typer(gateways.gateway, name="gateway")
 app.add_typer(accounts.alias, name="alias")
+app.add_typer(moving.move, name="move")
 app.add_typer(bans.ban, name="ban")
 app.add_typer(sharing.acl, name="acl")
 app.add_typer(spam.spam, name="spam")

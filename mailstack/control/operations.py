@@ -5,6 +5,7 @@ from typing import Any
 
 from mailstack.control.arguments import Arguments, OperationProblem
 from mailstack.store.errors import StoreProblem
+from mailstack.store.moving.errors import MoveProblem
 from mailstack.store.users.directory import DirectoryProblem
 
 Operation = Callable[[Arguments], Awaitable[Any]]
@@ -15,9 +16,14 @@ async def run(table: dict[str, Operation], name: str, arguments: Arguments) -> d
     operation = table.get(name)
     if operation is None:
         return {"error": f"there is no operation {name}", "code": 2}
+    return await answer(name, operation(arguments))
+
+
+async def answer(name: str, work: Awaitable[Any]) -> dict[str, Any]:
+    """What came of it, with causes in words for the admin."""
     try:
-        return {"ok": await operation(arguments)}
-    except (OperationProblem, DirectoryProblem) as problem:
+        return {"ok": await work}
+    except (OperationProblem, DirectoryProblem, MoveProblem) as problem:
         return {"error": str(problem), "code": 1}
     except StoreProblem as problem:
         return {"error": f"the disk: {problem.detail or type(problem).__name__}", "code": 1}

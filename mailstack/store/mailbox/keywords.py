@@ -25,6 +25,11 @@ def read(folder: Path) -> list[str | None]:
     return names
 
 
+def possible(name: str) -> bool:
+    """Whether it can be a keyword here."""
+    return _KEYWORD.fullmatch(name) is not None
+
+
 def write(disk: Disk, folder: Path, names: list[str | None]) -> None:
     """Durable when it returns, so that a letter is known before the first file name uses it."""
     lines = "".join(f"{number} {name}\n" for number, name in enumerate(names) if name is not None)

@@ -138,6 +138,24 @@ class Mailboxes:
         if account is not None:
             await asyncio.shield(self._closing.setdefault(key, asyncio.create_task(self._close(key, account))))
 
+    async def replace(self, folder: AccountFolder, work: Callable[[], None]) -> None:
+        """Close an account, and do blocking work on its folder while nobody can open it."""
+        key = str(folder.path)
+        while key in self._opening or key in self._closing:
+            await asyncio.wait([self._opening.get(key) or self._closing[key]])
+        account = self._accounts.pop(key, None)
+        self._awake.pop(key, None)
+        self._closing[key] = task = asyncio.create_task(self._replace(key, account, work))
+        await asyncio.shield(task)
+
+    async def _replace(self, key: str, account: Account | None, work: Callable[[], None]) -> None:
+        try:
+            if account is not None:
+                await account.close()
+            await self._surroundings.hop(work)
+        finally:
+            del self._closing[key]
+
     async def close(self) -> None:
         """Finish and close all accounts."""
         await self._surroundings.searching.close()

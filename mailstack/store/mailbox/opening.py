@@ -22,6 +22,7 @@ from mailstack.store.mailbox.values import AccountFolder, SpecialUse
 log = get_logger()
 
 STALE_TEMPORARY = 36 * 3600
+TAKEN_OVER = "taken-over"  # the Maildir that an account has from its next opening on
 PROVISIONED = (
     ("Sent", SpecialUse.SENT),
     ("Drafts", SpecialUse.DRAFTS),
@@ -46,6 +47,7 @@ class Opening:
 
     def run(self) -> None:
         """Raises OSError and sqlite3.Error."""
+        self._install()
         is_new = not (self._maildir.root / marks.FILE).exists()
         self._make_places()
         self._journal.open()
@@ -59,6 +61,22 @@ class Opening:
             self._journal.pending.clear()
             self._journal.index.start_anew(0)
             self._take_all(is_new)
+
+    def _install(self) -> None:
+        """Finish a takeover (store/moving/staging.py): what an empty account had goes aside, with its index."""
+        disk, account = self._with.disk, self._folder.path
+        taken = account / TAKEN_OVER
+        if not taken.is_dir():
+            return
+        index = self._folder.index
+        for name in (index.name, f"{index.name}-wal", f"{index.name}-shm", "fulltext.sqlite3"):
+            for leftover in index.parent.glob(f"{name}*"):
+                disk.unlink(leftover)
+        if self._maildir.root.exists():
+            disk.rename(self._maildir.root, account / f"deleted-{self._with.randomness.getrandbits(80):020x}")
+        disk.rename(taken, self._maildir.root)
+        disk.sync_folder(account)
+        log.info("store.taken_over", account=str(account))
 
     def _make_places(self) -> None:
         disk = self._with.disk

@@ -147,6 +147,10 @@ class Directory:
         """How often what was proved for an account became void: the same number twice means that it still holds."""
         return self._revocations.get(key, 0)
 
+    def end_sessions(self, key: str) -> None:
+        """Of an account, whose clients come back at once."""
+        self._revoke(key)
+
     def _revoke(self, key: str) -> None:
         self._revocations[key] = self.revocations(key) + 1
         for callback in self.on_revoked:

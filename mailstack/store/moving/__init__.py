@@ -1,0 +1,1 @@
+"""Whole accounts come in from other servers' Maildirs, and leave as such, with their UIDs."""
