@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: run test check lint bench lock test-crash test-clients test-huge test-package fuzz clean
+.PHONY: run test check lint bench lock test-crash test-clients test-huge test-package test-container fuzz clean
 
 $(BIN)/mailstack: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +52,13 @@ test-package:
 	@command -v debootstrap >/dev/null || { apt-get update -q >/dev/null && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends debootstrap >/dev/null; }
 	sh etc/test-root.sh $(ROOT) $$(. /etc/os-release && echo $$VERSION_CODENAME)
+
+# As root, on Debian: the image of the Dockerfile, built and run with buildah and podman; without them, as test-package.
+CONTAINER ?= /var/tmp/mailstack-container
+test-container:
+	@apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+	  debootstrap buildah podman crun containernetworking-plugins iptables iproute2 >/dev/null || true
+	sh etc/test-container.sh $(CONTAINER) $$(. /etc/os-release && echo $$VERSION_CODENAME)
 
 fuzz: $(VENV)/.test
 	MAILSTACK_FUZZ_EXAMPLES=$${MAILSTACK_FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest -q -m fuzz tests

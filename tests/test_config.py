@@ -168,6 +168,20 @@ def test_a_password_in_a_refused_url_is_not_shown(tmp_path: Path) -> None:
     assert "sesame" not in str(problem.value)
 
 
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("smtp://user:pass@relay.test\n")
+    config = load(None, {"MAILSTACK_RELAY__SMARTHOST_FILE": str(secret), "MAILSTACK_FIRST_PASSWORD_FILE": "/nowhere"})
+    assert config.relay.smarthost == "smtp://user:pass@relay.test"
+    # A setting that is a file's path itself is not read.
+    config = load(None, {"MAILSTACK_RELAY__SMARTHOST_PASSWORD_FILE": str(secret)})
+    assert config.relay.smarthost_password_file == str(secret)
+    with pytest.raises(ConfigProblem, match=r"MAILSTACK_HOSTNAME_FILE: /nowhere: can't be read: No such file"):
+        load(None, {"MAILSTACK_HOSTNAME_FILE": "/nowhere"})
+    with pytest.raises(ConfigProblem, match=r"MAILSTACK_LISTEN__FLY_FILE: there is no such setting"):
+        load(None, {"MAILSTACK_LISTEN__FLY_FILE": str(secret)})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [

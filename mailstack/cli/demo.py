@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from mailstack.cli.card import card
+from mailstack.cli.first_start import first_start
 from mailstack.cli.invocation import Invocation, fail
 from mailstack.cli.reaching import has_ipv6
 from mailstack.cli.selfcheck import StepFailed, run_selftest, wait_until_ready
@@ -55,7 +56,8 @@ def demo(
 ) -> None:
     """Run the embedded default: two accounts, self-signed TLS, loopback; prove it, and show the settings for clients.
 
-    A mailstack.toml in DATA that names a real host is served as it is, without demo accounts.
+    A mailstack.toml in DATA that names a real host is served as it is, without demo accounts. Without one,
+    MAILSTACK_FIRST_ACCOUNT (and MAILSTACK_FIRST_PASSWORD_FILE) make it and its first account, as quickstart does.
 
     Example: mailstack demo --data var
     """
@@ -63,7 +65,7 @@ def demo(
     path = folder / "mailstack.toml"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
+        if not path.exists() and not first_start(folder):
             path.write_text(render(demo_config(folder, listen)), encoding="utf-8")
     except OSError as problem:
         fail(f"{problem.filename}: {problem.strerror}", 2)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -46,6 +47,7 @@ def quickstart(
     dir: str = typer.Option("/etc/mailstack", help="where the configuration goes"),
     data: str = typer.Option("/var/lib/mailstack", help="where mail and keys go"),
     hostname: str = typer.Option("", help="the server's name; else mail.<domain>"),
+    password_file: str = typer.Option("", help="a file with the account's password; else one is made"),
 ) -> None:
     """Write a commented configuration, make domain, account and DKIM keys; print the DNS records and the next steps.
 
@@ -62,6 +64,7 @@ def quickstart(
     path = Path(dir) / "mailstack.toml"
     if path.exists():
         fail(f"{path} is there already; move it away, or use: mailstack domain add, mailstack user add", 2)
+    password = read_secret(password_file)
     config = Config(hostname=host, data_dir=str(Path(data).absolute()), postmaster=str(parsed))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,14 +76,14 @@ def quickstart(
     one.path = str(path)
     try:
         domain = one.run("domain.add", domain=parsed.domain)
-        user = one.run("user.add", address=address)
+        user = one.run("user.add", address=address, password=password)
         one.run("user.admin", address=address)
     except typer.Exit:
         # Another try finds everything as it was.
         with contextlib.suppress(OSError):
             path.unlink()
         raise
-    print(f"Configuration: {path}\nAccount: {user['address']}\nPassword, shown this once: {user['password']}\n")
+    print(f"Configuration: {path}\nAccount: {user['address']}\n{_password_line(user, password_file)}\n")
     print(f"DNS records to publish:\n\n  {host}. A ADDRESS")
     show_records(one, domain["domain"])
     print(
@@ -91,6 +94,20 @@ Next steps:
   3. Start: mailstack -c {path} serve
   4. Look: mailstack -c {path} dns --wait, mailstack -c {path} check, and mailstack -c {path} selftest"""
     )
+
+
+def read_secret(path: str) -> str | None:
+    """What a file holds, without the line's end; None: no file is named."""
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as problem:
+        fail(f"{path}: {problem.strerror if isinstance(problem, OSError) else 'not UTF-8'}", 2)
+
+
+def _password_line(user: dict[str, Any], file: str) -> str:
+    return f"Password: what {file} holds" if file else f"Password, shown this once: {user['password']}"
 
 
 def give_to_service(data: Path) -> None:

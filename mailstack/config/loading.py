@@ -19,7 +19,10 @@ class ConfigProblem(Exception):
 
 
 def load(path: str | Path | None, environment: dict[str, str] | None = None) -> Config:
-    """The configuration of a file (None: no file), changed by MAILSTACK_<SECTION>__<KEY>. Raises ConfigProblem."""
+    """The configuration of a file (None: no file), changed by MAILSTACK_<SECTION>__<KEY>. Raises ConfigProblem.
+
+    MAILSTACK_<SECTION>__<KEY>_FILE names a file that holds the value, as containers get their secrets.
+    """
     environment = dict(os.environ) if environment is None else environment
     where = str(path) if path is not None else "environment"
     values: dict[str, Any] = {}
@@ -35,7 +38,7 @@ def load(path: str | Path | None, environment: dict[str, str] | None = None) -> 
     overridden: dict[str, str] = {}  # key -> the variable that set it
     for name, text in environment.items():
         if name.startswith("MAILSTACK_") and name != "MAILSTACK_CONFIG":
-            key = _override(values, name, text)
+            key = _override(values, *_of_file(name, text))
             if key is not None:
                 overridden[key] = name
 
@@ -49,6 +52,27 @@ def load(path: str | Path | None, environment: dict[str, str] | None = None) -> 
         refuse(*_words(str(problem)))
     check(config, refuse)
     return config
+
+
+def _of_file(name: str, text: str) -> tuple[str, str]:
+    """The variable that is meant and its value, which a file may hold. Settings that are paths of files themselves stay."""
+    meant = name.removesuffix("_FILE")
+    if meant == name or _is_setting(name) or not _is_setting(meant):
+        return name, text
+    try:
+        return meant, Path(text).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8"
+        raise ConfigProblem(f"environment: {name}: {text}: can't be read: {reason}") from None
+
+
+def _is_setting(name: str) -> bool:
+    section, found, key = name.removeprefix("MAILSTACK_").lower().partition("__")
+    fields = get_type_hints(Config)
+    if section not in fields:
+        return False
+    inner = getattr(fields[section], "__struct_fields__", None)
+    return key in inner if found and inner is not None else not found and inner is None
 
 
 def _override(values: dict[str, Any], name: str, text: str) -> str | None:
