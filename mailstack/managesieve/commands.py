@@ -4,7 +4,7 @@ from mailstack import __version__
 from mailstack.log import get_logger
 from mailstack.managesieve.session import Handler, Refused, Session, State
 from mailstack.message.errors import SyntaxProblem
-from mailstack.policy.login import BANNED, Denial, Denied
+from mailstack.policy.login import BANNED, CODES, LOGGED, Denial, Denied
 from mailstack.sieve.table import capabilities
 from mailstack.store.sieve.scripts import acceptable_name
 from mailstack.wire.managesieve import Command, literal, quoted
@@ -22,6 +22,7 @@ ANSWERS: dict[Denial, tuple[str, str | None]] = {
     Denial.BANNED: (f"{BANNED}; try again later", "TRYLATER"),
     Denial.EXPIRED: ("That app password has expired; make a new one", None),
     Denial.OUT_OF_SCOPE: ("That app password is not for ManageSieve", None),
+    Denial.NEEDS_DEVICE: (CODES, "AUTH-TOO-WEAK"),  # RFC 5804 1.3
 }
 
 
@@ -99,7 +100,7 @@ async def authenticate(session: Session, command: Command) -> None:
         await session.log_in(found)
         session.ok("Welcome")
         return
-    if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
+    if found.denial in LOGGED:
         session.bad_commands += 1
         log.warning(
             "managesieve.login_failed",

@@ -25,6 +25,7 @@ from mailstack.wire.scram import Exchange, Unproved
 
 Ask = Callable[[bytes], Awaitable[bytes]]  # a challenge in base64, and the client's next line
 UNIQUE = "tls-unique"
+CODES = "This account has one-time codes: a mail program needs an app password"
 BANNED = "Too many failed logins from your network"
 
 
@@ -39,6 +40,10 @@ class Denial(enum.Enum):
     EXPIRED = "expired"  # an app password whose time is over
     BANNED = "banned"  # it failed too often, and this try was not looked at
     OUT_OF_SCOPE = "out-of-scope"  # an app password that is not for this door
+    NEEDS_DEVICE = "needs-app-password"  # the account has one-time codes, which no mail program asks for
+
+
+LOGGED = frozenset({Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE, Denial.NEEDS_DEVICE})  # as failed logins
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,7 @@ class Logins:
             # One that was right once is no guess: its device may ask again and again.
             expired = found is Refusal.EXPIRED
             return Denied(Denial.EXPIRED, user) if expired else self._failed(channel, user, guess=password)
-        return self._proved(channel, user, Login(found.record, found.device))
+        return self._proved(channel, user, Login(found.record, found.device), by_password=True)
 
     def code_failed(self, channel: Channel, user: str) -> None:
         """A one-time code was wrong after a right password: it counts as a wrong password does."""
@@ -198,11 +203,13 @@ class Logins:
             self._bans.failed(channel.peer, user, tried)
         return Denied(Denial.WRONG, user, reason)
 
-    def _proved(self, channel: Channel, user: str, login: Login) -> Outcome:
+    def _proved(self, channel: Channel, user: str, login: Login, *, by_password: bool = False) -> Outcome:
         """The last look: whether what was proved is good for this door, and still good. A success forgives failures."""
         device = login.device
         if device is not None and device.expired(self._clock()):
             return Denied(Denial.EXPIRED, user, device.label)
+        if by_password and device is None and login.account.second_factor and channel.protocol is not Protocol.WEB:
+            return Denied(Denial.NEEDS_DEVICE, user)
         if not login.scope.admits(channel.protocol):
             return Denied(Denial.OUT_OF_SCOPE, user, f"{device.label if device else ''}: {login.scope.name}")
         self._limits.succeeded(channel.peer, user)
@@ -260,7 +267,7 @@ class Logins:
         sasl.decode(await ask(sasl.encode(proof)))
         if known.record is None or self._directory.revocations(known.key) != known.revocations:
             return self._failed(channel, user, "revoked")
-        return self._proved(channel, user, Login(known.record, known.devices[chosen]))
+        return self._proved(channel, user, Login(known.record, known.devices[chosen]), by_password=True)
 
     async def _oauthbearer(self, initial: bytes | None, channel: Channel, ask: Ask) -> Outcome:
         said = sasl.oauthbearer(await _first(initial, ask))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mailstack import __version__
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
-from mailstack.policy.login import BANNED, Denial, Denied, Outcome
+from mailstack.policy.login import BANNED, CODES, LOGGED, Denial, Denied, Outcome
 from mailstack.pop3.session import Handler, Refused, Session, State
 from mailstack.store.errors import StoreProblem
 from mailstack.wire.pop3 import Command, Stuffer
@@ -25,6 +25,7 @@ ANSWERS: dict[Denial, tuple[str, str | None]] = {
     Denial.BANNED: (f"{BANNED}; try again later", "SYS/TEMP"),
     Denial.EXPIRED: ("That app password has expired; make a new one", "AUTH"),
     Denial.OUT_OF_SCOPE: ("That app password is not for POP3", "AUTH"),
+    Denial.NEEDS_DEVICE: (CODES, "AUTH"),
 }
 
 
@@ -92,7 +93,7 @@ async def _admit(session: Session, found: Outcome) -> None:
     if not isinstance(found, Denied):
         await session.log_in(found)
         return
-    if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
+    if found.denial in LOGGED:
         session.bad_commands += 1
         log.warning(
             "pop3.login_failed",

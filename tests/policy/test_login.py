@@ -5,6 +5,7 @@ import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pyotp
 import pytest
 import scramp
 
@@ -22,6 +23,7 @@ from mailstack.store.users.directory import Directory
 from mailstack.store.users.passwords import PasswordChecker, hash_password, make_app_password
 from mailstack.store.users.scope import OWN, SCOPES, Protocol
 from mailstack.store.users.scram import Scram, ScramMode
+from mailstack.store.users.second_factor import Codes, make_recovery, make_secret
 
 CHANNEL = Channel("192.0.2.1", True, Protocol.IMAP)
 BOUND = Channel("192.0.2.1", True, Protocol.IMAP, bindings={"tls-unique": b"x", "tls-server-end-point": b"y"})
@@ -265,3 +267,35 @@ async def test_what_is_denied_before_anything_is_asked(world: World) -> None:
 def test_every_door_has_an_answer_to_every_denial() -> None:
     for answers in (smtp_login.REPLIES, imap_login.ANSWERS, pop3.ANSWERS, managesieve.ANSWERS):
         assert set(answers) == set(Denial)
+
+
+async def test_with_one_time_codes_mail_programs_need_app_passwords(world: World) -> None:
+    """The password alone would be enough there: nobody is asked for a code."""
+    secret, web = make_secret(), Channel("192.0.2.1", True, Protocol.WEB)
+    await world.directory.prepare_second_factor("alice@a.test", secret)
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", "sesame")) == "alice@a.test", "it does not count yet"
+    await world.directory.confirm_second_factor("alice@a.test", pyotp.TOTP(secret).at(1000), 1000.0, make_recovery())
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", "sesame")) is Denial.NEEDS_DEVICE
+    assert name(await world.by_scram("alice@a.test", "sesame")) is Denial.NEEDS_DEVICE
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", "wrong")) is Denial.WRONG
+    assert name(await world.logins.password(web, "alice@a.test", "sesame")) == "alice@a.test"
+    password, digest = make_app_password()
+    await world.directory.add_app_password("alice@a.test", "phone", digest, 0.0, await world.keys("alice@a.test", password))
+    assert name(await world.logins.password(CHANNEL, "alice@a.test", password)) == "alice@a.test"
+    assert name(await world.by_scram("alice@a.test", password)) == "alice@a.test"
+
+
+async def test_wrong_codes_are_counted_and_recovery_codes_still_help(world: World) -> None:
+    secret, recovery = make_secret(), make_recovery()
+    await world.directory.prepare_second_factor("alice@a.test", secret)
+    await world.directory.confirm_second_factor("alice@a.test", pyotp.TOTP(secret).at(1000), 1000.0, recovery)
+    codes, world.now = Codes(world.database, lambda: world.now), 2000.0
+    right = pyotp.TOTP(secret).at(2000)
+    wrong = next(text for text in ("000000", "111111") if text != right)
+    for _ in range(10):
+        assert not await codes.take("alice@a.test", wrong)
+    assert not await codes.take("alice@a.test", right), "somebody guesses"
+    assert await codes.take("alice@a.test", recovery[0])
+    world.now += 3600
+    assert await codes.take("alice@a.test", pyotp.TOTP(secret).at(world.now + 30)), "a clock that is fast"
+    assert not await codes.take("alice@a.test", pyotp.TOTP(secret).at(world.now)), "older than one that was taken"

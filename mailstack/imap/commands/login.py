@@ -3,7 +3,7 @@
 from mailstack.imap.answers import Refused, bad, no
 from mailstack.imap.session import Session
 from mailstack.log import get_logger
-from mailstack.policy.login import BANNED, Denial, Denied, Outcome
+from mailstack.policy.login import BANNED, CODES, LOGGED, Denial, Denied, Outcome
 from mailstack.wire.imap import commands as c
 
 log = get_logger()
@@ -19,6 +19,7 @@ ANSWERS: dict[Denial, Refused] = {
     Denial.BANNED: no(f"{BANNED}; try again later", "UNAVAILABLE"),
     Denial.EXPIRED: no("That app password has expired; make a new one", "EXPIRED"),  # RFC 5530 3
     Denial.OUT_OF_SCOPE: no("That app password is not for IMAP", "AUTHORIZATIONFAILED"),
+    Denial.NEEDS_DEVICE: no(CODES, "ALERT"),  # RFC 9051 7.1: clients show it
 }
 
 
@@ -40,7 +41,7 @@ async def _admit(session: Session, found: Outcome) -> str:
     from mailstack.imap.table import HANDLERS
 
     if isinstance(found, Denied):
-        if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
+        if found.denial in LOGGED:
             log.warning(
                 "imap.login_failed",
                 session=session.id, user=found.user[:100], peer=session.connection.peer, reason=found.reason or None,

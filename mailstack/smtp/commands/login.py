@@ -1,7 +1,7 @@
 """AUTH (RFC 4954)."""
 
 from mailstack.log import get_logger
-from mailstack.policy.login import BANNED, Denial, Denied, Logins, Outcome
+from mailstack.policy.login import BANNED, CODES, LOGGED, Denial, Denied, Logins, Outcome
 from mailstack.smtp.protocol import LOGIN_LINE_LIMIT, SmtpConnection
 from mailstack.wire.smtp import Reply
 
@@ -18,6 +18,7 @@ REPLIES: dict[Denial, Reply] = {
     Denial.BANNED: Reply(421, "4.7.0", f"{BANNED}; try again later"),
     Denial.EXPIRED: Reply(535, "5.7.8", "That app password has expired; make a new one"),
     Denial.OUT_OF_SCOPE: Reply(535, "5.7.8", "That app password is not for sending mail"),
+    Denial.NEEDS_DEVICE: Reply(534, "5.7.9", CODES),  # RFC 4954 6
 }
 
 
@@ -66,6 +67,6 @@ def _answer(connection: SmtpConnection, found: Outcome) -> None:
         connection.say(REPLIES[found.denial])
         connection.leaving = connection.leaving or found.denial is Denial.BANNED
     else:
-        if found.denial in (Denial.WRONG, Denial.EXPIRED, Denial.OUT_OF_SCOPE):
+        if found.denial in LOGGED:
             log.warning("smtp.login_failed", user=found.user[:100], peer=connection.peer, reason=found.reason or None)
         connection.complain(REPLIES[found.denial])
