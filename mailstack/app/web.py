@@ -53,6 +53,7 @@ class Web:
         data = behind.data
         has = ConsoleBehind(
             data.config.hostname,
+            data.path,
             operations,
             data.directory,
             data.sessions,

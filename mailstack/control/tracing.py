@@ -13,6 +13,7 @@ from mailstack.store.queue.queue import Queue
 from mailstack.store.trace import Trace
 
 LISTED = 20  # candidates that are shown
+RECEIVERS = 1000  # domains
 SENT = 1000  # messages of one account that are looked through
 _ID = re.compile(r"[0-9a-z]{16}")
 _UNTRIED: dict[str, Any] = {"state": "accepted", "host": None, "tls": None, "reply": None, "attempts": 0}
@@ -28,7 +29,7 @@ class TraceOperations:
         self._clock = clock
 
     def table(self) -> dict[str, Operation]:
-        return {"trace": self.trace, "trace.why": self.why, "trace.sent": self.sent}
+        return {"trace": self.trace, "trace.why": self.why, "trace.sent": self.sent, "trace.receivers": self.receivers}
 
     async def trace(self, arguments: Arguments) -> Any:
         return await self._trace.find(arguments["text"])
@@ -84,10 +85,7 @@ class TraceOperations:
     async def sent(self, arguments: Arguments) -> Any:
         """A row for each receiver of each message that an account sent, the newest message first."""
         address = str(read_address(arguments["user"])).lower()
-        days = float(arguments.get("days") or 7)
-        if not 0 < days <= 30:
-            raise OperationProblem("the trace is kept for 30 days: --days takes 1 to 30")
-        since = self._clock() - days * 86400
+        since = self._since(arguments)
         rows: list[dict[str, Any]] = []
         for id in await self._trace.candidates(address, "", SENT, sent=True):
             events = await self._trace.story(id)
@@ -98,6 +96,16 @@ class TraceOperations:
                 break
             rows += _receivers(events, start.subject)
         return rows
+
+    async def receivers(self, arguments: Arguments) -> Any:
+        """A row for each domain of others that was written to: delivered, deferred, refused, the last word, when."""
+        return await self._trace.receivers(self._since(arguments), RECEIVERS)
+
+    def _since(self, arguments: Arguments) -> float:
+        days = float(arguments.get("days") or 7)
+        if not 0 < days <= 30:
+            raise OperationProblem("the trace is kept for 30 days: --days takes 1 to 30")
+        return self._clock() - days * 86400
 
 
 def _senders(events: list[Event]) -> set[str]:

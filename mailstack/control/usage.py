@@ -1,4 +1,4 @@
-"""user.usage, user.logins: how full an account is, and who came in."""
+"""user.usage, user.logins, logins.recent: how full an account is, and who came in."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.logins import LoginBook
+
+RECENT = 20
 
 
 class UsageOperations:
@@ -19,7 +21,7 @@ class UsageOperations:
         self._logins = logins
 
     def table(self) -> dict[str, Operation]:
-        return {"user.usage": self.usage, "user.logins": self.logins}
+        return {"user.usage": self.usage, "user.logins": self.logins, "logins.recent": self.recent}
 
     async def _record(self, arguments: Arguments) -> AccountRecord:
         key = read_address(arguments["address"]).key
@@ -47,3 +49,7 @@ class UsageOperations:
     async def logins(self, arguments: Arguments) -> Any:
         """Each way in once: by which protocol, from where, with which app password (or none), when first and last."""
         return await self._logins.listing((await self._record(arguments)).address)
+
+    async def recent(self, arguments: Arguments) -> Any:
+        """The last ways in of all accounts, with the account of each."""
+        return await self._logins.recent(int(arguments.get("limit") or RECENT))

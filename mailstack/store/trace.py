@@ -56,6 +56,18 @@ SENT = """
 AND ? IN (lower(coalesce(json_extract(CAST(fields AS TEXT), '$.account'), '')),
     lower(coalesce(json_extract(CAST(fields AS TEXT), '$.sender'), '')))
 """
+# By whose domain: what hosts of others said last of each message. A bare column is that of the row with the highest time.
+RECEIVERS = """
+WITH last AS (
+    SELECT max(time) AS time, name, lower(json_extract(CAST(fields AS TEXT), '$.to')) AS receiver,
+        json_extract(CAST(fields AS TEXT), '$.reply') AS reply
+    FROM event WHERE time>=? AND name IN ('delivered', 'deferred', 'failed')
+        AND json_extract(CAST(fields AS TEXT), '$.mailbox') IS NULL
+    GROUP BY id, receiver)
+SELECT substr(receiver, instr(receiver, '@') + 1) AS domain, sum(name='delivered'), sum(name='deferred'), sum(name='failed'),
+    max(CASE WHEN name<>'delivered' THEN printf('%015.3f ', time) || coalesce(reply, '') END), max(time)
+FROM last GROUP BY domain ORDER BY count(*) DESC LIMIT ?
+"""
 FORGET_SUBJECTS = """
 UPDATE event SET subject = NULL, fields = CAST(json_remove(CAST(fields AS TEXT), '$.subject') AS BLOB) WHERE subject IS NOT NULL
 """
@@ -207,6 +219,17 @@ class Trace:
         """All events of one message, and of what was queued of it under other ids, oldest first."""
         found: list[dict[str, Any]] = await self._ask(lambda: self._stories({self._whole(id)}))
         return sorted(found, key=lambda event: event["time"])
+
+    async def receivers(self, since: float, limit: int) -> list[dict[str, Any]]:
+        """By domain of others: how many were taken over, are put off, were refused; the last word of those that did not go."""
+        found: list[dict[str, Any]] = await self._ask(self._receivers, since, limit)
+        return found
+
+    def _receivers(self, since: float, limit: int) -> list[dict[str, Any]]:
+        rows = self._open().execute(RECEIVERS, (since, limit))
+        names = ("domain", "delivered", "deferred", "refused", "reply", "last")
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        return [{**row, "reply": row["reply"].partition(" ")[2] if row["reply"] else None} for row in found]
 
     async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What is asked is answered with all that was recorded by now. Nothing where the disk fails."""

@@ -45,15 +45,24 @@ class OwnHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
         async def sending(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("date", email.utils.formatdate(time.time(), usegmt=True))
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, sending)
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            if not answered:
+                raise
+            # It was answered with 500, and logged, by failed() below.
 
 
 def _plain(request: Request, status: int, text: str) -> Response:

@@ -6,24 +6,9 @@ import httpx
 import pyotp
 import pytest
 
-from mailstack.control.client import ask
 from tests.support.browser import Browser, hidden, told
 from tests.support.server import DOMAIN, Server
-
-
-def operate(server: Server, name: str, **arguments: object) -> object:
-    answer = ask(server.data / "control.sock", name, arguments)
-    assert answer is not None
-    assert "ok" in answer, answer
-    return answer["ok"]
-
-
-@pytest.fixture
-def browser(server: Server, account: str) -> Browser:
-    """Logged in."""
-    one = Browser(server)
-    assert one.log_in(account).headers["location"] == "/"
-    return one
+from tests.web.conftest import Operations
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -55,9 +40,9 @@ def test_a_wrong_password_and_an_unknown_account_look_alike(server: Server, acco
     assert known.text.replace(account, "x") == unknown.text.replace("nobody-here", "x")
 
 
-def test_an_app_password_is_not_for_the_console(server: Server, account: str) -> None:
-    made = operate(server, "user.app-password.add", address=f"{account}@{DOMAIN}", label="phone")
-    refused = Browser(server).log_in(account, made["password"])  # type: ignore[index]
+def test_an_app_password_is_not_for_the_console(server: Server, operate: Operations, account: str) -> None:
+    made = operate("user.app-password.add", address=f"{account}@{DOMAIN}", label="phone")
+    refused = Browser(server).log_in(account, made["password"])
     assert refused.status_code == 422
     assert "app password" in told(refused)
 
@@ -96,35 +81,39 @@ def test_a_form_that_is_odd_is_refused(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("ends", ["user.passwd", "user.disable", "user.remove", "user.session.end"])
-def test_a_session_ends_with_the_password(server: Server, browser: Browser, account: str, ends: str) -> None:
+def test_a_session_ends_with_the_password(
+    server: Server, operate: Operations, browser: Browser, account: str, ends: str
+) -> None:
     assert browser.get("/logout").status_code == 200
-    operate(server, ends, address=f"{account}@{DOMAIN}")
+    operate(ends, address=f"{account}@{DOMAIN}")
     assert browser.get("/logout").status_code == 303
 
 
-def test_a_revoked_app_password_ends_no_session_of_a_browser(server: Server, browser: Browser, account: str) -> None:
+def test_a_revoked_app_password_ends_no_session_of_a_browser(
+    server: Server, operate: Operations, browser: Browser, account: str
+) -> None:
     address = f"{account}@{DOMAIN}"
-    operate(server, "user.app-password.add", address=address, label="phone")
-    operate(server, "user.app-password.remove", address=address, label="phone")
+    operate("user.app-password.add", address=address, label="phone")
+    operate("user.app-password.remove", address=address, label="phone")
     assert browser.get("/logout").status_code == 200
 
 
-def test_sessions_are_listed_and_ended_one_by_one(server: Server, browser: Browser, account: str) -> None:
+def test_sessions_are_listed_and_ended_one_by_one(server: Server, operate: Operations, browser: Browser, account: str) -> None:
     other = Browser(server, headers={"user-agent": "Other/1"})
     other.log_in(account)
-    rows = operate(server, "user.session.list", address=f"{account}@{DOMAIN}")
+    rows = operate("user.session.list", address=f"{account}@{DOMAIN}")
     assert isinstance(rows, list)
     found = next(row for row in rows if row["agent"] == "Other/1")
-    operate(server, "user.session.end", address=f"{account}@{DOMAIN}", id=found["id"])
+    operate("user.session.end", address=f"{account}@{DOMAIN}", id=found["id"])
     assert (other.get("/logout").status_code, browser.get("/logout").status_code) == (303, 200)
 
 
-def test_one_time_codes_are_asked_for_and_good_once(server: Server, account: str) -> None:
+def test_one_time_codes_are_asked_for_and_good_once(server: Server, operate: Operations, account: str) -> None:
     address = f"{account}@{DOMAIN}"
-    secret = operate(server, "user.totp.begin", address=address)["secret"]  # type: ignore[index]
+    secret = operate("user.totp.begin", address=address)["secret"]
     totp, now = pyotp.TOTP(secret), time.time()
-    recovery = operate(server, "user.totp.confirm", address=address, code=totp.at(now - 30))["recovery"]  # type: ignore[index]
-    assert operate(server, "user.totp.show", address=address)["recovery_left"] == len(recovery) == 10  # type: ignore[index]
+    recovery = operate("user.totp.confirm", address=address, code=totp.at(now - 30))["recovery"]
+    assert operate("user.totp.show", address=address)["recovery_left"] == len(recovery) == 10
     browser = Browser(server)
 
     def code(text: str) -> httpx.Response:
@@ -142,14 +131,14 @@ def test_one_time_codes_are_asked_for_and_good_once(server: Server, account: str
     assert code(shown).status_code == 422
     assert code(recovery[3]).status_code == 303
     assert code(recovery[3]).status_code == 422
-    operate(server, "user.totp.off", address=address)
+    operate("user.totp.off", address=address)
     assert browser.log_in(account).status_code == 303
 
 
-def test_a_ticket_is_good_for_a_few_tries(server: Server, account: str) -> None:
+def test_a_ticket_is_good_for_a_few_tries(server: Server, operate: Operations, account: str) -> None:
     address = f"{account}@{DOMAIN}"
-    secret = operate(server, "user.totp.begin", address=address)["secret"]  # type: ignore[index]
-    operate(server, "user.totp.confirm", address=address, code=pyotp.TOTP(secret).now())
+    secret = operate("user.totp.begin", address=address)["secret"]
+    operate("user.totp.confirm", address=address, code=pyotp.TOTP(secret).now())
     browser = Browser(server)
     ticket = hidden(browser.log_in(account).text, "ticket")
     answers = [browser.post("/login", data={"ticket": ticket, "code": "x"}).text for _ in range(6)]

@@ -9,9 +9,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
-from mailstack.store.users.models import LoginRow
+from mailstack.store.users.models import Account, LoginRow
 
 table: Any = LoginRow.__table__  # type: ignore[attr-defined]
+account_table: Any = Account.__table__  # type: ignore[attr-defined]
 EACH = 100  # of one account; what was used last stays
 AGAIN_SECONDS = 60.0  # the same way in is not written down again within that time
 REMEMBERED = 20_000
@@ -44,6 +45,11 @@ class LoginBook:
         await self._behind.flush()
         return await self._database.run(_list, account)
 
+    async def recent(self, limit: int) -> list[dict[str, Any]]:
+        """Of all accounts, the last ones first."""
+        await self._behind.flush()
+        return await self._database.run(_recent, limit)
+
 
 _NAMES = ("account", "protocol", "peer", "device", "client", "first", "last")
 _NEW = insert(table).values({name: bindparam(f"new_{name}") for name in _NAMES})
@@ -51,11 +57,17 @@ _SAID = func.coalesce(func.nullif(_NEW.excluded.client, ""), table.c.client)  # 
 _NOTE = _NEW.on_conflict_do_update(
     index_elements=["account", "protocol", "peer", "device"], set_={"last": _NEW.excluded.last, "client": _SAID}
 )
+_HERE = select(account_table.c.address).where(account_table.c.address.in_(bindparam("accounts", expanding=True)))
 _OLD = select(table.c.last).where(table.c.account == bindparam("of")).order_by(table.c.last.desc()).limit(1).offset(EACH)
 _PRUNE = delete(table).where(table.c.account == bindparam("of"), table.c.last <= _OLD.scalar_subquery())
 
 
 def _note(connection: Connection, facts: list[tuple[str, str, str, str, str, float]]) -> None:
+    # An account that was removed since has no logins any more.
+    here = set(connection.scalars(_HERE, {"accounts": sorted({fact[0] for fact in facts})}))
+    facts = [fact for fact in facts if fact[0] in here]
+    if not facts:
+        return
     rows = [{f"new_{name}": value for name, value in zip(_NAMES, (*fact, fact[-1]), strict=True)} for fact in facts]
     connection.execute(_NOTE, rows)
     connection.execute(_PRUNE, [{"of": account} for account in sorted({fact[0] for fact in facts})])
@@ -64,6 +76,11 @@ def _note(connection: Connection, facts: list[tuple[str, str, str, str, str, flo
 def _list(connection: Connection, account: str) -> list[dict[str, Any]]:
     names = ("protocol", "peer", "device", "client", "first", "last")
     query = select(*(table.c[name] for name in names)).where(table.c.account == account).order_by(table.c.last.desc())
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _recent(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    query = select(table).order_by(table.c.last.desc()).limit(limit)
     return [dict(row._mapping) for row in connection.execute(query)]
 
 

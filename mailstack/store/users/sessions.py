@@ -54,19 +54,19 @@ class Sessions:
         session = Session(digest_of(token), account, now, now, peer[:64], agent[:AGENT_LIMIT])
         return token if await self._database.run(_add, session, password) else None
 
-    async def find(self, token: str) -> Session | None:
-        """Whose token this is, now; it was seen then."""
+    async def find(self, token: str, *, touch: bool = True) -> Session | None:
+        """Whose token this is, now. `touch`: it is used by somebody, and lives on."""
         digest, now = digest_of(token), self._clock()
         found = self._known.get(digest)
         if found is None:
             ended = self._ended
             found = await self._database.run(_find, digest)
             if found is None or ended != self._ended:
-                return None if found is None else await self.find(token)
+                return None if found is None else await self.find(token, touch=touch)
         if found.over(now):
             await self.end(found.account, digest)
             return None
-        if now - found.seen > SEEN_SECONDS:
+        if touch and now - found.seen > SEEN_SECONDS:
             found = replace(found, seen=now)
             self._behind.put(("session", digest), _note_seen, (digest, now))
         if len(self._known) >= CACHE_LIMIT:

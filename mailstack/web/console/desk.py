@@ -4,6 +4,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -31,6 +32,7 @@ class Behind:
     """What the console is given. `site`: "https://mail.example.org:8443", as others reach it; None: nowhere."""
 
     hostname: str
+    data: Path  # the folder that must not be full
     operations: Mapping[str, Operation]
     directory: Directory
     sessions: Sessions
@@ -48,7 +50,7 @@ class Desk:
         self.templates = templates
         self.pages: list[Page] = []
         self._told: OrderedDict[str, list[str]] = OrderedDict()
-        self._actions = Pace(burst=60, per_minute=120)
+        self._actions = Pace(burst=120, per_minute=120)
 
     # Pages ----------------------------------------------------------------------------------------------------------
 
@@ -60,6 +62,19 @@ class Desk:
     def menu(self, visit: Visit) -> list[Page]:
         return [page for page in self.pages if page.menu and (visit.account.admin or not page.admin)]
 
+    def current(self, visit: Visit) -> Page | None:
+        """The entry of the menu below which a page is."""
+        path = visit.request.url.path
+        above = [page for page in self.menu(visit) if path == page.path or path.startswith(f"{page.path}/")]
+        return max(above, key=lambda page: len(page.path), default=None)
+
+    def menus(self, visit: Visit) -> list[tuple[str, list[Page]]]:
+        """With their names: the server's, and one's own."""
+        every = self.menu(visit)
+        sides = {"Server": True, "Your account": False}
+        found = {name: [page for page in every if page.admin is admin] for name, admin in sides.items()}
+        return [(name, pages) for name, pages in found.items() if pages]
+
     def _guarded(self, page: Page) -> Callable[[Request], object]:
         async def answer(request: Request) -> Response:
             if not is_private(request):
@@ -69,18 +84,21 @@ class Desk:
                 return self._to_login(request)
             if page.admin and not visit.account.admin:
                 raise HTTPException(403, "This page is for admins.")
-            return await (page.show(visit) if request.method in ("GET", "HEAD") else self._act(page, visit))
+            try:
+                return await (page.show(visit) if request.method in ("GET", "HEAD") else self._act(page, visit))
+            except Refused as problem:
+                raise HTTPException(404, str(problem)) from None
 
         return answer
 
     async def _act(self, page: Page, visit: Visit) -> Response:
         if not is_own(visit.request):
             raise HTTPException(403, "That form did not come from this site.")
-        if not self._actions.takes(visit.session.digest):
-            raise HTTPException(429, "That was too much at once. Wait a minute.")
         visit.form = await read_form(visit.request, page.form_limit)
         if not hmac.compare_digest(visit.form["csrf"].encode(), visit.csrf.encode()):
             raise HTTPException(403, "That form is not of this session. Load the page anew, and try again.")
+        if not self._actions.takes(visit.session.digest):
+            raise HTTPException(429, "That was too much at once. Wait a minute.")
         action = page.actions.get(visit.form["do"])
         if action is None:
             raise HTTPException(400, "There is no such action.")
@@ -96,7 +114,9 @@ class Desk:
     async def visit(self, request: Request) -> Visit | None:
         """Who is logged in with this browser."""
         token = request.cookies.get(cookie_name(request), "")
-        session = await self.behind.sessions.find(token) if token else None
+        # A page that looks again by itself is no sign that somebody is there.
+        touch = "x-live" not in request.headers
+        session = await self.behind.sessions.find(token, touch=touch) if token else None
         account = (await self.behind.directory.entry(session.account)).account if session is not None else None
         if session is None or account is None or account.disabled:
             return None

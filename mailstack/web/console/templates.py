@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from mailstack.control.story import clean
+
 FOLDER = Path(__file__).parent.parent / "templates"
 # Of forms a browser tells the origin only with this one; pages with what is private are kept nowhere.
 HEADERS = {"referrer-policy": "same-origin", "cache-control": "no-store"}
@@ -25,7 +27,7 @@ class Templates:
             auto_reload=False,
         )
         self._environment.globals.update(shared)
-        self._environment.filters.update(moment=moment, day=day, octets=octets)
+        self._environment.filters.update(moment=moment, day=day, octets=octets, clean=clean)
 
     def answer(self, name: str, status: int, values: dict[str, Any]) -> Response:
         return HTMLResponse(self._environment.get_template(name).render(values), status, headers=HEADERS)

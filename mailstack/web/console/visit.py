@@ -65,7 +65,12 @@ class Visit:
         """To a page (this one), which then tells what was done."""
         if text:
             self.desk.tell(self, text)
-        return RedirectResponse(path or self.request.url.path, 303)
+        here = self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else "")
+        return RedirectResponse(path or here, 303)
+
+    def has(self, name: str) -> bool:
+        """Whether this server has an operation."""
+        return name in self.desk.operations
 
     async def run(self, name: str, **arguments: Any) -> Any:
         """An operation, as its command does it. Raises Refused. What an action did is in the log, with who did it."""

@@ -71,3 +71,12 @@ async def test_an_account_takes_its_rows_with_it(database: Database, book: Login
     assert len(await book.listing(ALICE)) == 1
     await Directory(database, Path("/nowhere")).remove_account(ALICE)
     assert await book.listing(ALICE) == []
+
+
+async def test_who_is_removed_right_after_a_login_holds_up_nobody(database: Database, book: LoginBook) -> None:
+    directory = Directory(database, Path("/nowhere"))
+    await directory.add_accounts([(parse_address("bob@a.test"), "{PLAIN}x", None)], 0.0)
+    book.seen(ALICE, "smtp", "192.0.2.1", "", "")
+    book.seen("bob@a.test", "smtp", "192.0.2.1", "", "")
+    await directory.remove_account(ALICE)
+    assert [row["account"] for row in await book.recent(10)] == ["bob@a.test"]

@@ -1,0 +1,62 @@
+"""How it is: nothing on this page is remembered from the start, all of it is looked at."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from mailstack.web.console.desk import Desk
+from mailstack.web.console.visit import Page, Visit
+
+DAYS = 7
+SHOWN = 20
+
+
+class StatusPages:
+    """/admin: what is quick at once; what takes seconds (handshakes, the DNS) follows."""
+
+    def __init__(self, desk: Desk, data: Path) -> None:
+        self._desk = desk
+        self._data = data
+
+    def routes(self) -> list[BaseRoute]:
+        return self._desk.routes(
+            Page("/admin", self._show, {"lift": self._lift, "ban": self._ban}, admin=True, menu="Status"),
+            Page("/admin/checks", self._checks, admin=True),
+        )
+
+    async def _show(self, visit: Visit) -> Response:
+        values: dict[str, Any] = {
+            "queue": await self._queue(visit),
+            "disk": await asyncio.to_thread(shutil.disk_usage, self._data),
+            "receivers": (await visit.run("trace.receivers", days=DAYS))[:SHOWN],
+            "bans": (await visit.run("ban.list"))[:SHOWN],
+            "logins": await visit.run("logins.recent"),
+            "backup": await visit.run("backup.last") if visit.has("backup.last") else None,
+            "days": DAYS,
+        }
+        return visit.page("admin/status.html", **values)
+
+    async def _queue(self, visit: Visit) -> dict[str, int]:
+        rows = await visit.run("queue.list")
+        return {
+            "all": len(rows),
+            "held": sum(row["held"] for row in rows),
+            "failing": sum(any(one["reply"] and not one["done"] for one in row["recipients"]) for row in rows),
+        }
+
+    async def _checks(self, visit: Visit) -> Response:
+        served = await visit.run("tls.served") if visit.has("tls.served") else []
+        findings = await visit.run("check") if visit.has("check") else []
+        return visit.page("admin/checks.html", served=served, findings=findings)
+
+    async def _lift(self, visit: Visit) -> Response:
+        await visit.run("ban.remove", network=visit.form["network"])
+        return visit.back(f"{visit.form['network']} may log in again.")
+
+    async def _ban(self, visit: Visit) -> Response:
+        done = await visit.run("ban.add", network=visit.form["network"], seconds=visit.form["seconds"] or None)
+        return visit.back(f"Nobody from {done['network']} may log in now.")
