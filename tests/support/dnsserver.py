@@ -21,14 +21,15 @@ import dns.update
 class DnsServer:
     """Records as {"b.test": {"MX": ["10 mx.b.test."]}, ...}; names in `broken` get SERVFAIL, names in `silent` no answer."""
 
-    def __init__(self, records: dict[str, dict[str, list[str]]]) -> None:
+    def __init__(self, records: dict[str, dict[str, list[str]]], address: str = "127.0.0.1", port: int = 0) -> None:
         self.records = {dns.name.from_text(name): kinds for name, kinds in records.items()}
         self.broken: set[str] = set()
         self.silent: set[str] = set()
         self.signed: set[str] = set()  # names whose answers a validating resolver would vouch for
         self.keys: dict[str, str] = {}  # TSIG keys with which records may be changed, by name
         self.ttl = 5
-        self.port = 0
+        self.address = address
+        self.port = port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -58,13 +59,16 @@ class DnsServer:
                     self.transport.sendto(answer, address)  # type: ignore[attr-defined]
 
         while True:  # until a port is free for both
-            transport, _ = await self._loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", 0))
-            self.port = transport.get_extra_info("sockname")[1]
+            transport, _ = await self._loop.create_datagram_endpoint(Datagrams, local_addr=(self.address, self.port))
+            port = transport.get_extra_info("sockname")[1]
             try:
-                self._server = await asyncio.start_server(self._tcp, "127.0.0.1", self.port)
+                self._server = await asyncio.start_server(self._tcp, self.address, port)
             except OSError:
                 transport.close()
+                if self.port:
+                    raise
                 continue
+            self.port = port
             self._transport = transport
             return
 
