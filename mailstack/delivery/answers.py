@@ -1,15 +1,13 @@
 """The mails that rules write: vacation answers (RFC 5230 5, RFC 3834), notices (RFC 5436), and word of a broken script."""
 
-import base64
-import quopri
 import textwrap
 from collections.abc import Iterable
-from email.header import Header
 from email.utils import formatdate
 
 from mailstack.message.address import Address, parse_address
+from mailstack.message.entity import given, plain, words
 from mailstack.message.errors import SyntaxProblem
-from mailstack.message.header import addresses, field_lines, split_header
+from mailstack.message.header import addresses
 from mailstack.sieve.actions import Notify, Respond, SieveError
 
 # What a script's own fields never are: who wrote it, that a machine did, and the way it went.
@@ -34,8 +32,8 @@ def vacation(respond: Respond, *, id: str, host: str, moment: float) -> bytes:
         ("MIME-Version", "1.0"),
     ]
     if respond.is_mime:
-        return _fields(head) + _entity(respond.text)
-    return _fields(head) + _plain(respond.text)
+        return _fields(head) + given(respond.text)
+    return _fields(head) + plain(respond.text)
 
 
 def notice(notify: Notify, to: str, *, sender: str, id: str, host: str, moment: float, about: str) -> bytes:
@@ -55,7 +53,7 @@ def notice(notify: Notify, to: str, *, sender: str, id: str, host: str, moment: 
         ("MIME-Version", "1.0"),
         *more,
     ]
-    return _fields(head) + _plain(notify.text)
+    return _fields(head) + plain(notify.text)
 
 
 def trouble(error: SieveError, *, script: str, to: str, id: str, host: str, moment: float) -> bytes:
@@ -77,7 +75,7 @@ def trouble(error: SieveError, *, script: str, to: str, id: str, host: str, mome
         ("Auto-Submitted", "auto-generated"),
         ("MIME-Version", "1.0"),
     ]
-    return _fields(head) + _plain("\n".join(textwrap.fill(line, 76) if line[:1] != " " else line for line in text.split("\n")))
+    return _fields(head) + plain("\n".join(textwrap.fill(line, 76) if line[:1] != " " else line for line in text.split("\n")))
 
 
 def readable(text: str) -> Address | None:
@@ -96,15 +94,6 @@ def author(text: str, sender: str) -> str:
     return f"{words(found[0].name)} <{found[0].address}>" if found[0].name else str(found[0].address)
 
 
-def words(text: str) -> str:
-    """A field's value in ASCII (RFC 2047)."""
-    clean = " ".join(text.split())
-    if clean.isascii() and clean.isprintable():
-        return "\r\n ".join(textwrap.wrap(clean, 70, break_long_words=False, break_on_hyphens=False)) or clean
-    shown = "".join(one if one.isprintable() else "?" for one in clean)
-    return Header(shown, "utf-8", maxlinelen=70).encode(linesep="\r\n")
-
-
 def _folded(ids: str) -> str:
     return "\r\n ".join(word for word in ids.split() if word.isascii())
 
@@ -115,27 +104,3 @@ def _fields(fields: Iterable[tuple[str, str]]) -> bytes:
 
 def _may_set(name: str) -> bool:
     return name.lower() not in _OURS and name.isascii() and name.replace("-", "").isalnum()
-
-
-def _plain(text: str) -> bytes:
-    """A text part with its header: as it is where it can be, else encoded."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
-    data = ("\r\n".join(lines) + "\r\n").encode("utf-8", "replace").replace(b"\0", b"")
-    kind = b"Content-Type: text/plain; charset=utf-8\r\n"
-    if data.isascii() and max(len(line) for line in data.split(b"\r\n")) <= 900:
-        return kind + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + data
-    packed = quopri.encodestring(data.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
-    return kind + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + packed
-
-
-def _entity(text: str) -> bytes:
-    """What stands behind :mime: its Content fields, and its body as it is; in base64 where it is not fit for every way."""
-    data = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n").encode("utf-8", "replace").replace(b"\0", b"")
-    header, body = split_header(data)
-    kept = [(name, raw) for name, raw in field_lines(header) if name.startswith(b"content-")]
-    encoded = any(name == b"content-transfer-encoding" for name, _ in kept)
-    fields = b"".join(raw for _, raw in kept)
-    if not body.isascii() and not encoded and b"multipart/" not in fields.lower():
-        fields += b"Content-Transfer-Encoding: base64\r\n"
-        body = base64.encodebytes(body).replace(b"\n", b"\r\n")
-    return fields + b"\r\n" + body + (b"" if body.endswith(b"\r\n") else b"\r\n")

@@ -13,7 +13,7 @@ from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.routing import Local
 from mailstack.sieve import actions
 from mailstack.sieve.actions import Outcome, SieveError
-from mailstack.sieve.edits import Edit, apply
+from mailstack.sieve.edits import Edit, apply, rewritten
 from mailstack.store.errors import MailboxExists, StoreProblem
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.foldername import INBOX
@@ -84,11 +84,13 @@ class Carrier:
 
     def _kept(self, mailbox: str, flags: actions.Flags, edits: tuple[Edit, ...]) -> Keep:
         system, keywords = named_flags(flags or ())
-        return Keep(mailbox, system, keywords, self.edited(edits))
+        return Keep(mailbox, system, keywords, *self.edited(edits))
 
-    def edited(self, edits: tuple[Edit, ...]) -> bytes | None:
-        """The header as the script changed it; None where it did not."""
-        return apply(self._header, edits) if edits else None
+    def edited(self, edits: tuple[Edit, ...]) -> tuple[bytes | None, bytes | None]:
+        """Header and body as the script changed them; None where it did not."""
+        if rewritten(edits):
+            return split_header(apply(b"", edits))
+        return (apply(self._header, edits) if edits else None), None
 
     async def _mailbox(self, action: actions.FileInto) -> str:
         """Where it goes: INBOX, where the script names what is not there."""
@@ -128,7 +130,7 @@ class Carrier:
         if to is None or self._address in passed:
             log.warning("sieve.redirect_loop", id=self._arrival.id, account=self._address, to=action.address)
             return []
-        return [Redirect(to, self.edited(action.edits))]
+        return [Redirect(to, *self.edited(action.edits))]
 
     def _respond(self, action: actions.Respond) -> list[Answer]:
         to = answers.readable(action.to)
@@ -168,7 +170,7 @@ def _once(keeps: list[Keep]) -> tuple[Keep, ...]:
     for keep in keeps:
         have = found.get(keep.mailbox)
         if have is not None:
-            header = have.header if have.header is not None else keep.header
-            keep = Keep(keep.mailbox, have.flags | keep.flags, have.keywords | keep.keywords, header)
+            form = (have.header, have.body) if have.header is not None else (keep.header, keep.body)
+            keep = Keep(keep.mailbox, have.flags | keep.flags, have.keywords | keep.keywords, *form)
         found[keep.mailbox] = keep
     return tuple(found.values())

@@ -129,9 +129,9 @@ class Consequences:
     async def _copy(self, run: EventRun, account: Account, action: actions.FileInto, name: str, carrier: Carrier) -> None:
         """RFC 6785 3.3: always a message of its own."""
         system, keywords = named_flags(action.flags or ())
-        header = carrier.edited(action.edits)
+        header, body = carrier.edited(action.edits)
         if header is not None:
-            content = await body_alone(run.arrival.content)
+            content = await body_alone(run.arrival.content, body)
             place = run.mailbox.position(run.uid)
             date = float(run.mailbox.dates[place]) if place is not None else None
             await account.append(name, NewMessage(content, header, system, keywords, date))

@@ -119,7 +119,7 @@ class Parcels:
         away = replace(away, forwarded=_of_others(envelope), origin=None, sent=(), after=None)
         prefix, content = message.prefix, message.content
         if one.header is not None:
-            prefix, content = one.header, await body_alone(message.content)
+            prefix, content = one.header, await body_alone(message.content, one.body)
         mark = f"{REDIRECTED}: {place.address}\r\n".encode()
         return Parcel(away, mark + prefix, content, Kind.REDIRECTED, place.address)
 

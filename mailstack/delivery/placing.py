@@ -122,7 +122,7 @@ class Placing:
         for number, keep in enumerate(keeps):
             prefix, content = front + message.prefix + place.evidence(), message.content
             if keep.header is not None:
-                prefix, content = front + keep.header, await body_alone(message.content)
+                prefix, content = front + keep.header, await body_alone(message.content, keep.body)
             unique = place.unique if number == 0 else f"{place.unique}-{number}"
             new = NewMessage(
                 content, prefix, keep.flags, keep.keywords, unique=unique, fresh=True, once=place.once
@@ -135,8 +135,10 @@ class Placing:
         log.warning("delivery.into_inbox", id=message.id, account=place.address, problem=type(problem).__name__)
 
 
-async def body_alone(content: Content) -> Content:
-    """What stands behind the header, as a content of its own. Raises StoreProblem."""
+async def body_alone(content: Content, instead: bytes | None = None) -> Content:
+    """What stands behind the header, or instead, as a content of its own. Raises StoreProblem."""
+    if instead is not None:
+        return Content.of(instead)
     header = content.header(HEADER_LIMIT)
     try:
         if content.descriptor is None:

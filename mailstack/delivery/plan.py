@@ -21,20 +21,22 @@ REDIRECTED = "X-Sieve-Redirected-From"
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """A copy in a mailbox. `header`: the whole header instead of the message's own, up to the blank line."""
+    """A copy in a mailbox. `header`: the whole header instead of the message's own, up to the blank line; `body` likewise."""
 
     mailbox: str = INBOX
     flags: Flags = NO_FLAGS
     keywords: frozenset[str] = frozenset()
     header: bytes | None = None
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """A copy for another address. `header` as in Keep."""
+    """A copy for another address. `header` and `body` as in Keep."""
 
     address: Address
     header: bytes | None = None
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class Rules:
 
     async def _environment(self, active: Active, route: Local, arrival: Arrival, now: float) -> Environment:
         own = {route.account.address, arrival.recipient.address.key}
-        if active.script is not None and active.script.required & {"vacation", "vacation-seconds", "enotify"}:
+        if active.script is not None and active.script.required & {"vacation", "vacation-seconds", "enotify", "replace"}:
             own |= set(await self._directory.aliases_of(route.account.address))
         moment = datetime.datetime.fromtimestamp(now, datetime.UTC).astimezone()
         items = {"name": "mailstack", "host": self._hostname, "location": "MDA", "phase": "during"}

@@ -15,7 +15,7 @@ _ROBOTS = frozenset({"mailer-daemon", "listserv", "majordomo", "noreply", "no-re
 
 def silence(run: Run) -> str | None:
     """Why this message gets no answer whoever it is for; None when it may get one."""
-    sender, header = run.environment.sender, run.message.header
+    sender, header = run.environment.sender, run.original.header
     if sender is None:
         return "the sender is empty"
     local = sender.local.lower()
@@ -32,7 +32,7 @@ def silence(run: Run) -> str | None:
 
 def is_automatic(run: Run) -> bool:
     """Whether a program sent the message, by its own word (RFC 3834 5)."""
-    values = run.message.header.texts("auto-submitted")
+    values = run.original.header.texts("auto-submitted")
     return any(value.partition(";")[0].partition("(")[0].strip().lower() != "no" for value in values)
 
 
@@ -49,7 +49,7 @@ def own_address(run: Run, further: Iterable[str]) -> str | None:
     mine = {run.environment.recipient.key, *run.environment.addresses}
     mine |= {found for text in further if (found := key(text)) is not None}
     for name in _TO:
-        for value in run.message.header.values(name):
+        for value in run.original.header.values(name):
             run.spend(len(value))
             for mailbox in addresses(value):
                 address = mailbox.address

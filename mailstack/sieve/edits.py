@@ -1,5 +1,6 @@
-"""Changes of a message's header as values, and the message with them (RFC 5293)."""
+"""Changes of a message as values, and the message with them (RFC 5293; RFC 5703 5, 6)."""
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,7 +28,14 @@ class DeleteField:
     place: int
 
 
-Edit = AddField | DeleteField
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of the message, as it is from here on: what was changed before is in it."""
+
+    data: bytes = dataclasses.field(repr=False)
+
+
+Edit = AddField | DeleteField | Whole
 LINE = 78  # RFC 5322 2.1.1
 
 
@@ -48,6 +56,11 @@ def folded(value: str) -> bytes:
 def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
     """The message with the edits done in order. What no edit names keeps its octets."""
     edits = tuple(edits)
+    for place in range(len(edits) - 1, -1, -1):
+        one = edits[place]
+        if isinstance(one, Whole):
+            data, edits = one.data, edits[place + 1 :]
+            break
     if not edits:
         return data
     header, body = split_header(data)
@@ -57,11 +70,16 @@ def apply(data: bytes, edits: Iterable[Edit]) -> bytes:
             if edit.place < len(pieces) - 1:
                 before, _ = pieces.pop(edit.place)
                 pieces[edit.place] = (before + pieces[edit.place][0], pieces[edit.place][1])
-        elif edit.last:
+        elif isinstance(edit, AddField) and edit.last:
             pieces.insert(len(pieces) - 1, (b"", edit.octets))
-        else:
+        elif isinstance(edit, AddField):
             pieces.insert(0, (b"", edit.octets))
     return b"".join([piece for pair in pieces for piece in pair]) + body
+
+
+def rewritten(edits: Iterable[Edit]) -> bool:
+    """Whether more than the header is another one."""
+    return any(isinstance(one, Whole) for one in edits)
 
 
 def _pieces(header: bytes) -> list[tuple[bytes, bytes]]:

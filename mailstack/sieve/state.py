@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mailstack.message.mime import Part
 from mailstack.sieve.actions import Action, Event, Flags, Remember
-from mailstack.sieve.edits import Edit
+from mailstack.sieve.edits import Edit, Whole, apply
 from mailstack.sieve.environment import Environment
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.message import Header, Message, read_header
@@ -29,17 +29,28 @@ class Break(Exception):
         self.name = name
 
 
+class Cursor:
+    """Where a loop is: `place` of the part at hand among all of the message, the next one, and where it ends."""
+
+    __slots__ = ("end", "next", "place")
+
+    def __init__(self, first: int, end: int) -> None:
+        self.place = self.next = first
+        self.end = end
+
+
 class Run:
     """The state that compiled commands and tests work on."""
 
     __slots__ = (
-        "actions", "edits", "environment", "flags", "global_names", "globals", "header", "included", "keeps", "limits",
-        "line", "matched", "message", "names", "part", "part_headers", "questions", "remember", "responded", "script",
-        "trace", "variables", "work",
+        "actions", "cursors", "edits", "environment", "flags", "global_names", "globals", "header", "included", "keeps",
+        "limits", "line", "matched", "message", "names", "original", "part", "part_headers", "questions", "remember",
+        "responded", "script", "sent_on", "trace", "variables", "work",
     )  # fmt: skip
 
     def __init__(self, message: Message, environment: Environment, limits: Limits, trace: bool) -> None:
         self.message = message
+        self.original = message  # who may be answered, and what it is about, is asked of that
         self.header: Header = message.header
         self.environment = environment
         self.limits = limits
@@ -53,6 +64,8 @@ class Run:
         self.keeps = True  # the implicit keep
         self.actions: list[Action] = []
         self.edits: tuple[Edit, ...] = ()
+        self.sent_on: tuple[Edit, ...] | None = None  # those of redirects, where they are others (RFC 5703 6)
+        self.cursors: list[Cursor] = []  # of the loops that run, the innermost last
         self.flags: Flags = environment.flags  # RFC 5232's internal variable
         self.variables: dict[str, str] = {}
         self.globals: dict[str, str] = {}
@@ -71,6 +84,23 @@ class Run:
         if found is None:
             found = self.part_headers[part.start] = read_header(self.message.data[part.start : part.body])
         return found
+
+    @property
+    def sent_edits(self) -> tuple[Edit, ...]:
+        """What was changed of what is sent on."""
+        return self.edits if self.sent_on is None else self.sent_on
+
+    def whole(self) -> bytes:
+        """The message with all that was changed so far."""
+        return apply(self.message.data, self.edits)
+
+    def rewrite(self, data: bytes) -> None:
+        """From here on the message is this."""
+        self.spend(2 * len(data))
+        self.message = Message(data)
+        self.header = self.message.header
+        self.part_headers.clear()
+        self.edits = (Whole(data),)
 
     def spend(self, work: int) -> None:
         """Count what was looked at. Raises SieveProblem when it is more than a run may."""

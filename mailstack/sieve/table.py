@@ -14,6 +14,7 @@ from mailstack.sieve.commands import (
     notify,
     parts,
     reject,
+    rewriting,
     vacation,
     variables,
 )  # fmt: skip
@@ -80,6 +81,8 @@ _ALL = (
     parts.EXTENSION,
     parts.MIME,
     parts.TEXT,
+    rewriting.REPLACE,
+    rewriting.ENCLOSE,
     ihave.EXTENSION,
     events.EXTENSION,
 )

@@ -161,6 +161,24 @@ async def test_a_changed_header_is_that_of_the_copy(here: Relay, peer: Peer) -> 
     assert all(b"X-Seen: by" in message.data and b"Subject" not in message.data for message in peer.messages)
 
 
+async def test_a_rewritten_message_is_kept_and_sent_on(here: Relay, peer: Peer) -> None:
+    await use(
+        here,
+        'require ["replace", "enclose", "copy", "fileinto"]; fileinto :copy "Archive"; replace "gone";'
+        'redirect :copy "x@b.test"; enclose :subject "in it" "see";',
+    )
+    for body in (BODY, BODY + b"x" * 700_000 + b"\r\n"):
+        assert (await take(here, body=body)).positive
+    assert (await stored(here, "Archive"))[0].endswith(b"Received: from x\r\n" + BODY)
+    for kept in await here.inbox():
+        assert kept.startswith(b"Return-Path: <far@far.test>\r\nSubject: in it\r\n")
+        message = message_from_bytes(kept)
+        assert [part.get_content_type() for part in message.walk()][1:3] == ["text/plain", "message/rfc822"]
+    for sent in peer.messages:
+        assert message_from_bytes(sent.data).get_payload() == "gone\r\n"
+        assert b"in it" not in sent.data
+
+
 AROUND = """require ["environment", "imap4flags", "spamtest", "spamtestplus", "virustest"];
 if environment :is "remote-ip" "127.0.0.1" { addflag "ip"; }
 if environment :is "remote-host" "mail.far.test" { addflag "host"; }

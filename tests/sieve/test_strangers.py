@@ -112,7 +112,7 @@ def check_seed(seed: int) -> bool:
 
 
 def test_scripts_at_random() -> None:
-    assert sum(check_seed(seed) for seed in range(300)) > 10
+    assert sum(check_seed(seed) for seed in range(300)) > 5
 
 
 @pytest.mark.fuzz

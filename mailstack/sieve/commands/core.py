@@ -54,7 +54,7 @@ def _redirect(bound: Bound) -> Step:
     def redirect(run: Run) -> None:
         if not copies:
             run.keeps = False
-        run.act(Redirect(line, address(to(run), line), run.edits))
+        run.act(Redirect(line, address(to(run), line), run.sent_edits))
 
     return redirect
 
@@ -70,7 +70,7 @@ def _to_list(bound: Bound) -> Step:
         if not copies:
             run.keeps = False
         for member in members:
-            run.act(Redirect(line, address(member, line), run.edits))
+            run.act(Redirect(line, address(member, line), run.sent_edits))
 
     return Asking(redirect)
 

@@ -69,11 +69,11 @@ def _notify(bound: Bound) -> Step:
 
 def _words(run: Run, to: Mailto, message: str) -> tuple[str, str]:
     """Subject and text of the notice (RFC 5436 2.3, 2.7)."""
-    about = " ".join(run.message.header.texts("subject"))[:200]
+    about = " ".join(run.original.header.texts("subject"))[:200]
     subject = " ".join(message.split())[:200] or to.subject or (f"Notification: {about}" if about else "Notification")
     if to.body is not None:
         return subject, to.body[:TEXT_LENGTH]
-    sender = " ".join(run.message.header.texts("from"))[:200]
+    sender = " ".join(run.original.header.texts("from"))[:200]
     return subject, message[:TEXT_LENGTH] or f"A message has arrived.\r\nFrom: {sender}\r\nSubject: {about}\r\n"
 
 

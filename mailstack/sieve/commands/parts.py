@@ -9,21 +9,29 @@ from mailstack.sieve.commands.variables import modified, store_into
 from mailstack.sieve.extension import Command, Extension, Kind, Tag
 from mailstack.sieve.mimeparts import LOOKING, MIME_TAGS, OPTION_TAGS, below
 from mailstack.sieve.questions import Asks
-from mailstack.sieve.state import Break, Run
+from mailstack.sieve.state import Break, Cursor, Run
 from mailstack.sieve.step import Asking, Step
 from mailstack.sieve.tests.body import text_of
 
 
 def _parts(run: Run, weight: int) -> Iterator[Part]:
     """All parts of the message, or in a loop those inside the part at hand. `weight`: the steps that each part is worth."""
-    outer = run.part
+    outer = run.cursors[-1] if run.cursors else None
+    if outer is None:
+        cursor = Cursor(0, len(run.message.parts))
+    else:
+        assert run.part is not None
+        cursor = Cursor(outer.place + 1, outer.place + len(below(run.part)))
+    run.cursors.append(cursor)
     try:
-        for part in below(run.message.root) if outer is None else below(outer)[1:]:
+        while cursor.next < cursor.end:
+            cursor.place, cursor.next = cursor.next, cursor.next + 1
             run.spend(LOOKING * weight)
-            run.part = part
-            yield part
+            run.part = run.message.parts[cursor.place]
+            yield run.part
     finally:
-        run.part = outer
+        run.cursors.pop()
+        run.part = run.message.parts[outer.place] if outer is not None else None
 
 
 def _foreverypart(bound: Bound) -> Step:

@@ -105,7 +105,7 @@ class _Vacation:
 
 def _subject(run: Run) -> str:
     """RFC 5230 4.3."""
-    subject = next(iter(run.message.header.values("subject")), b"")
+    subject = next(iter(run.original.header.values("subject")), b"")
     return f"Auto: {decode_words(subject)}" if subject.strip() else "Automated reply"
 
 
@@ -116,7 +116,7 @@ def _digest(*pieces: str) -> str:
 
 def _thread(run: Run) -> tuple[str, str]:
     """In-Reply-To and References of the answer (RFC 5230 5.8)."""
-    header = run.message.header
+    header = run.original.header
     own = _MESSAGE_ID.findall(" ".join(header.texts("message-id"))[:1000])[:1]
     earlier = _MESSAGE_ID.findall(" ".join(header.texts("references") or header.texts("in-reply-to"))[:20000])
     if len(earlier) > MOST_REFERENCES:
