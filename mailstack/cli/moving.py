@@ -67,3 +67,28 @@ def _tell(done: dict[str, Any], *, check: bool) -> None:
         return
     how = [f"{done[kind]} {text}" for kind, text in HOW.items() if done[kind]]
     print(f"{total}: taken over ({', '.join(how) or 'nothing to do'}).")
+
+
+@move.command("out")
+def move_out(
+    context: typer.Context,
+    address: str,
+    target: Path,
+    link: bool = typer.Option(False, "--link", help="link the messages: no space is needed twice, and one owner has both"),
+    json: bool = JSON,
+) -> None:
+    """Write an account as a home that Dovecot serves: UIDs, flags, keywords, dates, subscriptions, Sieve scripts.
+
+    The account stays as it is; TARGET must not be there yet. What arrives meanwhile may be missing: for the last time, disable
+    the account first.
+
+    Example: mailstack move out alice@example.org /var/vmail/example.org/alice
+    """
+    done = follow(invocation(context), "move.out", address=address, target=str(target.absolute()), link=link)
+    if json:
+        show([done], True, [])
+        return
+    print(f"{done['messages']} messages in {done['mailboxes']} mailboxes, {done['scripts']} Sieve scripts: {done['target']}")
+    print("For Dovecot: mail_location = maildir:~/Maildir, with these in its namespace:")
+    for name, use in sorted(done["uses"].items()):
+        print(f'  mailbox "{clean(name)}" {{ special_use = {use} }}')

@@ -33,7 +33,7 @@ class MoveOperations:
         self._turns: dict[str, asyncio.Lock] = {}
 
     def table(self) -> dict[str, Operation]:
-        return {"move.in": self.move_in}
+        return {"move.in": self.move_in, "move.out": self.move_out}
 
     async def account(self, arguments: Arguments) -> AccountRecord:
         address = read_address(arguments["address"])
@@ -62,6 +62,36 @@ class MoveOperations:
                     raise MoveProblem(reason(problem)) from problem
 
         return self._jobs.begin("move.in", work)
+
+    async def move_out(self, arguments: Arguments) -> Any:
+        """A job: write a home that Dovecot can serve, with the same UIDs. The account stays as it is."""
+        record = await self.account(arguments)
+        target = _path(arguments["target"])
+
+        async def work(progress: Progress) -> Any:
+            account = await self._mailboxes.account(self._directory.folder(record))
+            account.hold()
+            try:
+                brief = await account.brief(account.names())
+                progress.begin("messages", sum(one.messages for one in brief.values()))
+                scripts = await self._scripts_of(record)
+                left = await self._mover.leave(account, scripts, target, progress.step, links=bool(arguments.get("link")))
+            except OSError as problem:
+                raise MoveProblem(reason(problem)) from problem
+            finally:
+                account.let_go()
+            uses = {row.name: row.special_use.value for row in await account.listing() if row.special_use is not None}
+            return {
+                "target": str(target), "mailboxes": len(brief), "messages": left.messages, "linked": left.linked,
+                "gone": left.gone, "scripts": len(scripts.scripts), "uses": uses,
+            }  # fmt: skip
+
+        return self._jobs.begin("move.out", work)
+
+    async def _scripts_of(self, record: AccountRecord) -> ForeignScripts:
+        listing = await self._scripts.listing(record.folder)
+        sources = {name: await self._scripts.read(record.folder, name) for name in listing}
+        return ForeignScripts(sources, next((name for name, active in listing.items() if active), None))
 
     async def _look(self, source: Path, indexes: Path | None, progress: Progress) -> Survey:
         progress.begin("reading folders")

@@ -96,7 +96,32 @@ def test_a_dovecot_account_comes_and_goes(server: Server, account: str, world_fo
     with Client(server.ports["imap"]) as one:
         one.login(address, PASSWORD)
         one.append("INBOX", b"Subject: new here\r\n\r\n")
-    assert bodies(client.run(login(server.ports["imap"], address))) == 1
+        one.ok("SELECT INBOX")
+        one.ok("STORE 1 +FLAGS (\\Flagged here)")
+        names, modseq, now = subscribed(one), highest(one), facts(one, NAMES)
+    said = client.run(login(server.ports["imap"], address))
+    assert (bodies(said), stores(said)) == (1, 0)
+
+    # And back.
+    had, new = client.files(), world_folder / "again"
+    clock = time.monotonic()
+    console.run("move", "out", address, str(new))
+    lap("given back")
+    assert "is there already" in console.run("move", "out", address, str(new), check=False).stderr
+    assert (new / ".dovecot.sieve").read_text() == SCRIPT
+    with DovecotServer(world_folder) as dovecot_again:
+        clock = time.monotonic()
+        said = client.run(login(dovecot_again.imap, "again"))
+        lap("mbsync from Dovecot again")
+        assert (bodies(said), stores(said)) == (0, 0)
+        assert client.files() == had
+        with Client(dovecot_again.imap) as one:
+            one.login("again", PASSWORD)
+            assert facts(one, NAMES) == now
+            assert subscribed(one) == names
+            assert highest(one) >= modseq
+            one.append("INBOX", b"Subject: new there\r\n\r\n")
+        assert bodies(client.run(login(dovecot_again.imap, "again"))) == 1
     print("; ".join(told))
-    print(f"{len(had)} messages: {bodies(said)} fetched again, {stores(said)} changes sent; {len(KEYWORDS)} keywords kept")
+    print(f"{len(had)} messages: 0 fetched again, 0 changes sent, there and back; {len(KEYWORDS)} keywords kept")
     shutil.rmtree(old)

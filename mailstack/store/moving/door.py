@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from mailstack.store.disk import Disk
+from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.filename import safe_host
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import AccountFolder
 from mailstack.store.moving import rules, survey
+from mailstack.store.moving.leaving import Leaver, Leaving, LeavingBox, Left
 from mailstack.store.moving.rules import ForeignScripts
 from mailstack.store.moving.staging import Staged, Staging
 from mailstack.store.moving.survey import Survey, Told
@@ -56,5 +58,32 @@ class Mover:
         """The account is closed, and has the other Maildir when it is opened next. Raises MoveProblem, OSError."""
         await self._mailboxes.replace(folder, staging.commit)
 
+    async def leave(self, account: Account, scripts: ForeignScripts, target: Path, told: Told, *, links: bool) -> Left:
+        """An account into a home for Dovecot, while it is in use. Raises MoveProblem, OSError, StoreProblem."""
+        leaving = Leaving(self._disk, account.maildir.root, target, links=links, told=told)
+        await self.hop(leaving.begin)
+        await account.settled()
+        for name in account.names():
+            await self.hop(leaving.folder, await _as_it_stands(account, name))
+        return await self.hop(leaving.finish, account.subscriptions(), scripts.scripts, scripts.active)
+
     def close(self) -> None:
         self._executor.shutdown()
+
+
+async def _as_it_stands(account: Account, name: str) -> LeavingBox:
+    mailbox = await account.open(name)
+    try:
+        await account.check(mailbox, always=True)
+        state = mailbox.loaded
+        fresh = set(state.fresh)
+        messages = [
+            Leaver(uid, mailbox.path(place), state.bases[place], mailbox.flags[place], uid in fresh, mailbox.dates[place])
+            for place, uid in enumerate(mailbox.uids)
+        ]
+        return LeavingBox(
+            name, mailbox.folder, mailbox.id, mailbox.uid_validity, mailbox.uid_next, mailbox.highest_modseq,
+            mailbox.keywords, messages,
+        )  # fmt: skip
+    finally:
+        mailbox.release()

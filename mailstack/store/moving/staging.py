@@ -6,21 +6,13 @@ Rule: the source is never written to. `taking-over` counts for nothing and may b
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import errno
-import gzip
 import hashlib
-import io
-import lzma
 import os
 import random
 import shutil
-import stat
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from mailstack.message.flag import to_letters
 from mailstack.store.disk import Disk
@@ -31,16 +23,10 @@ from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.opening import PROVISIONED, TAKEN_OVER
 from mailstack.store.moving.errors import MoveProblem
 from mailstack.store.moving.names import roles
+from mailstack.store.moving.placing import BLOCK, copy, linked, opened
 from mailstack.store.moving.survey import ForeignFolder, ForeignMessage, Survey, Told, sniff
 
 STAGING = "taking-over"
-BLOCK = 1 << 18
-OPENERS: dict[str, Callable[[IO[bytes]], io.BufferedIOBase]] = {
-    "gzip": lambda file: gzip.GzipFile(fileobj=file),
-    "bzip2": bz2.BZ2File,
-    "xz": lzma.LZMAFile,
-}
-NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.EOPNOTSUPP)
 
 
 @dataclass(slots=True)
@@ -197,27 +183,18 @@ class Staging:
             self.staged.found += 1
             return path
         target = self._path(path)
-        if packed is None and self._links and self._link(origin, target, message):
+        if packed is None and self._links and linked(self._disk, origin, target):
             self.staged.linked += 1
         else:
-            self._copy(origin, target, place, packed, message.date)
+            copy(self._disk, origin, target, place / "tmp", packed, message.date)
             self.staged.copied += 1
         return path
-
-    def _link(self, origin: bytes, target: bytes, message: ForeignMessage) -> bool:
-        try:
-            self._disk.link(origin, target)
-        except OSError as problem:
-            if problem.errno not in NO_LINK:
-                raise
-            return False
-        return True
 
     def _measure(self, origin: bytes, packed: str | None) -> tuple[int, int]:
         """Octets of the message, and with CRLF line ends."""
         size = wire = 0
         last = b""
-        with _opened(origin, packed) as file:
+        with opened(origin, packed) as file:
             while block := file.read(BLOCK):
                 bare = block.count(b"\n") - block.count(b"\r\n")
                 if last == b"\r" and block[:1] == b"\n":
@@ -226,24 +203,6 @@ class Staging:
                 wire += len(block) + bare
                 last = block[-1:]
         return size, wire
-
-    def _copy(self, origin: bytes, target: bytes, place: Path, packed: str | None, date: int) -> None:
-        beside = os.fsencode(place) + b"/tmp/" + hashlib.blake2b(target, digest_size=12).hexdigest().encode()
-        with contextlib.suppress(FileNotFoundError):
-            self._disk.unlink(beside)
-        descriptor = self._disk.create(beside)
-        try:
-            with _opened(origin, packed) as file:
-                if packed is None:
-                    self._disk.copy(file.fileno(), descriptor, os.fstat(file.fileno()).st_size)
-                else:
-                    while block := file.read(BLOCK):
-                        self._disk.write(descriptor, block)
-            self._disk.sync(descriptor)
-            os.utime(descriptor, (date, date))
-        finally:
-            self._disk.close(descriptor)
-        self._disk.rename(beside, target)
 
 
 def _nameable(wanted: frozenset[str]) -> list[str]:
@@ -274,19 +233,3 @@ def _messages(maildir: Path) -> list[str]:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     found += os.listdir(folder / part)
     return found
-
-
-@contextlib.contextmanager
-def _opened(path: bytes, packed: str | None) -> Iterator[io.BufferedIOBase | io.RawIOBase]:
-    """A message's octets. Raises MoveProblem when they are packed in a way that can't be read here."""
-    if packed is not None and packed not in OPENERS:
-        raise MoveProblem(
-            f"{os.fsdecode(path)}: {packed}: let Dovecot write plain files first, with the UIDs kept:"
-            " doveadm -o plugin/mail_crypt_save_version=0 -o plugin/zlib_save= backup -u USER maildir:/some/where"
-        )
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise MoveProblem(f"{os.fsdecode(path)}: no regular file any more")
-    with io.FileIO(descriptor) as file:
-        yield file if packed is None else OPENERS[packed](file)

@@ -11,7 +11,9 @@ import pytest
 from mailstack.store.disk import Disk
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import AccountFolder, SpecialUse
+from mailstack.store.moving.door import Mover
 from mailstack.store.moving.errors import MoveProblem
+from mailstack.store.moving.rules import ForeignScripts
 from mailstack.store.moving.staging import Staging
 from mailstack.store.moving.survey import look
 from tests.support.faults import Stopped, StoppingDisk
@@ -180,6 +182,45 @@ def test_layout_fs_and_courier(tmp_path: Path) -> None:
     rows = read(account, ("INBOX", "Archive/2025"))
     assert rows["INBOX"] == (55, 9, {8: (b"A: a\r\n\r\n", ["urgent", "1"], 1_600_000_000)})
     assert rows["Archive/2025"][:2] == (56, 3)
+
+
+def test_out_again_is_what_came_in(tmp_path: Path) -> None:
+    source, account = tmp_path / "old", tmp_path / "account"
+    dovecot(source)
+    (account).mkdir()
+    one = staging(account)
+    one.build(look(source))
+    one.commit()
+
+    async def leave() -> None:
+        boxes = Mailboxes("mail.a.test")
+        mover = Mover(boxes, Disk(), random.Random(1), "here")
+        opened = await boxes.account(AccountFolder(account, account / "index.sqlite3"))
+        scripts = ForeignScripts({"a b": b"keep;"}, "a b")
+        left = await mover.leave(opened, scripts, tmp_path / "new", lambda _: None, links=True)
+        assert (left.messages, left.gone) == (4, 0)
+        with pytest.raises(MoveProblem, match="is there already"):
+            await mover.leave(opened, scripts, tmp_path / "new", lambda _: None, links=False)
+        mover.close()
+        await boxes.close()
+
+    asyncio.run(leave())
+    assert (tmp_path / "new" / ".dovecot.sieve").read_bytes() == b"keep;"
+    again, first = look(tmp_path / "new"), look(source)
+    for folder in again.folders:
+        before = next((one for one in first.folders if one.name == folder.name), None)
+        if before is not None and before.uid_validity is not None:
+            assert (folder.uid_validity, folder.uid_next) == (before.uid_validity, before.uid_next)
+                before.uid_validity,
+                max(before.uid_next, 13 if folder.name == "INBOX" else 0),
+            )
+            assert [(m.uid, m.flags, m.date, m.fresh) for m in folder.messages] == [
+                (m.uid, m.flags, m.date, m.fresh) for m in before.messages
+            ]
+            assert folder.keywords == before.keywords
+            assert folder.highest_modseq >= before.highest_modseq
+    assert again.subscribed is not None
+    assert "Gesendet" in again.subscribed
 
 
 def test_packed_messages_are_unpacked_and_encrypted_ones_refused(tmp_path: Path) -> None:
