@@ -211,9 +211,6 @@ def test_out_again_is_what_came_in(tmp_path: Path) -> None:
         before = next((one for one in first.folders if one.name == folder.name), None)
         if before is not None and before.uid_validity is not None:
             assert (folder.uid_validity, folder.uid_next) == (before.uid_validity, before.uid_next)
-                before.uid_validity,
-                max(before.uid_next, 13 if folder.name == "INBOX" else 0),
-            )
             assert [(m.uid, m.flags, m.date, m.fresh) for m in folder.messages] == [
                 (m.uid, m.flags, m.date, m.fresh) for m in before.messages
             ]
