@@ -25,7 +25,21 @@ ROOT = Path(__file__).parents[1]
 
 ACME = 'hostname = "mail.a.test"\n[tls]\nmode = "acme"\n[acme]\n'
 # Those that have a meaning themselves.
-SECTIONS = {"backup", "clients", "listen", "proxy", "acme", "bans", "sending", "oauth", "rules", "spam", "milter"}
+SECTIONS = {
+    "watch",
+    "metrics",
+    "backup",
+    "clients",
+    "listen",
+    "proxy",
+    "acme",
+    "bans",
+    "sending",
+    "oauth",
+    "rules",
+    "spam",
+    "milter",
+}
 
 
 def test_the_default_file_is_what_the_code_says() -> None:

@@ -21,6 +21,7 @@ OWNERS = {
     "alembic": {"store"}, "spftrace": {"net"}, "publicsuffixlist": {"policy"}, "aioimaplib": {"cli"},
     "uvloop": {"app"}, "argon2": {"store"}, "passlib": {"store"}, "typer": {"cli"}, "aioclamd": {"net"},
     "pyotp": {"store"}, "starlette": {"web"}, "uvicorn": {"web"}, "jinja2": {"web"}, "aioacme": {"net"},
+    "prometheus_client": {"metrics"},
 }  # fmt: skip
 NEIGHBOURS = {
     ("store", "net"), ("net", "store"), ("message", "wire"), ("smtp", "imap"), ("imap", "smtp"), ("web", "imap"),

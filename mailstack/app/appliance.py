@@ -8,6 +8,7 @@ from mailstack.app.backing_up import BackingUp
 from mailstack.app.data import Data
 from mailstack.app.doors import Behind, Doors
 from mailstack.app.reporting import Reporting
+from mailstack.app.seeing import Seeing
 from mailstack.app.sending import Sending
 from mailstack.app.settings import Settings
 from mailstack.app.sockets import open_sockets
@@ -52,8 +53,10 @@ SIEVE_PORT = 4190  # RFC 5804 1.8
 class Appliance:
     """The server: start(), then stop()."""
 
-    def __init__(self, config: Config, surroundings: Surroundings | None = None) -> None:
+    def __init__(self, config: Config, surroundings: Surroundings | None = None, path: str | None = None) -> None:
+        """`path`: where the settings come from."""
         self.config = config
+        self._path = path
         self.data = Data(config, surroundings, serves=True)
         self.ports: dict[str, list[int]] = {}
         self.tls: Tls | None = None
@@ -87,6 +90,7 @@ class Appliance:
             data.directory, self.passwords, data.scram, limits, self._tokens(settings), data.devices, data.bans, clock=clock
         )
         logins.book = data.logins
+        self.seeing = Seeing(data, settings.seeing, limits, logins, self._path)
         await self._use_client_certificates(settings)
         data.directory.on_bound.append(self._trust)
         data.bans.limits = limits
@@ -140,7 +144,10 @@ class Appliance:
         consequences = Consequences(data.rules, router, parcels, data.queue, data.sending, data.trace, config.hostname, clock)
         events = Events(data.rules, consequences, clock, randomness)
         url = _sieve_url(config.hostname, self.ports.get("managesieve"))
-        behind = Behind(data, logins, limits, inbound, submission, acceptor, self.runner, unwanted, events, url, self.tls)
+        self.seeing.tell = alarm.tell
+        behind = Behind(
+            data, logins, limits, inbound, submission, acceptor, self.runner, unwanted, events, url, self.tls, self.seeing
+        )
         self.doors = Doors(behind, settings)
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
@@ -156,6 +163,8 @@ class Appliance:
         undo.push_async_callback(self.backing_up.stop)
         self.backing_up.start()
         await self.doors.open(self._sockets)
+        undo.push_async_callback(self.seeing.stop)
+        self.seeing.start()
         if self.tls is not None:
             self.tls.proof.on_expiring.append(CertificateNotice(alarm.tell, config.hostname).tell)
             undo.push_async_callback(self.tls.stop)
@@ -227,6 +236,7 @@ class Appliance:
         self.backing_up.settings = settings.backup
         keep = self.data.mailboxes.keep_deleted
         keep.seconds, keep.octets = settings.keep_deleted.seconds, settings.keep_deleted.octets
+        self.seeing.use(settings.seeing)
         self.runner.schedule = settings.schedule
         self._use_rules(settings)
         self.data.scripts.forget()
@@ -239,6 +249,7 @@ class Appliance:
     async def stop(self) -> None:
         """Answer what is under way, then close everything. At most some ten seconds."""
         log.info("stopping")
+        await self.seeing.stop()
         await self.backing_up.stop()
         if self.tls is not None:
             await self.tls.stop()

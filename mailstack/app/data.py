@@ -29,7 +29,6 @@ from mailstack.control.deleted import DeletedOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
 from mailstack.control.dns import DnsOperations
-from mailstack.control.doctor.rounds import CheckOperations
 from mailstack.control.gateways import GatewayOperations
 from mailstack.control.jobs import Jobs
 from mailstack.control.moving import MoveOperations
@@ -40,6 +39,7 @@ from mailstack.control.queue import QueueOperations
 from mailstack.control.rejects import RejectOperations
 from mailstack.control.reports import ReportOperations
 from mailstack.control.rules import RuleOperations
+from mailstack.control.selftests import SelftestOperations, Selftests
 from mailstack.control.sending import SendingOperations
 from mailstack.control.setting_up import SetupOperations
 from mailstack.control.setup_links import SetupLinks
@@ -128,6 +128,7 @@ class Data:
         self.sending.use(sending_rules(config))
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
+        self.selftests = Selftests()
         self.sessions = Sessions(self.database, self.behind, self.surroundings.clock)
         self.directory.on_locked.append(self.sessions.forget)
         self.codes = Codes(self.database, self.surroundings.clock)
@@ -255,7 +256,7 @@ class Data:
         kick = runner.kick if runner is not None else None
         devices = DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock)
         links = self.setup_links if runner is not None else None
-        table: dict[str, Operation] = {
+        return {
             **UserOperations(
                 self.directory,
                 self.scram,
@@ -315,12 +316,9 @@ class Data:
             **RuleOperations(self.directory, self.mailboxes, self.scripts).table(),
             **RejectOperations(self.directory, self.mailboxes, self.learner, self.trace).table(),
             **self.takeouts.table(),
+            **SelftestOperations(self.selftests, self.surroundings.clock).table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }
-        # The server may put others in place of some; the doctor asks for those of this table only when it is asked.
-        check = CheckOperations(table, lambda: self.config, self.resolver, self.surroundings.clock, running=runner is not None)
-        table |= check.table()
-        return table
 
 
 def _route_table() -> str:

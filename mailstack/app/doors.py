@@ -8,6 +8,7 @@ from socket import socket
 from typing import Any
 
 from mailstack.app.data import Data
+from mailstack.app.seeing import Seeing
 from mailstack.app.settings import Settings
 from mailstack.app.surroundings import StartProblem
 from mailstack.app.tls import Tls
@@ -49,6 +50,7 @@ class Behind:
     events: Events
     sieve_url: str | None
     tls: Tls | None
+    seeing: Seeing
 
 
 class Doors:
@@ -108,8 +110,7 @@ class Doors:
             )
         )
         self.ready = False
-        operations = data.operations(behind.runner)
-        operations |= behind.tls.operations() if behind.tls is not None else {}
+        operations = data.operations(behind.runner) | (behind.tls.operations() if behind.tls is not None else {})
         self._web = Web(behind, settings, operations, certificates, lambda: self.ready)
         self._control = ControlServer(data.path / "control.sock", operations)
         for smtp in self.smtp.values():

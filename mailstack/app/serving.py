@@ -37,7 +37,7 @@ def _notify(state: str) -> None:
 
 
 async def _serve(config: Config, path: str | None, surroundings: Surroundings | None) -> None:
-    appliance = Appliance(config, surroundings)
+    appliance = Appliance(config, surroundings, path)
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

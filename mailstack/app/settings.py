@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailstack.app.backing_up import BackupSettings
+from mailstack.app.seeing_settings import SeeingSettings
 from mailstack.app.surroundings import StartProblem
 from mailstack.app.tls_settings import TlsSettings
 from mailstack.config import Config, duration, size, weight
@@ -94,6 +95,7 @@ class Settings:
     reporting: ReportingSettings
     backup: BackupSettings
     keep_deleted: KeepDeleted
+    seeing: SeeingSettings
     web_texts: dict[str, bytes]  # by path
     subaddress: bool
     scripts: ScriptLimits
@@ -136,6 +138,7 @@ class Settings:
             reporting=ReportingSettings(config.reports.take, config.reports.tls, config.reports.dmarc),
             backup=BackupSettings.of(config),
             keep_deleted=keep_deleted(config),
+            seeing=SeeingSettings.of(config),
             web_texts=_web_texts(config),
             subaddress=config.rules.subaddress,
             scripts=ScriptLimits(size(config.rules.script_size), config.rules.scripts),

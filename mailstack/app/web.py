@@ -45,7 +45,19 @@ class Web:
         self.console = self._console(behind, operations)
         tls = behind.tls
         own = (AcmeAnswers(tls.by_http.tokens), AuthorityFile(tls.authority)) if tls is not None else ()
-        parts = (Health(ready), self._policies, *own, *_setting_up(behind.data, certificates), self.console)
+        seeing = behind.seeing
+
+        def trouble() -> str | None:
+            return seeing.trouble() if ready() else "not ready"
+
+        parts = (
+            Health(trouble),
+            seeing.page,
+            self._policies,
+            *own,
+            *_setting_up(behind.data, certificates),
+            self.console,
+        )
         routes = (route for part in parts for route in part.routes())
         self._server = WebServer(build(routes, self.console.explain, lambda: self._proxies))
 

@@ -64,7 +64,22 @@ def wait_until_ready(config: Config, ended: Callable[[], object], seconds: float
 
 
 def run_selftest(config: Config, run: Callable[..., Any], patience: float = 30.0) -> None:
-    """With an account of its own, which is removed at the end. Prints each step with its time. Raises StepFailed."""
+    """With an account of its own, which is removed at the end. Prints each step with its time. Raises StepFailed.
+
+    The running server is told how it went.
+    """
+    steps: list[tuple[str, float]] = []
+    problem: StepFailed | None = None
+    try:
+        _run(config, run, patience, steps)
+    except StepFailed as failed:
+        problem = failed
+    run("selftest.record", steps=steps, problem=str(problem) if problem is not None else None)
+    if problem is not None:
+        raise problem
+
+
+def _run(config: Config, run: Callable[..., Any], patience: float, steps: list[tuple[str, float]]) -> None:
     domains = [row["domain"] for row in run("domain.list")]
     if not domains:
         raise StepFailed("account: there is no domain; add one: mailstack domain add example.org")
@@ -72,7 +87,7 @@ def run_selftest(config: Config, run: Callable[..., Any], patience: float = 30.0
     password = run("user.add", address=address)["password"]
     try:
         print("Self-test", flush=True)
-        asyncio.run(_self_test(config, address, password, patience))
+        asyncio.run(_self_test(config, address, password, patience, steps))
     finally:
         removed = run("user.remove", address=address)
         for folder in {removed["folder"], str(Path(removed["index"]).parent)}:
@@ -83,25 +98,29 @@ def run_selftest(config: Config, run: Callable[..., Any], patience: float = 30.0
 class _Steps:
     """Which step is under way, and how long each took."""
 
-    def __init__(self) -> None:
+    def __init__(self, done: list[tuple[str, float]]) -> None:
         self.name = ""
         self._begun = 0.0
+        self._done = done
 
     def begin(self, name: str) -> None:
         self.name, self._begun = name, time.perf_counter()
 
     def done(self, note: str = "") -> None:
         name = f"{self.name} ({note})" if note else self.name
-        print(f"  {name:<42} {1000 * (time.perf_counter() - self._begun):8.1f} ms", flush=True)
+        took = round(1000 * (time.perf_counter() - self._begun), 1)
+        self._done.append((self.name, took))
+        print(f"  {name:<42} {took:8.1f} ms", flush=True)
 
 
-async def _self_test(config: Config, address: str, password: str, patience: float) -> None:
+async def _self_test(config: Config, address: str, password: str, patience: float, done: list[tuple[str, float]]) -> None:
     async with _places(config) as one:
-        await _round_trip(config, one, address, password, secrets.token_hex(8), patience)
+        await _round_trip(config, one, address, password, secrets.token_hex(8), patience, _Steps(done))
 
 
-async def _round_trip(config: Config, one: Place, address: str, password: str, token: str, patience: float) -> None:
-    steps = _Steps()
+async def _round_trip(
+    config: Config, one: Place, address: str, password: str, token: str, patience: float, steps: _Steps
+) -> None:
     try:
         steps.begin("IMAP login")
         name, host, port = one("imaps", "imap")

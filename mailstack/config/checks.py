@@ -14,6 +14,7 @@ from mailstack.message.address import normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
 
 _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
+SELFTEST_LEAST = 60.0  # seconds
 SOCKET_NAME_LIMIT = 107  # octets of a path that the system takes for a socket
 Refuse = Callable[[str, str], NoReturn]
 
@@ -82,6 +83,7 @@ def check(config: Config, refuse: Refuse) -> None:
     _check_backup(config, refuse)
     _positive("store.keep_deleted", [config.store.keep_deleted] if config.store.keep_deleted else [], duration, refuse)
     _positive("store.deleted_size", [config.store.deleted_size], size, refuse)
+    _check_seeing(config, refuse)
     _positive("search.delay", [config.search.delay], duration, refuse)
     _positive("search.attachment_time", [config.search.attachment_time], duration, refuse)
     _positive("search.attachment_size", [config.search.attachment_size], size, refuse)
@@ -109,6 +111,28 @@ def _check_clients(clients: Clients, refuse: Refuse) -> None:
         name, _, port = text.partition(":")
         if name not in SERVICES or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
             refuse("clients.ports", f'{text!r} is not a service and its port, like "imaps:993"')
+
+
+def _check_seeing(config: Config, refuse: Refuse) -> None:
+    watch = config.watch
+    for name, text, read in (
+        ("selftest", watch.selftest, duration),
+        ("disk_free", watch.disk_free, size),
+        ("queue_age", watch.queue_age, duration),
+    ):
+        try:
+            value = read(text) if text or name != "selftest" else None
+        except ValueError as problem:
+            refuse(f"watch.{name}", str(problem))
+        if name == "selftest" and value is not None and value < SELFTEST_LEAST:
+            refuse("watch.selftest", f"at least {SELFTEST_LEAST:.0f} s: each run makes an account and sends a mail")
+    if watch.queue_length < 1:
+        refuse("watch.queue_length", "at least 1 is needed")
+    for text in config.metrics.readers:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            refuse("metrics.readers", f"{text!r} is neither an address nor a network like 10.0.0.0/8")
 
 
 def _check_backup(config: Config, refuse: Refuse) -> None:

@@ -154,6 +154,18 @@ class Backup(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sample: int = 0
 
 
+class Watch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    selftest: str = "1h"
+    disk_free: str = "1GiB"
+    queue_age: str = "4h"
+    queue_length: int = 5000
+
+
+class Metrics(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    readers: list[str] = msgspec.field(default_factory=lambda: ["127.0.0.1", "::1"])
+    token_file: str = ""
+
+
 class Sharing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     anyone: bool = False
 
@@ -242,6 +254,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     reports: Reports = Reports()
     store: Store = Store()
     backup: Backup = Backup()
+    watch: Watch = Watch()
+    metrics: Metrics = Metrics()
     sharing: Sharing = Sharing()
     imap: Imap = Imap()
     search: Search = Search()

@@ -123,6 +123,7 @@ class Logins:
         self._devices = devices
         self.book: LoginBook | None = None  # None: nothing is written down
         self._bans = bans
+        self.on_outcome: Callable[[str, str], None] = lambda *_: None  # protocol, and how it ended
         self._key = secrets.token_bytes(32)
         self._clock = clock
 
@@ -196,6 +197,7 @@ class Logins:
     def _failed(self, channel: Channel, user: str, reason: str = "", guess: str | None = None) -> Denied:
         """Failures slow the pair of peer and account; different ones count towards a ban."""
         self._limits.failed(channel.peer, user)
+        self.on_outcome(channel.protocol, "failed")
         if self._bans is not None:
             tried = None
             if guess is not None:
@@ -207,15 +209,18 @@ class Logins:
         """The last look: whether what was proved is good for this door, and still good. A success forgives failures."""
         device = login.device
         if device is not None and device.expired(self._clock()):
+            self.on_outcome(channel.protocol, "expired")
             return Denied(Denial.EXPIRED, user, device.label)
         if by_password and device is None and login.account.second_factor and channel.protocol is not Protocol.WEB:
             return Denied(Denial.NEEDS_DEVICE, user)
         if not login.scope.admits(channel.protocol):
+            self.on_outcome(channel.protocol, "out-of-scope")
             return Denied(Denial.OUT_OF_SCOPE, user, f"{device.label if device else ''}: {login.scope.name}")
         self._limits.succeeded(channel.peer, user)
         if self._bans is not None:
             self._bans.succeeded(channel.peer, login.account.address)
         self.seen(login, channel, channel.client)
+        self.on_outcome(channel.protocol, "ok")
         return login
 
     def seen(self, login: Login, channel: Channel, client: str) -> None:

@@ -89,6 +89,7 @@ class Trace:
         self._pruned = 0.0
         self._fetched: set[str] = set()
         self.lost = 0
+        self.on_event: list[Callable[[str, str, dict[str, Any]], None]] = []  # told at once, on the event loop
 
     def record(self, id: str, name: str, moment: float | None = None, **fields: Any) -> None:
         """An event of a message, now or at a `moment`. Values that are addresses or Message-IDs can be asked for later.
@@ -96,6 +97,8 @@ class Trace:
         A `subject` is the field's value as it came, in octets: it is decoded where that holds up nobody.
         """
         self._events.append((self._clock() if moment is None else moment, id, name, fields))
+        for told in self.on_event:
+            told(id, name, fields)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_soon())
 

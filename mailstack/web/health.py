@@ -1,4 +1,4 @@
-"""GET /healthz says whether the server runs."""
+"""GET /healthz says whether the server runs, and whether mail gets through: what the last self-test found."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,14 @@ from starlette.routing import BaseRoute, Route
 
 
 class Health:
-    def __init__(self, healthy: Callable[[], bool]) -> None:
-        self._healthy = healthy
+    """`trouble` gives what is not well, in a few words, or None."""
+
+    def __init__(self, trouble: Callable[[], str | None]) -> None:
+        self._trouble = trouble
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/healthz", self._answer)]
 
     async def _answer(self, request: Request) -> Response:
-        return PlainTextResponse("ok\n") if self._healthy() else PlainTextResponse("not ready\n", 503)
+        trouble = self._trouble()
+        return PlainTextResponse("ok\n") if trouble is None else PlainTextResponse(f"{trouble}\n", 503)

@@ -113,7 +113,13 @@ class Server:
         # Without a DNS server of the test's own nobody is asked: what a machine's resolver says is no part of a test.
         asks = "[dns]" in settings or "[authentication]" in settings
         quiet = {} if asks else {"MAILSTACK_AUTHENTICATION__CHECK": "false"}
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **quiet, **(environment or {})}
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "MAILSTACK_WATCH__SELFTEST": "",
+            **quiet,
+            **(environment or {}),
+        }
         self.command = [sys.executable, "-m", "mailstack", "-c", str(self.configuration)]
         self.process: subprocess.Popen[bytes] | Forked | None = None
         self.users = users
