@@ -118,7 +118,7 @@ class Data:
         data = config.data
         self.path = data
         self.lock = DataLock(data)
-        self.database = Database(data / "mailstack.sqlite3")
+        self.database = Database(data / "mailstack.sqlite3", disk=self.surroundings.disk)
         self.behind = WriteBehind(self.database)
         self.devices = Devices(self.database, self.behind)
         self.logins = LoginBook(self.database, self.behind, self.surroundings.clock)

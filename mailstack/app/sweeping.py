@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from mailstack.log import get_logger
+from mailstack.store.database import NET
 from mailstack.store.disk import Disk
 from mailstack.store.mailbox.graves import FOLDER, KeepDeleted, purge
 from mailstack.store.tasks import ended
 
 log = get_logger()
 FIRST_SECONDS, SECONDS = 60.0, 1800.0
+UPGRADES_KEPT = 30 * 86400.0
 SCARCE = 0.05  # of the disk is free: mail that comes needs it more
 
 
@@ -48,9 +51,16 @@ class Sweeping:
         before = now if scarce or self._keep.seconds is None else now - self._keep.seconds
         for account in await asyncio.to_thread(self._accounts):
             gone += await asyncio.to_thread(purge, account, self._disk, before, self._keep.octets)
+        await asyncio.to_thread(self._forget_upgrades, now)
         if gone:
             log.warning("deleted.purged", messages=gone, reason="disk") if scarce else log.info("deleted.purged", messages=gone)
         return gone
+
+    def _forget_upgrades(self, now: float) -> None:
+        """Databases as they were before an upgrade (store/upgrading.py)."""
+        for one in (self._mail.parent / NET).glob("from-*"):
+            if one.stat().st_mtime < now - UPGRADES_KEPT:
+                shutil.rmtree(one, ignore_errors=True)
 
     def _scarce(self) -> bool:
         status = os.statvfs(self._mail)

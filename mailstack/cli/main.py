@@ -29,6 +29,7 @@ from mailstack.cli import (
     start,
     takeout,
     tls,
+    upgrade,
     usage,
 )
 from mailstack.cli.invocation import Invocation
@@ -72,6 +73,7 @@ explaining.add_to(app)
 app.command()(setting_up.clients)
 operate.add_to(app)
 backups.add_to(app)
+upgrade.add_to(app)
 
 
 def _version(value: bool) -> None:

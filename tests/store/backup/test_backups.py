@@ -205,7 +205,8 @@ async def test_a_message_that_is_moved_while_it_is_copied_is_in_it(data: Data, t
         await asyncio.to_thread(taking.list_account, "a.test/alice", "alice@a.test", mailboxes)
     mailbox = await account.open("INBOX")
     await mailbox.move([1, 2], "Archive")
-    await mailbox.expunge([3], force=True)
+    await mailbox.expunge([3], force=True, keep=False)
+    await mailbox.expunge([4], force=True)
     await account.rename("Work/été", "Work/hiver")
     await account.settled()
     assert taking.copy_account() == 1
