@@ -212,29 +212,38 @@ class Keeper:
             held[0] = msgspec.structs.replace(held[0], order=url, names=list(names))
             await asyncio.to_thread(files.keep, name, held[0])
 
-        account = await asyncio.to_thread(files.account, settings.directory)
+        account = await self._account()
         key = await asyncio.to_thread(files.key, name, reuse=settings.reuse_key)
         async with self._conversation(account) as acme:
-            url = await acme.account(settings.contact)
-            if url != account.url:
-                await asyncio.to_thread(files.keep_account, settings.directory, Account(account.key, url))
             replaces = None
             if certificate is not None and await acme.renewal_info() is not None:
                 replaces = certificate_id(certificate)
-            ordering = Ordering(acme, self._shown(), keep)
             under_way = state.order if set(state.names) == set(names) else None
             try:
-                chain = await ordering.obtain(names, key, control, under_way, replaces)
-            except AcmeProblem as problem:
-                if problem.kind == "accountDoesNotExist":
-                    await asyncio.to_thread(files.keep_account, settings.directory, Account(account.key))
-                if problem.kind not in PASSING:
+                chain = await Ordering(acme, self._shown(), keep).obtain(names, key, control, under_way, replaces)
+            except (AcmeProblem, NameRefused) as problem:
+                if isinstance(problem, NameRefused) or problem.kind not in PASSING:
                     await keep(None)
                 raise
-            except NameRefused:
-                await keep(None)
-                raise
         return chain, key, held[0]
+
+    async def _account(self) -> Account:
+        """Registered; anew, with the same key, where the authority knows it no more."""
+        directory, contact = self.settings.directory, self.settings.contact
+        known = await asyncio.to_thread(self._files.account, directory)
+        for account in (known, Account(known.key)):
+            try:
+                async with self._conversation(account) as acme:
+                    url = await acme.account(contact)
+            except AcmeProblem as problem:
+                if account.url is None or problem.kind != "accountDoesNotExist":
+                    raise
+                log.warning("tls.account_forgotten", directory=directory, account=account.url)
+                continue
+            if url != known.url:
+                await asyncio.to_thread(self._files.keep_account, directory, Account(known.key, url))
+            return Account(known.key, url)
+        raise AssertionError
 
     def _conversation(self, account: Account) -> Acme:
         settings = self.settings

@@ -55,7 +55,7 @@ async def _shown(listener: Listener, name: str | None) -> bytes:
             raise HandshakeProblem("it shows no certificate")
         return found
     finally:
-        writer.transport.abort()
+        writer.close()  # with TLS's goodbye, which is not waited for
 
 
 def _context() -> ssl.SSLContext:

@@ -236,11 +236,6 @@ async def test_nothing_answers(world: World) -> None:
 async def test_a_lost_account_is_made_again(world: World) -> None:
     await world.keeper().look()
     world.now += 61 * DAY
-    lost = (400, {}, {"type": URN + "accountDoesNotExist", "detail": "who?"})
-    world.authority.says = lambda path, _: lost if path.startswith("/account") else None
-    await world.keeper().look()
-    assert world.changes == 1
-    world.authority.says = lambda path, _: None
-    world.now += DAY
+    world.authority.accounts.clear()
     await world.keeper().look()
     assert world.changes == 2

@@ -80,9 +80,11 @@ class FakeAuthority:
                 return 200, {}, {}
             case "newAccount":
                 jwk = json.dumps(json.loads(_plain(jws["protected"]))["jwk"])
-                url = self.accounts.setdefault(jwk, f"{self.root}/account/{len(self.accounts)}")
+                url = self.accounts.setdefault(jwk, f"{self.root}/account/{next(self._numbers)}")
                 return 201, {"Location": url}, {"status": "valid"}
             case "account":
+                if f"{self.root}{path}" not in self.accounts.values():
+                    return 400, {}, {"type": URN + "accountDoesNotExist", "detail": "who?"}
                 return 200, {}, {"status": "valid"}
             case "newOrder":
                 return self._new_order(payload)
