@@ -8,7 +8,7 @@ from mailstack.certificates.controls import available
 from mailstack.certificates.settings import AcmeSettings, Control
 from mailstack.certificates.sources import read_traefik
 from mailstack.config import Config
-from mailstack.net.acme import Binding
+from mailstack.net.acme_values import Binding
 from mailstack.net.dns_update import TsigKey, UpdateProblem, Updater, parse_key
 from mailstack.net.tls import TlsProblem, client_context, try_pair
 

@@ -40,7 +40,7 @@ class Web:
         certificates: Certificates | None,
         ready: Callable[[], bool],
     ) -> None:
-        self._policies = Policies(settings.web_texts)
+        self._policies = Policies(settings.web_texts, behind.data.directory.is_local_domain)
         self._proxies = Proxies.of(behind.data.config.proxy.trusted)
         self.console = self._console(behind, operations)
         tls = behind.tls

@@ -48,6 +48,15 @@ def parse_window(body: bytes) -> Window:
     return Window(start, end, explanation if isinstance(explanation, str) else None)
 
 
+def place(directory: bytes) -> str | None:
+    """Where an authority's directory says that it is asked (RFC 9773 3); None: it is not."""
+    try:
+        found = orjson.loads(directory).get("renewalInfo")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def ask_again(retry_after: str) -> float:
     """Seconds, from the header Retry-After."""
     return min(max(float(retry_after), SHORTEST), LONGEST) if retry_after.isdecimal() else ASK_SECONDS

@@ -1,17 +1,18 @@
 """Certificates from an authority: which are there, which are due, and one attempt at a time for those that are."""
 
 import asyncio
+import importlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mailstack.certificates.ari import ASK_SECONDS, ask_again, certificate_id, parse_window
+from mailstack.certificates.ari import ASK_SECONDS, ask_again, certificate_id, parse_window, place
 from mailstack.certificates.controls import ByHandshake, ByHttp, ByRecord, ControlProblem, Shown
 from mailstack.certificates.files import Account, AcmeFiles, Refused, State
 from mailstack.certificates.names import Names, Wanted
@@ -20,11 +21,14 @@ from mailstack.certificates.schedule import renew_at, wait_after, within
 from mailstack.certificates.settings import AcmeSettings, Control
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
-from mailstack.net.acme import Acme, AcmeProblem
+from mailstack.net.acme_values import AcmeProblem
 from mailstack.net.http import Asking, HttpProblem, ask
 from mailstack.net.tls import names_of
 from mailstack.store.errors import StoreProblem
 from mailstack.store.tasks import ended
+
+if TYPE_CHECKING:
+    from mailstack.net.acme import Acme
 
 log = get_logger()
 LOOK_SECONDS = 600.0  # between two looks at what is due; DNS and domains may have changed
@@ -140,7 +144,7 @@ class Keeper:
         seconds = ask_again("")
         try:
             seconds, start, end = await self._window(certificate)
-        except (HttpProblem, AcmeProblem, SyntaxProblem) as problem:
+        except (HttpProblem, SyntaxProblem) as problem:
             log.debug("tls.renewal_info_failed", name=name, problem=str(problem))
         else:
             if start is not None and end is not None and not start <= (state.renew_at or 0) <= end:
@@ -153,13 +157,12 @@ class Keeper:
 
     async def _window(self, certificate: x509.Certificate) -> tuple[float, float | None, float | None]:
         """Seconds until it is to be asked again, and the window."""
-        account = await asyncio.to_thread(self._files.account, self.settings.directory)
-        async with self._conversation(account) as acme:
-            url = await acme.renewal_info()
+        context = self.settings.context
+        url = place((await ask(self.settings.directory, context, Asking())).body)
         id = certificate_id(certificate)
         if url is None or id is None:
             return ask_again(""), None, None
-        answer = await ask(f"{url.rstrip('/')}/{id}", self.settings.context, Asking())
+        answer = await ask(f"{url.rstrip('/')}/{id}", context, Asking())
         if answer.status != 200:
             raise HttpProblem(f"HTTP {answer.status}")
         window = parse_window(answer.body)
@@ -214,7 +217,7 @@ class Keeper:
 
         account = await self._account()
         key = await asyncio.to_thread(files.key, name, reuse=settings.reuse_key)
-        async with self._conversation(account) as acme:
+        async with await self._conversation(account) as acme:
             replaces = None
             if certificate is not None and await acme.renewal_info() is not None:
                 replaces = certificate_id(certificate)
@@ -233,7 +236,7 @@ class Keeper:
         known = await asyncio.to_thread(self._files.account, directory)
         for account in (known, Account(known.key)):
             try:
-                async with self._conversation(account) as acme:
+                async with await self._conversation(account) as acme:
                     url = await acme.account(contact)
             except AcmeProblem as problem:
                 if account.url is None or problem.kind != "accountDoesNotExist":
@@ -245,7 +248,11 @@ class Keeper:
             return Account(known.key, url)
         raise AssertionError
 
-    def _conversation(self, account: Account) -> Acme:
+    async def _conversation(self, account: Account) -> "Acme":
+        # It is large and slow to load, and a server asks nobody most of the time.
+        await asyncio.to_thread(importlib.import_module, "mailstack.net.acme")
+        from mailstack.net.acme import Acme
+
         settings = self.settings
         key = serialization.load_pem_private_key(account.key.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -14,7 +14,10 @@ from cryptography.x509.oid import NameOID
 from mailstack.certificates.controls import ControlProblem, Shown
 from mailstack.certificates.settings import Control
 from mailstack.log import get_logger
-from mailstack.net.acme import Acme, AcmeProblem, Authorization, Challenge, Order
+from mailstack.net.acme_values import AcmeProblem, Authorization, Challenge, Order
+
+if TYPE_CHECKING:
+    from mailstack.net.acme import Acme
 
 log = get_logger()
 PATIENCE = 300.0  # seconds until an authority has looked, or has signed
@@ -40,7 +43,7 @@ class Ordering:
     Raises AcmeProblem, NameRefused, ControlProblem.
     """
 
-    acme: Acme
+    acme: "Acme"
     shown: Mapping[Control, Shown]
     keep: Callable[[str | None], Awaitable[None]]
 

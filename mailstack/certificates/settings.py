@@ -4,7 +4,7 @@ import enum
 import ssl
 from dataclasses import dataclass
 
-from mailstack.net.acme import Binding
+from mailstack.net.acme_values import Binding
 from mailstack.net.dns_update import Updater
 
 

@@ -110,7 +110,8 @@ def _accounts(one: Invocation) -> dict[str, str]:
 
 def _card(config: Config, passwords: dict[str, str]) -> str:
     lines = ["", *card(client_settings(config))]
-    lines.append("  The certificate is self-signed: clients will ask once.")
+    lines.append("  Clients will ask once about the certificate, and not at all where this file is trusted:")
+    lines.append(f"  {config.data_dir}/tls/ca.pem")
     if console := _console(config):
         lines.append(f"  Console {console}; {USERS[0]} is its admin")
     file = f"{config.data_dir}/mailstack.toml"

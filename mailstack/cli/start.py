@@ -90,7 +90,7 @@ def quickstart(
         f"""
 Next steps:
   1. Publish the records; replace ADDRESS by this server's addresses, and let its PTR be {host}.
-  2. Put a certificate for {host} into place: tls.mode = "files" in {path}; until then it is self-signed.
+  2. Let certificates come by themselves: tls.mode = "acme" in {path}; or give your own: "files".
   3. Start: mailstack -c {path} serve
   4. Look: mailstack -c {path} dns --wait, mailstack -c {path} check, and mailstack -c {path} selftest"""
     )

@@ -1,14 +1,14 @@
 """Asking a certificate authority (RFC 8555). aioacme signs, keeps nonces and knows the words; what it can't read is read here.
 
 Its own readers refuse an authorization that has a kind of challenge which they don't know (authorities add some), and a
-finalized order without Location; it repeats a request whose nonce is bad without end.
+finalized order without Location; it repeats a request whose nonce is bad without end. It brings 20 MiB with it: this
+module is loaded once there is something to ask.
 """
 
 import base64
 import hashlib
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,68 +19,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mailstack.net.acme_values import AcmeProblem, Authorization, Binding, Challenge, Order
+
 BAD_NONCES = 20  # one after another
 SECONDS = 60.0  # for an answer
 TEXT_LIMIT = 500  # characters of a reason
 URN = "urn:ietf:params:acme:error:"
-
-
-class AcmeProblem(Exception):
-    """An authority that says no, or nothing. `kind`: its word (RFC 8555 6.7), or "connection" or "answer".
-
-    `names`: those that it is about. `retry_after`: seconds, where it says how long to wait.
-    """
-
-    def __init__(self, text: str, kind: str, names: Sequence[str] = (), retry_after: float | None = None) -> None:
-        super().__init__(text)
-        self.kind = kind
-        self.names = tuple(names)
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """RFC 8555 7.1.3."""
-
-    url: str
-    status: str
-    names: tuple[str, ...]
-    authorizations: tuple[str, ...]
-    finalize: str
-    certificate: str | None
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    kind: str
-    url: str
-    token: str
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """RFC 8555 7.1.4; challenges of kinds that we know nothing of are not here."""
-
-    name: str
-    status: str
-    challenges: tuple[Challenge, ...]
-    problem: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """External account binding (RFC 8555 7.3.4). `key`: as the authority gave it, base64url."""
-
-    kid: str
-    key: bytes
-
-    @classmethod
-    def of(cls, kid: str, text: str) -> "Binding":
-        """Raises ValueError."""
-        plain = "".join(text.split()).rstrip("=").replace("+", "-").replace("/", "_")
-        return cls(kid, base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True))
 
 
 class _Client(aioacme.Client):
@@ -190,10 +134,6 @@ class Acme:
         """The chain, PEM."""
         with _causes():
             return (await self._client.send(url))[0].content
-
-    async def revoke(self, certificate: x509.Certificate) -> None:
-        with _causes():
-            await self._client.revoke_certificate(certificate)
 
     def key_authorization(self, token: str) -> str:
         """RFC 8555 8.1."""
