@@ -26,6 +26,7 @@ PAGES = (
     "away",
     "forwarding",
     "rejected",
+    "deleted",
     "security",
     "codes",
 )
@@ -47,7 +48,6 @@ def send(server: Server, account: str, subject: str) -> None:
 
 def log_in(window: Chromium, origin: str, account: str) -> None:
     window.get(f"{origin}/login")
-    window.run("document.cookie")
     window.type("#user", f"{account}@{DOMAIN}")
     window.type("#password", f"{PASSWORD}\n")
 
@@ -57,13 +57,16 @@ def test_an_owner_walks_through_the_pages(server: Server, window: Chromium) -> N
     for subject in ("our team meets", "hello", "team again"):
         send(server, account, subject)
     with server.imap(account) as connection:
+        connection.append("Trash", r"(\Deleted)", None, b"From: Shop <news@shop.test>\r\nSubject: Gone by mistake\r\n\r\n")  # type: ignore[arg-type]
+        connection.select("Trash")
+        connection.expunge()
         connection.create("Rejects")
         told = b"X-Refused: yes, the sender was told: 550 5.7.1 This looks like unwanted mail\r\n"
         told += b"X-Spam-Status: Yes, score=13.0 required=5.0 tests=[bayes=3.5, dnsbl.zen=3.0]\r\n"
         connection.append("Rejects", None, None, told + b"From: Shop <news@shop.test>\r\nSubject: Your invoice\r\n\r\n")
     window.size(*DESKTOP)
     log_in(window, origin, account)
-    assert window.text("h1") == f"{account}@{DOMAIN}"
+    window.says(f"{account}@{DOMAIN}", "h1")
 
     # A rule: what a line does not need is not there.
     window.get(f"{origin}/my/rules")
@@ -77,16 +80,16 @@ def test_an_owner_walks_through_the_pages(server: Server, window: Chromium) -> N
     window.choose("[name=does-0]", "move")
     window.type("[name=target-0]", "Lists/Team")
     window.click("[name=do][value=try]")
-    assert "Of 3 messages, 2 would have been treated otherwise" in window.text("#trial")
+    window.says("Of 3 messages, 2 would have been treated otherwise", "#trial")
     window.click("[name=do][value=save]")
-    assert "“Team” saved" in window.text("[role=status]")
+    window.says("“Team” saved", "[role=status]")
 
     # Away.
     window.get(f"{origin}/my/away")
     window.click("[name=on]")
     window.type("#f-text", "I am back in May.")
     window.click("[name=do][value=save]")
-    assert "mail is answered" in window.text("[role=status]")
+    window.says("mail is answered", "[role=status]")
 
     # The takeout.
     window.get(f"{origin}/my/account")
@@ -104,13 +107,13 @@ def test_an_owner_walks_through_the_pages(server: Server, window: Chromium) -> N
     window.get(f"{origin}/my/codes")
     window.type("main [name=password]", PASSWORD)
     window.click("[name=do][value=begin]")
-    assert window.run("return document.querySelector('img.qr').naturalWidth") > 100
+    window.until("document.querySelector('img.qr')?.naturalWidth > 100")
     look(window, "codes-begun")
 
     # By keyboard alone: the first key leads past the menu.
     window.get(f"{origin}/my/rules/script")
     window.press(TAB + ENTER)
-    assert window.url.endswith("#content")
+    window.until("location.hash === '#content'")
 
     look_at_all(window, origin)
     assert [text for text in window.complaints() if "favicon" not in text] == []

@@ -2,7 +2,9 @@
 
 import base64
 import contextlib
+import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,17 @@ class Chromium:
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self._ask("POST", "execute/sync", {"script": script, "args": list(arguments)})
+
+    def until(self, script: str) -> None:
+        """Wait until an expression of the page is true."""
+        end = time.monotonic() + SECONDS
+        while not self.run(f"return {script}"):
+            assert time.monotonic() < end, script
+            time.sleep(0.05)
+
+    def says(self, text: str, selector: str = "body") -> None:
+        """Wait for a text: the page before may still be there."""
+        self.until(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
 
     def find(self, selector: str) -> str:
         return str(self._ask("POST", "element", {"using": "css selector", "value": selector})[ELEMENT])
@@ -109,7 +122,7 @@ def chromium(downloads: Path) -> Iterator[Chromium]:
             options["prefs"] = {"download.default_directory": str(downloads)}  # type: ignore[assignment]
             wanted = {
                 "browserName": "chrome", "acceptInsecureCerts": True, "goog:chromeOptions": options,
-                "goog:loggingPrefs": {"browser": "ALL"}, "timeouts": {"implicit": 5000},
+                "goog:loggingPrefs": {"browser": "ALL"}, "timeouts": {"implicit": SECONDS * 1000},
             }  # fmt: skip
             made = starting.post("/session", json={"capabilities": {"alwaysMatch": wanted}}).json()["value"]
             assert "sessionId" in made, made

@@ -20,7 +20,19 @@ RULE = {
     "what-0": "subject", "how-0": "contains", "value-0": "team",
     "does-0": "move", "target-0": "Lists/Team",
 }  # fmt: skip
-PAGES = ("account", "devices", "rules", "rules/edit", "rules/script", "away", "forwarding", "rejected", "security", "codes")
+PAGES = (
+    "account",
+    "devices",
+    "rules",
+    "rules/edit",
+    "rules/script",
+    "away",
+    "forwarding",
+    "rejected",
+    "deleted",
+    "security",
+    "codes",
+)
 
 
 @pytest.fixture
@@ -154,6 +166,22 @@ def test_refused_mail_is_rescued(server: Server, browser: Browser, account: str)
     assert "choose what" in send(browser, "/my/rejected", "rescue")
     assert "1 moved to the inbox" in send(browser, "/my/rejected", "rescue", uid="1")
     assert count(server, account, "INBOX") == 1
+
+
+def test_deleted_mail_is_brought_back_or_goes_for_good(server: Server, browser: Browser, account: str) -> None:
+    with server.imap(account) as connection:
+        for subject in ("one", "two"):
+            connection.append("Trash", r"(\Deleted)", None, f"Subject: {subject}\r\n\r\n".encode())  # type: ignore[arg-type]
+        connection.select("Trash")
+        connection.expunge()
+    ids = re.findall(r'name="id" value="([^"]+)"', browser.get("/my/deleted").text)
+    assert len(ids) == 2
+    assert "choose some" in send(browser, "/my/deleted", "restore")
+    assert "1 in Trash" in send(browser, "/my/deleted", "restore", id=unescape(ids[0]))
+    assert "not your password" in send(browser, "/my/deleted", "purge", id=unescape(ids[1]), password="wrong")
+    assert "1 removed for good" in send(browser, "/my/deleted", "purge", id=unescape(ids[1]), password=PASSWORD)
+    assert count(server, account, "Trash") == 1
+    assert "Nothing is kept" in browser.get("/my/deleted").text
 
 
 def test_a_takeout_asks_for_the_password(server: Server, browser: Browser, account: str) -> None:

@@ -6,6 +6,7 @@ from mailstack.web.console.desk import Desk
 from mailstack.web.console.my.account import AccountPage
 from mailstack.web.console.my.away import AwayPage
 from mailstack.web.console.my.codes import CodesPage
+from mailstack.web.console.my.deleted import DeletedPage
 from mailstack.web.console.my.devices import DevicesPage
 from mailstack.web.console.my.forwarding import ForwardingPage
 from mailstack.web.console.my.rejected import RejectedPage
@@ -28,6 +29,7 @@ class MyPages:
             AwayPage(desk),
             ForwardingPage(desk),
             RejectedPage(desk),
+            DeletedPage(desk),
             SecurityPage(desk),
             CodesPage(desk),
         )
