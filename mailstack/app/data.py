@@ -29,6 +29,7 @@ from mailstack.control.deleted import DeletedOperations
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.dkim import DkimOperations
 from mailstack.control.dns import DnsOperations
+from mailstack.control.doctor.rounds import CheckOperations
 from mailstack.control.gateways import GatewayOperations
 from mailstack.control.jobs import Jobs
 from mailstack.control.moving import MoveOperations
@@ -256,7 +257,7 @@ class Data:
         kick = runner.kick if runner is not None else None
         devices = DeviceOperations(self.directory, self.devices, self.scram, self._hop, self.surroundings.clock)
         links = self.setup_links if runner is not None else None
-        return {
+        table: dict[str, Operation] = {
             **UserOperations(
                 self.directory,
                 self.scram,
@@ -319,6 +320,10 @@ class Data:
             **SelftestOperations(self.selftests, self.surroundings.clock).table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }
+        # The server may put others in place of some; the doctor asks for those of this table only when it is asked.
+        check = CheckOperations(table, lambda: self.config, self.resolver, self.surroundings.clock, running=runner is not None)
+        table |= check.table()
+        return table
 
 
 def _route_table() -> str:

@@ -110,7 +110,8 @@ class Doors:
             )
         )
         self.ready = False
-        operations = data.operations(behind.runner) | (behind.tls.operations() if behind.tls is not None else {})
+        operations = data.operations(behind.runner)
+        operations |= behind.tls.operations() if behind.tls is not None else {}
         self._web = Web(behind, settings, operations, certificates, lambda: self.ready)
         self._control = ControlServer(data.path / "control.sock", operations)
         for smtp in self.smtp.values():

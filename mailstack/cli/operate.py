@@ -1,16 +1,19 @@
 """queue, repair, health, check, config."""
 
 import sys
+from typing import Any
 
 import orjson
 import typer
+from rich.console import Console
 
 from mailstack.cli.accounts import JSON, invocation
-from mailstack.cli.invocation import fail, show, when
+from mailstack.cli.invocation import Invocation, fail, show, when
 from mailstack.cli.reaching import greets, hosts
-from mailstack.cli.rows import print_rows
+from mailstack.cli.rows import print_rows, worst
 from mailstack.control.story import clean
 
+OUTSIDE = typer.Option(False, "--outside", help="also ask hosts elsewhere: port 25 of large services, the time")
 queue = typer.Typer(no_args_is_help=True, help="Messages that wait for delivery.")
 
 
@@ -135,19 +138,32 @@ def health(context: typer.Context) -> None:
     print(f"all {len(doors)} listeners answer")
 
 
-def check(context: typer.Context, json: bool = JSON) -> None:
-    """Look at configuration, ports, certificate, DNS, clock and disk: what is, and what to do.
+def check(
+    context: typer.Context,
+    outside: bool = OUTSIDE,
+    json: bool = JSON,
+) -> None:
+    """Look at configuration, ports, certificates, disk, machine, queue, backups and DNS: what is, what follows, what to do.
 
     Example: mailstack check
     """
-    from mailstack.cli.checking import findings
-
     one = invocation(context)
-    rows = findings(one.config(), one.run, one.running())
+    rows = _examined(one, outside)
     if json:
         show(rows, True, [])
     else:
         print_rows(rows)
     sys.stdout.flush()
-    if any(row["state"] == "bad" for row in rows):
+    if worst(rows) == "bad":
         raise typer.Exit(1)
+
+
+def _examined(one: Invocation, outside: bool) -> list[dict[str, Any]]:
+    """By the running server, or on the data; where there is none yet, only what can be seen without."""
+    from mailstack.cli.checking import without_data
+
+    with Console(stderr=True).status("Looking …"):
+        if one.config().data.exists():
+            rows: list[dict[str, Any]] = one.run("check", outside=outside)
+            return rows
+        return without_data(one.config(), outside)

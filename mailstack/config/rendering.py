@@ -18,7 +18,7 @@ def render(config: Config | None = None) -> str:
             value = getattr(struct, name)
             if hasattr(value, "__struct_fields__"):
                 continue
-            shown = _toml(value)
+            shown = toml(value)
             sign = "" if value != getattr(default, name) else "# "
             lines.extend((f"# {MEANINGS[prefix + name]}", f"{sign}{name} = {shown}"))
 
@@ -58,7 +58,7 @@ def document() -> str:
             value = getattr(struct, name)
             if not hasattr(value, "__struct_fields__"):
                 mark = " *" if {prefix + name, prefix.rstrip(".")} & FIXED else ""
-                lines.append(f"| `{prefix}{name}`{mark} | `{_toml(value)}` | {MEANINGS[prefix + name]} |")
+                lines.append(f"| `{prefix}{name}`{mark} | `{toml(value)}` | {MEANINGS[prefix + name]} |")
 
     plain = Config()
     table("", plain)
@@ -72,11 +72,12 @@ def document() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """A value as TOML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return "[" + ", ".join(_toml(one) for one in value) + "]"
+        return "[" + ", ".join(toml(one) for one in value) + "]"
     if isinstance(value, int | float):
         return str(value)
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

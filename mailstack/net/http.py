@@ -24,6 +24,7 @@ class Answer:
     body: bytes
     media_type: str = ""  # lower case, without parameters
     retry_after: str = ""  # as it came
+    date: str = ""  # as it came
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +98,15 @@ async def _answer(reader: asyncio.StreamReader, limit: int) -> Answer:
         raise ValueError(version)
     fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     media_type = fields.get("content-type", "").partition(";")[0].strip().lower()
-    retry_after = fields.get("retry-after", "")
+    told = fields.get("retry-after", ""), fields.get("date", "")
     if "chunked" in fields.get("transfer-encoding", "").lower():
-        return Answer(int(status), await _chunks(reader, limit), media_type, retry_after)
+        return Answer(int(status), await _chunks(reader, limit), media_type, *told)
     length = fields.get("content-length")
     if length is None:
-        return Answer(int(status), await _rest(reader, limit), media_type, retry_after)
+        return Answer(int(status), await _rest(reader, limit), media_type, *told)
     if not 0 <= int(length) <= limit:
         raise HttpProblem("the answer is too large")
-    return Answer(int(status), await reader.readexactly(int(length)), media_type, retry_after)
+    return Answer(int(status), await reader.readexactly(int(length)), media_type, *told)
 
 
 async def _chunks(reader: asyncio.StreamReader, limit: int) -> bytes:

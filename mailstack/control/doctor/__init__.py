@@ -1,0 +1,1 @@
+"""The doctor: what is not well, what follows from it, and what mends it."""
