@@ -5,9 +5,11 @@ from mailstack.app.settings import Settings
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.daily import Daily
 from mailstack.delivery.dmarc_reports import DmarcReports
+from mailstack.delivery.tls_posting import ReportPoster
 from mailstack.delivery.tls_reports import TlsReports
 from mailstack.log import get_logger
 from mailstack.message.address import Address, parse_address
+from mailstack.net.tls import client_context
 from mailstack.policy.origin import Origins
 from mailstack.store.errors import StoreProblem
 from mailstack.store.sightings import Sightings
@@ -23,7 +25,8 @@ class Reporting:
         self._acceptor = acceptor
         clock, hostname = data.surroundings.clock, data.config.hostname
         more = (data.resolver, acceptor.submit, self.sender, hostname, clock, data.surroundings.randomness)
-        self._tls = TlsReports(data.transport, *more)
+        poster = ReportPoster(data.resolver, client_context(verify=False))
+        self._tls = TlsReports(data.transport, *more, poster)
         self._origins = origins
         self._sightings = Sightings(data.transport)
         self._dmarc = DmarcReports(self._sightings, *more)

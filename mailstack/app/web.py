@@ -22,6 +22,7 @@ from mailstack.web.setup.autodiscover import Autodiscover
 from mailstack.web.setup.domains import Domains
 from mailstack.web.setup.pages import SetupPages
 from mailstack.web.site import build
+from mailstack.web.tls_reports import TlsReportsTaken
 from mailstack.wire.client_settings import ClientSettings
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Web:
         self.console = self._console(behind, operations)
         tls = behind.tls
         own = (AcmeAnswers(tls.by_http.tokens), AuthorityFile(tls.authority)) if tls is not None else ()
+        self._takes_reports = settings.reporting.takes
+        take = behind.data.report_mail.take_posted
+        reports = TlsReportsTaken(lambda: take if self._takes_reports else None, behind.data.surroundings.clock)
         seeing = behind.seeing
 
         def trouble() -> str | None:
@@ -54,6 +58,7 @@ class Web:
             Health(trouble),
             seeing.page,
             self._policies,
+            reports,
             *own,
             *_setting_up(behind.data, certificates),
             self.console,
@@ -82,6 +87,7 @@ class Web:
 
     def use(self, settings: Settings) -> None:
         self._policies.texts = settings.web_texts
+        self._takes_reports = settings.reporting.takes
 
     async def stop(self, seconds: float) -> None:
         await self._server.stop(seconds)

@@ -4,7 +4,7 @@ Rule: the mail itself is delivered like any other, and no report can harm or del
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from mailstack.log import get_logger
 from mailstack.mailauth import dmarc_report
@@ -85,7 +85,14 @@ class ReportMail:
         """How many new reports there are in a message or a file. Raises SyntaxProblem where there is none, StoreProblem."""
         reports = await asyncio.to_thread(reports_in, data)
         header, _ = split_header(data[:65536])
-        proved = self._is_proved(header)
+        return await self._keep(id, reports, proved=self._is_proved(header))
+
+    async def take_posted(self, data: bytes) -> int:
+        """One report of TLS that came by HTTPS, from whomever. Raises as take()."""
+        report = await asyncio.to_thread(lambda: tlsrpt.parse_report(unpack(data)))
+        return await self._keep("https", [report], proved=False)
+
+    async def _keep(self, id: str, reports: Iterable[DmarcReport | TlsReport], *, proved: bool) -> int:
         domains = await self._domains()
         new = 0
         for report in reports:

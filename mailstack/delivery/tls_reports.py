@@ -1,10 +1,11 @@
-"""Reports of TLS to the domains that ask for them (RFC 8460): once a day, about the day before, by mail."""
+"""Reports of TLS to the domains that ask for them (RFC 8460): once a day, about the day before, by mail and by HTTPS."""
 
 import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from mailstack.delivery.tls_posting import ReportPoster
 from mailstack.log import get_logger
 from mailstack.message.address import Address, parse_address
 from mailstack.message.envelope import Envelope, Notify, Recipient, TlsWish, new_id
@@ -12,10 +13,11 @@ from mailstack.message.errors import SyntaxProblem
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.store.content import Content
 from mailstack.store.transport import DAY, SessionResult, TransportStore
-from mailstack.wire.tlsrpt import Failure, PolicyReport, TlsReport, parse_record, report_mail
+from mailstack.wire.tlsrpt import Failure, PolicyReport, TlsReport, Wanted, parse_record, report_mail
 
 log = get_logger()
 DAYS_BACK = 3  # days that are made up for
+POSTED_DAYS = 1  # for which a web server that does not take a report is tried again (RFC 8460 5.5)
 REPORT_DOMAINS = 5000
 
 Submit = Callable[[Envelope, Content], Awaitable[None]]
@@ -33,8 +35,10 @@ class TlsReports:
         hostname: str,
         clock: Callable[[], float],
         randomness: random.Random,
+        poster: ReportPoster,
     ) -> None:
         self._store = store
+        self._poster = poster
         self._resolver = resolver
         self._submit = submit
         self._sender = sender
@@ -56,19 +60,26 @@ class TlsReports:
         try:
             to = parse_record(await self._resolver.txt(f"_smtp._tls.{domain}"))
         except NoSuchDomain:
-            to = ()
+            to = Wanted()
         except DnsTemporary:
             return 0
         sender = await self._sender()
-        recipients = [address for text in to if (address := _address(text)) is not None]
-        if not recipients or sender is None:
+        recipients = [address for text in to.mail if (address := _address(text)) is not None]
+        if not (recipients or to.web) or sender is None:
             await self._store.reported(day, domain, self._clock())
             return 0
         now = self._clock()
         id = new_id(now, self._random)
         report = TlsReport(
-            self._hostname, str(sender), id, float(day * DAY), float((day + 1) * DAY - 1), summed(domain, results)
+            self._hostname,
+            str(sender),
+            f"{day}.{domain}",
+            float(day * DAY),
+            float((day + 1) * DAY - 1),
+            summed(domain, results),
         )
+        if not await self._poster.post(to.web, report) and now < (day + 1 + POSTED_DAYS) * DAY:
+            return 0  # RFC 8460 5.5: all of it again in some minutes
         data = report_mail(report, domain, self._hostname, str(sender), [str(one) for one in recipients], now)
         for number, address in enumerate(recipients):
             envelope = Envelope(
@@ -78,7 +89,7 @@ class TlsReports:
             await self._submit(envelope, Content.of(data))
         # After it is queued: a crash in between sends one twice, and loses none.
         await self._store.reported(day, domain, now)
-        log.info("tlsrpt.sent", id=id, domain=domain, to=[str(one) for one in recipients], policies=len(report.policies))
+        log.info("tlsrpt.sent", id=id, domain=domain, to=[*map(str, recipients), *to.web], policies=len(report.policies))
         return 1
 
 

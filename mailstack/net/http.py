@@ -37,6 +37,7 @@ class Asking:
     address: str | None = None
     limit: int = BODY_LIMIT
     octets: bytes | None = None
+    media_type: str = "application/octet-stream"  # of octets
 
 
 async def fetch(
@@ -81,7 +82,7 @@ async def _fetch(url: str, context: ssl.SSLContext, asking: Asking) -> Answer:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}",
                  f"Accept: {asking.accept}", "User-Agent: mailstack", "Connection: close"]  # fmt: skip
         if form is not None or asking.octets is not None:
-            kind = "application/octet-stream" if form is None else "application/x-www-form-urlencoded"
+            kind = asking.media_type if form is None else "application/x-www-form-urlencoded"
             lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in asking.headers]
         writer.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)

@@ -105,6 +105,7 @@ async def transport_record(domain: str, publisher: Publisher, resolver: Resolver
 async def tls_reports(domain: str, resolver: Resolver) -> Row:
     record = Record(f"_smtp._tls.{domain}", "TXT", wanted.tls_reports(domain))
     found = await resolver.found(record.name, "TXT")
-    right = parse_tlsrpt(list(found.values)) or any("https:" in one for one in found.values)
+    asked = parse_tlsrpt(list(found.values))
+    right = asked.mail or asked.web
     effect = "nobody tells you when other hosts can't deliver to you by TLS"
     return compared("TLSRPT", record, found, missing=None if right else State.INFO, effect=effect)

@@ -16,7 +16,9 @@ from mailstack.message.errors import SyntaxProblem
 REPORT_POLICIES = 1000
 REPORT_DETAILS = 10_000
 TEXT_LIMIT = 300
+RECEIVERS = 10  # of each kind that are read
 _MAILTO = re.compile(r"mailto:([^?,!\s]+)", re.IGNORECASE)
+_HTTPS = re.compile(r"https://[!-+\--:<-~]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,27 @@ class TlsReport:
     policies: tuple[PolicyReport, ...]
 
 
-def parse_record(texts: list[str]) -> tuple[str, ...]:
-    """The addresses that want reports, from the TXT records at _smtp._tls (RFC 8460 3); those of https: are left out."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Where reports are to go: mail addresses, and URLs of https:."""
+
+    mail: tuple[str, ...] = ()
+    web: tuple[str, ...] = ()
+
+
+def parse_record(texts: list[str]) -> Wanted:
+    """Who wants reports, from the TXT records at _smtp._tls (RFC 8460 3)."""
     ours = [text for text in texts if re.match(r"v=TLSRPTv1\s*(?:;|\Z)", text)]
     if len(ours) != 1:
-        return ()
+        return Wanted()
     for one in ours[0].split(";"):
         name, _, value = one.partition("=")
         if name.strip().lower() == "rua":
-            return tuple(_MAILTO.findall(value)[:10])
-    return ()
+            places = [place.strip() for place in value.split(",")]
+            mail = [found[1] for place in places if (found := _MAILTO.match(place)) is not None]
+            web = [place for place in places if _HTTPS.fullmatch(place) is not None]
+            return Wanted(tuple(mail[:RECEIVERS]), tuple(web[:RECEIVERS]))
+    return Wanted()
 
 
 # Made ----------------------------------------------------------------------------------------------------------------
@@ -82,6 +95,11 @@ def report_json(report: TlsReport) -> bytes:
             "policies": [_policy_json(policy) for policy in report.policies],
         }
     )
+
+
+def packed(report: TlsReport) -> bytes:
+    """The report as application/tlsrpt+gzip (RFC 8460 6.4)."""
+    return gzip.compress(report_json(report), mtime=0)
 
 
 def _moment(seconds: float) -> str:
@@ -112,7 +130,7 @@ def _policy_json(policy: PolicyReport) -> dict[str, Any]:
 def report_mail(report: TlsReport, domain: str, submitter: str, sender: str, to: Iterable[str], moment: float) -> bytes:
     """The message that brings a report about `domain` (RFC 8460 5.3); `submitter`: this server's name."""
     name = f"{submitter}!{domain}!{int(report.start)}!{int(report.end)}!001.json.gz"
-    packed = base64.encodebytes(gzip.compress(report_json(report), mtime=0)).decode().replace("\n", "\r\n")
+    text = base64.encodebytes(packed(report)).decode().replace("\n", "\r\n")
     boundary = f"=_{report.id}"
     return (
         f"From: <{sender}>\r\nTo: {', '.join(f'<{one}>' for one in to)}\r\n"
@@ -125,7 +143,7 @@ def report_mail(report: TlsReport, domain: str, submitter: str, sender: str, to:
         f"--{boundary}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
         f"This is a report of TLS connections from {submitter} to the mail hosts of {domain}.\r\n"
         f"\r\n--{boundary}\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Transfer-Encoding: base64\r\n"
-        f'Content-Disposition: attachment;\r\n\tfilename="{name}"\r\n\r\n{packed}\r\n--{boundary}--\r\n'
+        f'Content-Disposition: attachment;\r\n\tfilename="{name}"\r\n\r\n{text}\r\n--{boundary}--\r\n'
     ).encode()
 
 

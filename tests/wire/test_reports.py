@@ -13,7 +13,7 @@ from mailstack.delivery.report_mail import reports_in
 from mailstack.mailauth.dmarc_report import parse_report as parse_dmarc
 from mailstack.message.errors import SyntaxProblem
 from mailstack.message.unpack import unpack
-from mailstack.wire.tlsrpt import Failure, PolicyReport, TlsReport, parse_record, parse_report, report_json, report_mail
+from mailstack.wire.tlsrpt import Failure, PolicyReport, TlsReport, Wanted, parse_record, parse_report, report_json, report_mail
 
 EXAMPLES = int(os.environ.get("MAILSTACK_FUZZ_EXAMPLES", "150"))
 TLS = TlsReport(
@@ -89,16 +89,18 @@ def test_a_report_of_dmarc_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "to"),
+    ("texts", "mail", "web"),
     [
-        (["v=TLSRPTv1; rua=mailto:a@b.test,mailto:c@d.test"], ("a@b.test", "c@d.test")),
-        (["v=TLSRPTv1;rua=https://x.test/y,mailto:a@b.test!10m"], ("a@b.test",)),
-        (["v=TLSRPTv1; rua=https://x.test/y"], ()), (["v=TLSRPTv1"], ()), (["v=TLSRPTv1; rua=mailto:"], ()),
-        (["v=TLSRPTv1; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:a@b.test"], ()), (["v=TLSRPTv2; rua=mailto:a@b"], ()),
+        (["v=TLSRPTv1; rua=mailto:a@b.test,mailto:c@d.test"], ("a@b.test", "c@d.test"), ()),
+        (["v=TLSRPTv1;rua=https://x.test/y?z=1,mailto:a@b.test!10m"], ("a@b.test",), ("https://x.test/y?z=1",)),
+        (["v=TLSRPTv1; rua=HTTPS://x.test:8443/y ;"], (), ("HTTPS://x.test:8443/y",)),
+        (["v=TLSRPTv1; rua=http://x.test/y,https://a b/,https://"], (), ()), (["v=TLSRPTv1"], (), ()),
+        (["v=TLSRPTv1; rua=mailto:"], (), ()), (["v=TLSRPTv2; rua=mailto:a@b"], (), ()),
+        (["v=TLSRPTv1; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:a@b.test"], (), ()),
     ],
 )  # fmt: skip
-def test_who_wants_reports(texts: list[str], to: tuple[str, ...]) -> None:
-    assert parse_record(texts) == to
+def test_who_wants_reports(texts: list[str], mail: tuple[str, ...], web: tuple[str, ...]) -> None:
+    assert parse_record(texts) == Wanted(mail, web)
 
 
 LAUGHS = (
