@@ -152,7 +152,7 @@ class Data:
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
         self.nat = Nat(default_gateways(_route_table()))
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
-        self.rules = Rules(self.directory, self.scripts, self.memories, self.trace, config.hostname, clock)
+        self.rules = Rules(self.directory, self.scripts, self.memories, self.trace, config.hostname, clock, self.sending)
         self.backups = Backups(
             data, self.directory, self.mailboxes, self.surroundings.disk, config.hostname, lambda: render(self.config)
         )

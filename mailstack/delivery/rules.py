@@ -5,6 +5,7 @@ A script that can't be read, compiled or carried out never costs a message: it g
 
 import datetime
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from mailstack import __version__
@@ -14,6 +15,8 @@ from mailstack.delivery.plan import Arrival, Memory, Plan
 from mailstack.log import get_logger
 from mailstack.policy.judgement import Judgement
 from mailstack.policy.routing import Local
+from mailstack.policy.sending import Sending
+from mailstack.policy.verdict import Accept
 from mailstack.sieve.actions import Keep, Outcome, SieveError
 from mailstack.sieve.environment import Environment
 from mailstack.sieve.message import Message
@@ -46,8 +49,11 @@ class Rules:
         trace: Trace,
         hostname: str,
         clock: Callable[[], float],
+        sending: Sending | None = None,
     ) -> None:
+        """`sending`: by which what is sent on is counted."""
         self._directory = directory
+        self._sending = sending
         self.scripts = scripts
         self._memories = memories
         self._trace = trace
@@ -75,11 +81,30 @@ class Rules:
         if outcome.problem is not None:
             return await self.failed(active, outcome.problem, carrier, route, arrival, default)
         self.tell(active, outcome, route, arrival.id)
-        plan = await carrier.plan(outcome)
+        plan = await self._within_limits(await carrier.plan(outcome), active, route, arrival, default)
         for one in plan.memories:
             if one.words[0] == ANSWERED:
                 self._memories.claim(route.account.address, one.words)
         return plan
+
+    async def _within_limits(self, plan: Plan, active: Active, route: Local, arrival: Arrival, default: Plan) -> Plan:
+        """What is sent on counts as sent by the account; over its limits, the message stays here."""
+        to = [one.address for one in plan.redirects]
+        away = [address for address in to if not await self._directory.is_local_domain(address.domain)]
+        if not away or self._sending is None:
+            return plan
+        verdict = await self._sending.send_on(route.account.address, away)
+        if isinstance(verdict, Accept):
+            return plan
+        log.warning(
+            "sieve.not_sent_on", id=arrival.id, account=route.account.address, to=[*map(str, away)], reason=verdict.reason
+        )
+        self._trace.record(
+            arrival.id, "rule", account=route.account.address, script=active.name, line=0,
+            action=f"not sent on to {', '.join(map(str, away))}: {verdict.reply.text}", mailbox=None,
+        )  # fmt: skip
+        left = tuple(one for one in plan.redirects if one.address not in away)
+        return replace(plan, redirects=left, keeps=plan.keeps or default.keeps)
 
     async def outcome(
         self,

@@ -7,7 +7,7 @@ import asyncio
 import functools
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from mailstack.log import get_logger
@@ -92,15 +92,36 @@ class Sending:
         if sign is not None:
             stop = self._stop(own, *sign)
             return self._stopped(stop)
-        slot = slot_of(now)
+        self._count(own, domain, fresh)
+        return YES
+
+    async def send_on(self, account: str, recipients: Iterable[Address]) -> Verdict:
+        """Of a message that an account's rules send to others: it counts as sent by the account.
+
+        It is no sign of another hand: who writes to an account makes its rules send, as often as he likes.
+        """
+        own, domain = await self._pages_of(account)
+        keys = [one.key for one in recipients]
+        new = {key for key in keys if await self._acquaintances.is_new(account, key)}
+        if own.stop is not None:
+            return self._stopped(own.stop)
+        for page in (own, domain):
+            found = self._over(page, len(new))
+            if found is not None:
+                return found
+        self._count(own, domain, new)
+        return YES
+
+    def _count(self, own: Page, domain: Page, fresh: set[str]) -> None:
+        """One message, to so many who were never written to."""
+        slot = slot_of(self._clock())
         for page in (own, domain):
             add(page.messages, slot)
             if fresh:
                 add(page.fresh, slot, len(fresh))
             self._book.count(page, slot)
         if fresh:
-            self._acquaintances.add(account, fresh)
-        return YES
+            self._acquaintances.add(own.subject, fresh)
 
     def _judge(self, transaction: Transaction, own: Page, domain: Page, fresh: int) -> Verdict:
         if own.stop is not None:

@@ -12,8 +12,11 @@ from mailstack.message.address import parse_address
 from mailstack.message.envelope import Recipient, new_id
 from mailstack.message.flag import Flags
 from mailstack.policy.judgement import Finding, Judgement, evidence
+from mailstack.policy.sending import SendingRules
+from mailstack.policy.signs import SignSettings
 from mailstack.policy.transaction import Transaction
 from mailstack.store.content import Content
+from mailstack.store.users.sending import Allowance
 from mailstack.wire.smtp import MailParameters, Reply
 from tests.delivery.test_plan import account_of, stored
 from tests.delivery.test_rules import use
@@ -177,6 +180,33 @@ async def test_a_rewritten_message_is_kept_and_sent_on(here: Relay, peer: Peer) 
     for sent in peer.messages:
         assert message_from_bytes(sent.data).get_payload() == "gone\r\n"
         assert b"in it" not in sent.data
+
+
+async def test_what_is_sent_on_counts_as_sent(here: Relay, peer: Peer) -> None:
+    sending = here.data.sending
+    sending.use(SendingRules(Allowance(2, 30, 3, 5), signs=SignSettings(0, 0, 0, 0)))
+    await use(here, 'require ["copy", "fileinto"]; redirect "x@b.test"; redirect "bob@a.test";')
+    for _ in range(4):
+        assert (await take(here)).positive
+    # Over the limit it stays; what goes to somebody here goes on, and nobody takes the account for stolen.
+    assert [message.to for message in peer.messages] == [["x@b.test"]] * 2
+    assert len(await here.inbox()) == 2
+    assert len(await here.inbox("bob@a.test")) == 4
+    assert not sending.is_stopped("alice@a.test")
+    events = [event for event in await here.data.trace.find("alice@a.test") if event["event"] == "rule"]
+    (told, _) = [event["action"] for event in events if "not sent on" in event["action"]]
+    assert told == "not sent on to x@b.test: alice@a.test may send 2 messages an hour; try again in 60 min"
+    here.clock.now += 7200
+    await use(here, 'require ["copy", "fileinto"]; fileinto "Archive"; redirect :copy "1@b.test";')
+    assert (await take(here)).positive
+    await use(here, 'require "copy"; redirect :copy "2@b.test"; redirect :copy "3@b.test";')
+    for _ in range(2):
+        assert (await take(here)).positive
+    assert [message.to for message in peer.messages[2:]] == [["1@b.test"]]
+    assert (len(await stored(here, "Archive")), len(await here.inbox())) == (1, 4)
+    here.clock.now += 86400
+    assert (await take(here)).positive
+    assert [message.to for message in peer.messages[3:]] in ([["2@b.test"], ["3@b.test"]], [["3@b.test"], ["2@b.test"]])
 
 
 AROUND = """require ["environment", "imap4flags", "spamtest", "spamtestplus", "virustest"];
