@@ -92,5 +92,5 @@ def test_every_package_of_the_wheel_is_a_package() -> None:
     # All that is needed is code: no data files that a wheel could lack.
     others = [path for path in (ROOT / "mailstack").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     # But what pages are made of: hatchling takes every file of a package.
-    pages = (".html", ".css", ".js", ".svg")
+    pages = (".html", ".css", ".js", ".svg", ".LICENSE")
     assert not [path for path in others if "web" not in path.parts or path.suffix not in pages]

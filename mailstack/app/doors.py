@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any
@@ -14,14 +14,18 @@ from mailstack.app.surroundings import StartProblem
 from mailstack.app.tls import Tls
 from mailstack.app.unwanted import Unwanted
 from mailstack.app.web import Web
+from mailstack.control.connections import Connected, ConnectionOperations
 from mailstack.control.server import ControlServer
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.events import Events
 from mailstack.delivery.runner import QueueRunner
+from mailstack.door.connection import DoorConnection
+from mailstack.imap.connection import Connection as ImapConnection
 from mailstack.imap.server import ImapServer
 from mailstack.imap.session import ImapServices
 from mailstack.managesieve.server import SieveServer
 from mailstack.managesieve.session import SieveServices
+from mailstack.net.proxied import port_of
 from mailstack.policy.inbound import InboundPolicy
 from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
@@ -110,13 +114,24 @@ class Doors:
             )
         )
         self.ready = False
-        operations = data.operations(behind.runner)
+        operations = data.operations(behind.runner) | ConnectionOperations(self._connected).table()
         operations |= behind.tls.operations() if behind.tls is not None else {}
         self._web = Web(behind, settings, operations, certificates, lambda: self.ready)
         self._control = ControlServer(data.path / "control.sock", operations)
         for smtp in self.smtp.values():
             data.directory.on_revoked.append(smtp.end_sessions)
         data.directory.on_revoked += [server.end_sessions for server in (self.imap, self.pop3, self.managesieve)]
+
+    def _connected(self) -> Iterator[Connected]:
+        for name, smtp in self.smtp.items():
+            for one in smtp.connections:
+                account = one.account.address if one.account is not None else None
+                yield Connected(
+                    name, one.peer, port_of(one.transport, one.ends) if one.transport is not None else None, account
+                )
+        yield from _of("imap", self.imap.connections)
+        yield from _of("pop3", self.pop3.connections)
+        yield from _of("managesieve", self.managesieve.connections)
 
     def _smtp_server(
         self,
@@ -184,3 +199,8 @@ class Doors:
         await asyncio.gather(*stops, *(server.stop(STOP_SECONDS) for server in self.smtp.values()))
         # Last: until then it says that this server stops.
         await self._web.stop(WEB_STOP_SECONDS)
+
+
+def _of(door: str, connections: Iterable[DoorConnection | ImapConnection]) -> Iterator[Connected]:
+    for one in connections:
+        yield Connected(door, one.peer, port_of(one.transport, one.ends), one.account)

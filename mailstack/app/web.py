@@ -16,6 +16,7 @@ from mailstack.web.console.desk import Behind as ConsoleBehind
 from mailstack.web.console.parts import Console
 from mailstack.web.health import Health
 from mailstack.web.policies import Policies
+from mailstack.web.seen import Seen
 from mailstack.web.server import WebServer
 from mailstack.web.setup.autoconfig import Autoconfig
 from mailstack.web.setup.autodiscover import Autodiscover
@@ -57,6 +58,7 @@ class Web:
         parts = (
             Health(trouble),
             seeing.page,
+            Seen(),
             self._policies,
             reports,
             *own,

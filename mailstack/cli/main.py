@@ -33,6 +33,7 @@ from mailstack.cli import (
     usage,
 )
 from mailstack.cli.invocation import Invocation
+from mailstack.cli.proxies.commands import connections, proxy
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,6 +72,8 @@ start.add_to(app)
 app.command()(dns.dns)
 explaining.add_to(app)
 app.command()(setting_up.clients)
+app.command()(connections)
+app.add_typer(proxy, name="proxy")
 operate.add_to(app)
 backups.add_to(app)
 upgrade.add_to(app)

@@ -25,7 +25,7 @@ class SetupOperations:
         """The settings for mail programs of this server."""
         settings = self._settings()
         services = [
-            {"kind": one.kind.value, "host": one.host, "port": one.port, "security": one.security.value}
+            {"kind": one.kind.value.lower(), "host": one.host, "port": one.port, "security": one.security.value}
             for one in settings.services
         ]
         return {"host": settings.host, "services": services, "mechanisms": list(settings.mechanisms), "web": settings.web}

@@ -52,6 +52,14 @@ def peer_of(transport: asyncio.BaseTransport, ends: Ends | None) -> str:
     return str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) and name else "local"
 
 
+def port_of(transport: asyncio.BaseTransport, ends: Ends | None) -> int | None:
+    """The port at the other end; None for a Unix socket."""
+    if ends is not None:
+        return ends.peer_port
+    name = transport.get_extra_info("peername")
+    return int(name[1]) if isinstance(name, tuple) and len(name) > 1 else None
+
+
 class ProxyHeader(asyncio.Protocol):
     """Waits for the header, then gives the connection to the door's own protocol, and is out of the way."""
 

@@ -35,9 +35,14 @@ class Forwarded:
 
 def _client(values: list[str], proxies: Proxies) -> str | None:
     """The last one that no trusted proxy is: what stands before it, anybody may have written."""
-    hops = [hop.strip().removeprefix("[").removesuffix("]") for value in values for hop in value.split(",")]
+    hops = [_plain(hop) for value in values for hop in value.split(",")]
     found = next((hop for hop in reversed(hops) if not proxies.trusts(hop)), "")
     try:
         return str(ipaddress.ip_address(found))
     except ValueError:
         return None
+
+
+def _plain(hop: str) -> str:
+    """An address without brackets, and without the IPv6 that a proxy's listener for both families puts around IPv4."""
+    return hop.strip().removeprefix("[").removesuffix("]").lower().removeprefix("::ffff:")

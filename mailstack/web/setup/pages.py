@@ -5,14 +5,14 @@ from collections.abc import Callable
 from importlib.resources import files
 
 import jinja2
-import segno
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mailstack.control.setup_links import PROFILE_SECONDS, Offer, SetupLinks
-from mailstack.policy.login import is_loopback
+from mailstack.web.console.my.qr import picture
+from mailstack.web.console.privacy import is_private
 from mailstack.web.setup.domains import Domains, address_of, host_of
 from mailstack.wire import apple_profile, thunderbird_mobile
 from mailstack.wire.client_settings import ClientSettings, Kind
@@ -119,8 +119,7 @@ class SetupPages:
 
 def _need_privacy(request: Request) -> None:
     """A password goes over TLS, or stays on this machine."""
-    peer = request.client.host if request.client is not None else "local"
-    if request.url.scheme != "https" and peer != "local" and not is_loopback(peer):
+    if not is_private(request):
         raise HTTPException(403, "This page holds a password: open it with https.")
 
 
@@ -128,8 +127,3 @@ def _mobile_code(settings: ClientSettings, offer: Offer) -> str | None:
     """The code for Thunderbird on Android, as a picture."""
     text = thunderbird_mobile.write(settings, offer.address, offer.address.rpartition("@")[0], offer.password)
     return picture(text) if text is not None else None
-
-
-def picture(text: str) -> str:
-    """A QR code as SVG; dark on light also where a page is dark, or cameras read nothing."""
-    return segno.make(text, error="m", micro=False).svg_inline(scale=4, dark="#000", light="#fff", border=3)
