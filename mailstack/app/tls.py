@@ -44,7 +44,7 @@ class Tls:
     @classmethod
     async def open(cls, data: Data, settings: TlsSettings, sockets: Mapping[str, Sequence[ListeningSocket]]) -> "Tls":
         """Raises StartProblem."""
-        sources, domains = data.sources, await data.directory.domains()
+        sources, domains = data.sources, await _domains(data, settings)
         watched = sources.watched(settings.pair)
         seen = await asyncio.to_thread(signature, watched)
         try:
@@ -93,7 +93,7 @@ class Tls:
 
     async def prepare(self, settings: TlsSettings) -> list[Chain]:
         """What these settings would serve. Raises TlsProblem, OSError."""
-        self._domains = await self._data.directory.domains()
+        self._domains = await _domains(self._data, settings)
         return await asyncio.to_thread(self.sources.load, settings.mode, settings.pair, self._domains)
 
     async def use(self, settings: TlsSettings, chains: Sequence[Chain]) -> None:
@@ -151,3 +151,9 @@ def listeners(config: Config, sockets: Mapping[str, Sequence[ListeningSocket]]) 
                 proxied = service in config.proxy.listeners
                 found.append(Listener(service, ANY.get(address, address), port, service in TLS_SERVICES, proxied))
     return found
+
+
+async def _domains(data: Data, settings: TlsSettings) -> frozenset[str]:
+    """Those that have certificates of their own."""
+    given = settings.acme is not None and settings.acme.names
+    return frozenset() if given else await data.directory.domains()

@@ -106,6 +106,13 @@ class AcmeFiles:
         if not reuse:
             self.key(name, reuse=False)
 
+    def retire(self, name: str) -> None:
+        """Put a certificate away, beside where it was."""
+        try:
+            self._disk.rename(self.pair(name), self.folder / f"{name}.retired")
+        except OSError as problem:
+            raise from_os_error(problem) from problem
+
     def public_keys(self, name: str) -> list[bytes]:
         """SubjectPublicKeyInfo (DER) of the key that is served and, where it will be another one, of the next."""
         found = []

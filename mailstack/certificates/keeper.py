@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 log = get_logger()
 LOOK_SECONDS = 600.0  # between two looks at what is due; DNS and domains may have changed
+FIRST_SECONDS = 60.0  # the same, until the host has its first certificate: somebody waits for the DNS
+RETIRED_SECONDS = 21 * 86400.0  # with less left a certificate is put away of which no name leads here any more
 REFUSED_SECONDS = 86400.0  # until a name is asked for again
 WAYS = 2  # to show a name in one attempt
 PASSING = ("connection", "timeout", "rateLimited", "serverInternal")  # an order may still come to its end
@@ -82,10 +84,13 @@ class Keeper:
             except Exception:
                 log.exception("tls.look_failed")
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(LOOK_SECONDS if await self._has_first() else FIRST_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _has_first(self) -> bool:
+        return not self.wanted or await asyncio.to_thread(self._files.certificate, self.wanted[0].name) is not None
 
     async def look(self, *, now: bool = False, name: str | None = None) -> None:
         """Ask for what is due. `now`: for everything, or for the certificate of one name, whatever was decided before."""
@@ -120,12 +125,22 @@ class Keeper:
         certificate = await asyncio.to_thread(self._files.certificate, wanted.name)
         names = [name for name in wanted.names if now or name not in state.refused or state.refused[name].until <= clock()]
         if not names:
+            await self._retire(wanted, certificate)
             return
         if certificate is not None and not now:
             state = await self._ask_when(wanted.name, certificate, state)
         if not now and (clock() < state.next_attempt or not self._is_due(certificate, names, state)):
             return
         await self._attempt(wanted.name, names, state, certificate)
+
+    async def _retire(self, wanted: Wanted, certificate: x509.Certificate | None) -> None:
+        """What nobody asks for here is not renewed, and its end is no alarm."""
+        if wanted.names or certificate is None:
+            return
+        if certificate.not_valid_after_utc.timestamp() - self._around.clock() < RETIRED_SECONDS:
+            await asyncio.to_thread(self._files.retire, wanted.name)
+            log.info("tls.certificate_retired", name=wanted.name, names=names_of(certificate), why=wanted.elsewhere)
+            await self._around.changed()
 
     def _is_due(self, certificate: x509.Certificate | None, names: Sequence[str], state: State) -> bool:
         if certificate is None or not set(names) <= set(names_of(certificate)):

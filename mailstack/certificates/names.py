@@ -33,11 +33,13 @@ class Names:
         here, problem = await self._here(settings)
         if problem is not None and settings.controls[:1] != (Control.DNS,):
             return [Wanted(self._hostname, (), {self._hostname: problem})]
-        given = tuple(name for name in settings.names if name != self._hostname)
-        host = Wanted(self._hostname, (self._hostname, *given))
         if settings.names:
-            return [host]
-        return [host, *[await self._of_domain(domain, here) for domain in sorted(await self._domains())]]
+            return [Wanted(self._hostname, tuple(dict.fromkeys((self._hostname, *settings.names))))]
+        found = [await self._of_domain(domain, here) for domain in sorted(await self._domains())]
+        # A host that has the name of a domain has its certificate, too.
+        same = next((one for one in found if one.name == self._hostname), Wanted(self._hostname, ()))
+        host = Wanted(self._hostname, (self._hostname, *same.names), same.elsewhere)
+        return [host, *(one for one in found if one is not same)]
 
     async def _here(self, settings: AcmeSettings) -> tuple[frozenset[str], str | None]:
         """This host's addresses, and why it has none."""

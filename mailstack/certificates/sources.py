@@ -33,7 +33,7 @@ class Sources:
         if pair is not None:
             return self._of_traefik(pair[0], domains) if pair[0].suffix == ".json" else [Chain.load(*pair)]
         if mode == "acme":
-            return self._of_authority()
+            return self._of_authority(domains)
         return [self._trial()]
 
     def watched(self, pair: tuple[Path, Path] | None) -> tuple[Path, ...]:
@@ -42,11 +42,11 @@ class Sources:
 
     def records(self, mode: str, pair: tuple[Path, Path] | None) -> list[Tlsa]:
         """TLSA records of the host (DANE-EE of its key): of what is served and, where it will be another one, of the next."""
-        keys = self.files.public_keys(self.hostname) if mode == "acme" else []
-        if not keys:
-            leaf = self.load(mode, pair)[0].leaf
-            encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-            keys = [leaf.public_key().public_bytes(encoding, form)]
+        leaf = self.load(mode, pair)[0].leaf
+        encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        keys = [leaf.public_key().public_bytes(encoding, form)]
+        if mode == "acme":
+            keys += [key for key in self.files.public_keys(self.hostname) if key not in keys]
         return [of_key(key) for key in keys]
 
     def authority(self) -> str | None:
@@ -59,16 +59,20 @@ class Sources:
     def _trial(self) -> Chain:
         return Chain.load(*make_trial(self.folder, self.hostname, datetime.datetime.fromtimestamp(self.clock(), datetime.UTC)))
 
-    def _of_authority(self) -> list[Chain]:
-        """The host's first; until an authority has signed one, our own stands in."""
-        found: dict[str, Chain] = {}
-        for path in sorted(self.files.folder.glob("*.pem")):
-            try:
-                found[path.stem] = Chain.load(path, path)
-            except TlsProblem as problem:
-                log.error("tls.certificate_unusable", problem=str(problem))
-        host = found.pop(self.hostname.lower(), None)
-        return [host or self._trial(), *found.values()]
+    def _of_authority(self, domains: frozenset[str]) -> list[Chain]:
+        """The host's first; until an authority has signed one, our own stands in. Then those of domains that have one."""
+        host, *others = (self._signed(name) for name in (self.hostname, *sorted(domains - {self.hostname})))
+        return [host or self._trial(), *(chain for chain in others if chain is not None)]
+
+    def _signed(self, name: str) -> Chain | None:
+        path = self.files.pair(name)
+        if not path.exists():
+            return None
+        try:
+            return Chain.load(path, path)
+        except TlsProblem as problem:
+            log.error("tls.certificate_unusable", problem=str(problem))
+            return None
 
     def _of_traefik(self, path: Path, domains: frozenset[str]) -> list[Chain]:
         """OpenSSL reads files: each certificate becomes one of ours."""

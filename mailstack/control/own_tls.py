@@ -41,6 +41,8 @@ class OwnTlsOperations:
 
     async def served(self, arguments: Arguments) -> Any:
         """A row a listener and name, from handshakes that are made now; with `kept` from the last ones, if there were any."""
+        if self._mode == "off":
+            raise OperationProblem('tls.mode is "off": nothing is served by TLS')
         if self._proof is None:
             raise OperationProblem("no server runs here that could be asked; start it: mailstack serve")
         if not arguments.get("kept") or self._proof.looked_at is None:

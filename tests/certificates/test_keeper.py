@@ -239,3 +239,13 @@ async def test_a_lost_account_is_made_again(world: World) -> None:
     world.authority.accounts.clear()
     await world.keeper().look()
     assert world.changes == 2
+
+
+async def test_what_leads_here_no_more_is_put_away_before_its_end_is_an_alarm(world: World) -> None:
+    world.wanted.append(Wanted("a.test", ("mta-sts.a.test",)))
+    await world.keeper().look()
+    world.wanted[1] = Wanted("a.test", (), {"mta-sts.a.test": "leads elsewhere"})
+    for days, there in ((60, True), (70, False)):
+        world.now = NOW + days * DAY
+        await world.keeper().look()
+        assert world.files.pair("a.test").exists() == there
