@@ -5,7 +5,7 @@ import contextlib
 import datetime
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.disk import Disk
 from mailstack.store.dkim_keys import KeyStore
+from mailstack.store.hidings import HidingFile, KnownHiding
 from mailstack.store.learned.door import LearnedDoor
 from mailstack.store.lock import DataLock
 from mailstack.store.mailbox.mailboxes import Mailboxes
@@ -150,7 +151,9 @@ class Data:
         self.scripts = Scripts(data / "mail", self.surroundings.disk, scripts, language)
         self.memories = SieveMemories(self.database, clock)
         self.queue = Queue(data / "queue", self.database, self.surroundings.disk)
-        self.nat = Nat(default_gateways(_route_table()))
+        self.nat = Nat(default_gateways(_route_table()), clock)
+        self._hidings = HidingFile(data / "nat.json", self.surroundings.disk)
+        self.nat.on_known = self._keep_hidings
         self.trace = Trace(data / "trace.sqlite3", self.surroundings.clock, subjects=config.trace.subjects)
         self.rules = Rules(self.directory, self.scripts, self.memories, self.trace, config.hostname, clock, self.sending)
         self.backups = Backups(
@@ -203,6 +206,10 @@ class Data:
             _make(folder, "store.index_dir")
             self._look("store.index_dir", folder)
         self.database.start()
+        self.nat.restore(self._hidings.read())
+
+    def _keep_hidings(self, known: Sequence[KnownHiding]) -> None:
+        asyncio.get_running_loop().run_in_executor(self._executor, self._hidings.write, known)
 
     def _look(self, key: str, folder: Path) -> None:
         """Whether the mount can carry what is kept there."""

@@ -65,6 +65,7 @@ class Question:
     tls: str | None
     fields: Sequence[tuple[bytes, bytes]]  # as EditedHeader.fields() gives them
     blocks: Iterator[bytes]
+    mechanism: str | None = None  # of SASL, by which the account logged in
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class _Session:
         yield (_macros(b"C", known), self._connect()), Steps.NO_CONNECT, Steps.SILENT_CONNECT
         encrypted = {"{tls_version}": one.tls} if one.tls else {}
         yield (_macros(b"H", encrypted), Helo(_octets(one.helo))), Steps.NO_HELO, Steps.SILENT_HELO
-        login = {"{auth_type}": "PLAIN", "{auth_authen}": one.account} if one.account else {}
+        login = {"{auth_type}": one.mechanism or "PLAIN", "{auth_authen}": one.account} if one.account else {}
         known = {"i": one.id, **login, "{mail_addr}": one.sender}
         yield (_macros(b"M", known), Mail((_octets(f"<{one.sender}>"),))), Steps.NO_MAIL, Steps.SILENT_MAIL
         for address in one.recipients:

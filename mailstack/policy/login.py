@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.bans import Bans
@@ -61,6 +61,7 @@ class Login:
 
     account: AccountRecord
     device: Device | None = None  # of an app password; None: the account's own, or a token
+    mechanism: str | None = None  # of SASL; None: a command of the protocol's own
 
     @property
     def scope(self) -> Scope:
@@ -188,7 +189,8 @@ class Logins:
         if self.refuses(channel.peer):
             return Denied(Denial.BANNED)
         try:
-            return await run(initial, channel, ask)
+            found = await run(initial, channel, ask)
+            return replace(found, mechanism=mechanism) if isinstance(found, Login) else found
         except sasl.Cancelled:
             return Denied(Denial.CANCELLED)
         except SyntaxProblem as problem:

@@ -109,6 +109,7 @@ class Milters:
             recipients=[str(recipient.address) for recipient, _ in transaction.recipients],
             id=transaction.id,
             account=transaction.account.address if transaction.account is not None else None,
+            mechanism=transaction.mechanism,
             tls=transaction.tls,
             fields=fields,
             blocks=content.chunks(CHUNK, start),

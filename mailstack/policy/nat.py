@@ -6,11 +6,12 @@ What is known of such an address is known of nobody: SPF, blocklists, greylists 
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mailstack.log import get_logger
+from mailstack.store.hidings import KnownHiding
 
 log = get_logger()
 NAMES_WANTED = 3  # distinct hosts and distinct domains, until a private address is taken for many
@@ -18,6 +19,7 @@ GATEWAY_NAMES_WANTED = 2  # a router sends no mail of its own
 NAMES_KEPT = 5  # of each kind, shown to the admin
 ADDRESSES_KEPT = 1000
 FORGET_AFTER = 7 * 86400.0  # seconds without mail
+KEEP_AGAIN = 86400.0  # seconds after which what is known is kept anew: that it still holds
 FIX = (
     'give the server the clients\' addresses: `network_mode: host` for the container, or `"userland-proxy": false` in '
     "/etc/docker/daemon.json, or PROXY protocol from the proxy (section [proxy])"
@@ -37,6 +39,7 @@ class _Signs:
     hosts: list[str] = field(default_factory=list)  # HELO
     domains: list[str] = field(default_factory=list)  # MAIL FROM
     told: bool = False
+    kept: float = 0.0  # when it was last written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,18 @@ def _is_inside(peer: str) -> bool:
 class Nat:
     """One for the server; on the event loop. Loopback hides nobody: whoever runs a proxy there lets it speak PROXY."""
 
-    def __init__(self, gateways: frozenset[str] = frozenset(), clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, gateways: frozenset[str] = frozenset(), clock: Callable[[], float] = time.time) -> None:
         self._gateways = gateways
         self._clock = clock
         self._signs: OrderedDict[str, _Signs] = OrderedDict()
+        self.on_known: Callable[[Sequence[KnownHiding]], None] = lambda _: None  # is to keep all that is known
+
+    def restore(self, found: Iterable[KnownHiding]) -> None:
+        """What was known when the server stopped."""
+        for one in found:
+            if self._may_hide(one.address):
+                signs = _Signs(one.last, list(one.hosts[:NAMES_KEPT]), list(one.domains[:NAMES_KEPT]), True, one.last)
+                self._signs[one.address] = signs
 
     def seen(self, peer: str, helo: str, domain: str | None) -> None:
         """A host at port 25 named itself, and the domain it sends for (None: the null sender)."""
@@ -95,6 +106,9 @@ class Nat:
             signs.told = True
             found = self._hiding(peer, signs)
             log.warning("nat.suspected", peer=peer, hosts=found.hosts, domains=found.domains, fix=FIX)
+        if signs.told and not signs.kept <= now < signs.kept + KEEP_AGAIN:
+            signs.kept = now
+            self.on_known(self._known())
 
     def hides(self, peer: str) -> bool:
         """Whether nothing may be judged by this address: the default gateway, or one that several hosts came from."""
@@ -107,6 +121,13 @@ class Nat:
         """What was seen, for `mailstack check`."""
         many = [(peer, signs) for peer, signs in self._signs.items() if self._many(peer, signs) and self.hides(peer)]
         return [self._hiding(peer, signs) for peer, signs in many]
+
+    def _known(self) -> list[KnownHiding]:
+        return [
+            KnownHiding(peer, tuple(signs.hosts), tuple(signs.domains), signs.last)
+            for peer, signs in self._signs.items()
+            if signs.told
+        ]
 
     def _may_hide(self, peer: str) -> bool:
         return peer in self._gateways or _is_inside(peer)

@@ -28,4 +28,5 @@ class Transaction:
     peer_known: bool = True
     fresh: set[str] = field(default_factory=set)  # recipients to whom the account never wrote before
     overran: bool = False  # a limit of the account stopped it
+    mechanism: str | None = None  # of SASL, by which the account logged in
     authentication: Authentication | None = None  # known once the message is here

@@ -103,6 +103,7 @@ class SmtpConnection(SMTP):
         self.helo: str | None = None
         self.extended = False
         self.account: AccountRecord | None = None
+        self.mechanism: str | None = None  # by which it logged in
         self.transaction: Transaction | None = None
         self.receiver: Receiver | None = None  # of BDAT chunks
         self.bad = 0
@@ -347,6 +348,7 @@ class SmtpConnection(SMTP):
     def logged_in(self, login: Login) -> None:
         """Whoever logs in counts no more among those who did not."""
         account = self.account = login.account
+        self.mechanism = login.mechanism
         self._tls = None
         if self.counted:
             self.counted = False

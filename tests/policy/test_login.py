@@ -98,6 +98,10 @@ async def test_scram_and_passwords_prove_the_same_account(world: World) -> None:
     assert name(await world.logins.password(CHANNEL, "alice@a.test", "sesame")) == "alice@a.test"
     assert name(await world.by_scram("alice@a.test", "sesame", ("tls-unique", b"x"))) == "alice@a.test"
     assert name(await world.by_scram("alice@a.test", "sesame", ("tls-server-end-point", b"y"))) == "alice@a.test"
+    by_binding = await world.by_scram("alice@a.test", "sesame", ("tls-unique", b"x"))
+    by_command = await world.logins.password(CHANNEL, "alice@a.test", "sesame")
+    assert isinstance(by_binding, Login) and isinstance(by_command, Login)  # noqa: PT018
+    assert (by_binding.mechanism, by_command.mechanism) == ("SCRAM-SHA-256-PLUS", None)
     found = await world.by_scram("alice@a.test", "sesame", ("tls-unique", b"of somebody in the middle"))
     assert found == Denied(Denial.WRONG, "alice@a.test", "channel-bindings-dont-match")
 

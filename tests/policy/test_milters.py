@@ -15,6 +15,7 @@ from mailstack.policy.transaction import Transaction
 from mailstack.policy.verdict import Accept, Defer, Reject, Verdict
 from mailstack.store.content import Content
 from mailstack.store.trace import Trace
+from mailstack.store.users.directory import AccountRecord
 from mailstack.wire.milter import (
     Actions,
     AddHeader,
@@ -59,7 +60,12 @@ def transaction() -> Transaction:
 
 
 def ask(
-    *milters: Milter, offers: Actions = INBOUND, defers: bool = True, seconds: float = 20.0, trace: Events | None = None
+    *milters: Milter,
+    offers: Actions = INBOUND,
+    defers: bool = True,
+    seconds: float = 20.0,
+    trace: Events | None = None,
+    about: Transaction | None = None,
 ) -> Filtered | Reject | Defer | None:
     async def work() -> Filtered | Reject | Defer | None:
         async with contextlib.AsyncExitStack() as stack:
@@ -68,7 +74,7 @@ def ask(
             addresses = tuple(f"inet:127.0.0.1:{one.port}" for one in milters)
             settings = MilterSettings(addresses, seconds, defers)
             door = Milters("mail.a.test", trace or Events(), offers, settings)
-            return await door.ask(transaction(), Content.of(MESSAGE), SHAPE)
+            return await door.ask(about or transaction(), Content.of(MESSAGE), SHAPE)
 
     return asyncio.run(work())
 
@@ -90,6 +96,15 @@ def test_all_that_is_known_is_told() -> None:
     assert commands[13:] == [Word.END_OF_MESSAGE, Word.QUIT]
     known = {name: value for packet in one.told if isinstance(packet, Macros) for name, value in packet.values}
     assert (known[b"i"], known[b"j"]) == (b"id0", b"mail.a.test")
+
+
+def test_how_an_account_logged_in_is_told() -> None:
+    one = transaction()
+    one.account, one.mechanism = AccountRecord("alice@a.test", "", None, False, "x"), "SCRAM-SHA-256"
+    milter = Milter()
+    assert ask(milter, about=one) is None
+    known = {name: value for packet in milter.told if isinstance(packet, Macros) for name, value in packet.values}
+    assert (known[b"{auth_type}"], known[b"{auth_authen}"]) == (b"SCRAM-SHA-256", b"alice@a.test")
 
 
 def test_what_it_wants_not_to_see_is_not_shown() -> None:

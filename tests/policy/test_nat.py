@@ -1,8 +1,13 @@
 """Addresses behind which several clients are: found by what they call themselves, never outside."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from mailstack.policy.nat import ADDRESSES_KEPT, FORGET_AFTER, Nat
+from mailstack.store.disk import Disk
+from mailstack.store.hidings import HidingFile, KnownHiding
 
 
 class Clock:
@@ -76,3 +81,40 @@ def test_it_is_forgotten_after_a_week_without_mail_and_memory_has_an_end() -> No
     for number in range(50):
         nat.seen("10.9.9.9", f"{number}" * 1000, f"{number}.test")
     assert len(nat._signs["10.9.9.9"].hosts) == 5
+
+
+def test_what_is_known_lasts_over_a_restart(tmp_path: Path) -> None:
+    clock, file = Clock(), HidingFile(tmp_path / "nat.json", Disk())
+    clock.now = 1e9
+    assert file.read() == []
+    nat = Nat(clock=clock)
+    written: list[int] = []
+
+    def keep(known: Sequence[KnownHiding]) -> None:
+        written.append(len(known))
+        file.write(known)
+
+    nat.on_known = keep
+    three(nat, "10.0.0.1")
+    nat.seen("10.0.0.2", "mx.test", "d.test")  # which hides nobody
+    three(nat, "10.0.0.1")
+    assert written == [1]
+    again = Nat(clock=clock)
+    again.restore(file.read())
+    assert (again.hides("10.0.0.1"), again.hides("10.0.0.2")) == (True, False)
+    assert again.hidings() == nat.hidings()
+    # It is kept anew once a day, and forgotten when nothing comes any more.
+    clock.now += 86400
+    three(nat, "10.0.0.1")
+    assert written == [1, 1]
+    clock.now += FORGET_AFTER - 1
+    assert again.hides("10.0.0.1") is False
+    again.restore(file.read())
+    assert again.hides("10.0.0.1")
+    for bad in (b"", b"[1]", b"{}", b'[{"address": 1}]', b'[{"address": "x", "hosts": 1, "domains": [], "last": 0}]'):
+        (tmp_path / "nat.json").write_bytes(bad)
+        assert file.read() == []
+    (tmp_path / "nat.json").write_bytes(b'[{"address": "192.0.2.1", "hosts": [], "domains": [], "last": 1e9}]')
+    again.restore(file.read())
+    assert not again.hides("192.0.2.1")
+    HidingFile(tmp_path / "none" / "nat.json", Disk()).write([])
