@@ -31,6 +31,7 @@ from mailstack.control.dkim import DkimOperations
 from mailstack.control.dns import DnsOperations
 from mailstack.control.doctor.rounds import CheckOperations
 from mailstack.control.gateways import GatewayOperations
+from mailstack.control.importing_mail import ImportOperations
 from mailstack.control.jobs import Jobs
 from mailstack.control.moving import MoveOperations
 from mailstack.control.nat import NatOperations
@@ -313,6 +314,7 @@ class Data:
             **QueueOperations(self.queue, self.trace, kick).table(),
             **SpamOperations(self.directory, self.mailboxes, self.learned, self.learner, self.surroundings.clock).table(),
             **self.jobs.table(),
+            **ImportOperations(self.directory, self.mailboxes, self.jobs, self.path / "spool", self.mover.hop).table(),
             **MoveOperations(self.directory, self.mailboxes, self.scripts, self.mover, self.jobs).table(),
             **NatOperations(self.nat).table(),
             **SieveOperations(

@@ -15,6 +15,7 @@ from mailstack.cli import (
     dns,
     explaining,
     gateways,
+    importing,
     lists,
     moving,
     operate,
@@ -71,6 +72,7 @@ app.add_typer(operate.queue, name="queue")
 start.add_to(app)
 app.command()(dns.dns)
 explaining.add_to(app)
+importing.add_to(app)
 app.command()(setting_up.clients)
 app.command()(connections)
 app.add_typer(proxy, name="proxy")

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ class MoveOperations:
 
 def reason(problem: OSError) -> str:
     """With what helps where the server's user is not the one who may read it."""
-    text = f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem)
+    text = f"{os.fsdecode(problem.filename)}: {problem.strerror}" if problem.filename else str(problem)
     if isinstance(problem, PermissionError):
         text += f" for {getpass.getuser()}, as whom this runs; let it read there: setfacl -R -m u:{getpass.getuser()}:rX"
     return text

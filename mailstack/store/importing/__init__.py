@@ -1,0 +1,1 @@
+"""Mail from files of other programs: mbox, Maildir, .eml, archives of them, takeouts."""
