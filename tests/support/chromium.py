@@ -87,6 +87,10 @@ class Chromium:
         features = [{"name": "prefers-color-scheme", "value": "dark" if on else "light"}]
         self._ask("POST", "goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}})
 
+    def scripts(self, on: bool) -> None:
+        """Whether pages may run any."""
+        self._ask("POST", "goog/cdp/execute", {"cmd": "Emulation.setScriptExecutionDisabled", "params": {"value": not on}})
+
     def picture(self, file: Path) -> None:
         """The whole page, however long."""
         shot = self._ask(

@@ -28,7 +28,7 @@ def pages_of(desk: Desk, clock: Callable[[], float]) -> tuple[Part, ...]:
     """In the order of the menu."""
     return (
         LoginPages(desk, clock),
-        StatusPages(desk, desk.behind.data),
+        StatusPages(desk, desk.behind.data, clock),
         DomainPages(desk),
         AccountPages(desk),
         AliasPages(desk),

@@ -16,7 +16,8 @@ class DomainPages:
     def routes(self) -> list[BaseRoute]:
         return self._desk.routes(
             Page("/admin/domains", self._list, {"add": self._add}, admin=True, menu="Domains"),
-            Page("/admin/domains/of", self._show, {"remove": self._remove}, admin=True),
+            Page("/admin/domains/of", self._show, {"remove": self._remove, "update": self._update}, admin=True),
+            Page("/admin/domains/dns", self._compare, admin=True),
         )
 
     async def _list(self, visit: Visit) -> Response:
@@ -30,8 +31,16 @@ class DomainPages:
 
     async def _show(self, visit: Visit) -> Response:
         domain = visit.argument("domain")
-        found = await visit.run("domain.records", domain=domain)
-        return visit.page("admin/domain.html", domain=found["domain"], records=found["dkim"])
+        return visit.page("admin/domain.html", domain=domain, records=await visit.run("dns.records", domain=domain))
+
+    async def _compare(self, visit: Visit) -> Response:
+        """What the DNS says now: it may take seconds."""
+        domain = visit.argument("domain")
+        return visit.page("admin/dns.html", domain=domain, rows=await visit.run("dns.compare", domain=domain))
+
+    async def _update(self, visit: Visit) -> Response:
+        done = await visit.run("dns.update", domain=visit.argument("domain"))
+        return visit.back(f"{len(done)} records were changed." if done else "Nothing was to be changed.")
 
     async def _remove(self, visit: Visit) -> Response:
         domain = visit.argument("domain")

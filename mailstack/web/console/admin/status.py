@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,26 @@ from mailstack.web.console.visit import Page, Visit
 
 DAYS = 7
 SHOWN = 20
+KEPT_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found, and when."""
+
+    at: float
+    served: list[dict[str, Any]]
+    findings: list[dict[str, Any]]
 
 
 class StatusPages:
     """/admin: what is quick at once; what takes seconds (handshakes, the DNS) follows."""
 
-    def __init__(self, desk: Desk, data: Path) -> None:
+    def __init__(self, desk: Desk, data: Path, clock: Callable[[], float]) -> None:
         self._desk = desk
         self._data = data
+        self._clock = clock
+        self._kept: Look | None = None
 
     def routes(self) -> list[BaseRoute]:
         return self._desk.routes(
@@ -35,7 +49,7 @@ class StatusPages:
             "receivers": (await visit.run("trace.receivers", days=DAYS))[:SHOWN],
             "bans": (await visit.run("ban.list"))[:SHOWN],
             "logins": await visit.run("logins.recent"),
-            "backup": await visit.run("backup.last") if visit.has("backup.last") else None,
+            "backup": await visit.run("backup.last"),
             "days": DAYS,
         }
         return visit.page("admin/status.html", **values)
@@ -49,9 +63,16 @@ class StatusPages:
         }
 
     async def _checks(self, visit: Visit) -> Response:
-        served = await visit.run("tls.served") if visit.has("tls.served") else []
-        findings = await visit.run("check") if visit.has("check") else []
-        return visit.page("admin/checks.html", served=served, findings=findings)
+        """Many questions to the DNS: what was found a moment ago is shown with its time, unless one asks for a new look."""
+        kept = self._kept
+        if kept is None or visit.argument("now") or self._clock() - kept.at > KEPT_SECONDS:
+            served, findings = await asyncio.gather(visit.run("tls.served"), self._findings(visit))
+            kept = self._kept = Look(self._clock(), served, findings)
+        return visit.page("admin/checks.html", look=kept)
+
+    async def _findings(self, visit: Visit) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await visit.run("check" if visit.has("check") else "dns.compare")
+        return rows
 
     async def _lift(self, visit: Visit) -> Response:
         await visit.run("ban.remove", network=visit.form["network"])
