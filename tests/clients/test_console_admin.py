@@ -129,8 +129,9 @@ def test_each_page_fits_and_breaks_no_rule_of_the_site(server: Server, window: C
             window.get(origin(server) + path)
             wait(window, "!document.querySelector('[hx-trigger=load]')")
             assert window.overflows() == [], (name, kind)
-            unlabelled = window.run("""return [...document.querySelectorAll('input:not([type=hidden], [hidden]), select, textarea')]
-                .filter(one => !one.labels.length && !one.ariaLabel).map(one => one.outerHTML)""")
+            unlabelled = window.run("""
+                return [...document.querySelectorAll('input:not([type=hidden], [hidden]), select, textarea')]
+                    .filter(one => !one.labels.length && !one.ariaLabel).map(one => one.outerHTML)""")
             assert unlabelled == [], name
             assert window.run("return document.querySelectorAll('h1').length") == 1, name
             if PICTURES:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from mailstack.store.trace import Trace
 from mailstack.web.console.desk import Behind, Desk
 from mailstack.web.console.parts import pages_of
 from mailstack.web.console.visit import Page
@@ -196,3 +197,24 @@ def test_a_ban_is_shown_and_lifted(admin: Browser, operate: Operations) -> None:
     assert "203.0.113.0/24" in admin.get("/admin").text
     assert "may log in again" in told(admin.submit("/admin", "lift", network="203.0.113.0/24"))
     assert "this machine itself" in told(admin.submit("/admin", "ban", network="127.0.0.0/8"))
+
+
+async def test_deliverability_is_what_hosts_said_last(tmp_path: Path) -> None:
+    """Of each message and receiver, by domain; what stayed here is no part of it."""
+    trace = Trace(tmp_path / "trace.sqlite3", lambda: 1000.0)
+    for moment, id, name, to, more in (
+        (10, "old", "failed", "x@far.test", {"reply": "550 too long ago"}),
+        (500, "a", "deferred", "x@Far.test", {"host": "mx", "reply": "451 later"}),
+        (501, "a", "deferred", "x@far.test", {"host": "mx", "reply": "451 later still"}),
+        (502, "a", "delivered", "x@far.test", {"host": "mx", "reply": "250 ok"}),
+        (503, "b", "deferred", "y@far.test", {"host": "mx", "reply": "421 busy"}),
+        (504, "c", "failed", "y@far.test", {"host": "mx", "reply": "550 5.7.1 no <script>"}),
+        (505, "c", "delivered", "z@far.test", {"host": "mx", "reply": "250 ok"}),
+        (506, "d", "delivered", "alice@a.test", {"mailbox": "INBOX"}),
+        (507, "e", "deferred", "q@other.test", {"reply": None}),
+    ):
+        trace.record(id, name, float(moment), to=to, **more)
+    rows = await trace.receivers(100.0, 10)
+    await trace.close()
+    numbers = [(row["domain"], row["delivered"], row["deferred"], row["refused"], row["reply"]) for row in rows]
+    assert numbers == [("far.test", 2, 1, 1, "550 5.7.1 no <script>"), ("other.test", 0, 1, 0, "")]

@@ -131,7 +131,7 @@ def _take(connection: Connection, account: str, code: str, now: float) -> bool:
 
 def _step(secret: str, code: str, now: float, last: int) -> int | None:
     """The step of a code: the one before and the one after count too (RFC 6238 5.2), but none that was taken already."""
-    current, totp, typed = int(now // STEP_SECONDS), pyotp.TOTP(secret), code.encode("utf-8", "surrogateescape")
+    current, totp, typed = int(now // STEP_SECONDS), pyotp.TOTP(secret), code.encode("utf-8", "surrogatepass")
     steps = (current - 1, current, current + 1)
     found = [one for one in steps if hmac.compare_digest(totp.generate_otp(one).encode(), typed)]
     return max((one for one in found if one > last), default=None)
@@ -145,4 +145,4 @@ def _take_recovery(connection: Connection, account: str, digest: str) -> bool:
 
 
 def _digest(account: str, code: str) -> str:
-    return hashlib.sha256(f"{account}\0{code}".encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(f"{account}\0{code}".encode("utf-8", "surrogatepass")).hexdigest()

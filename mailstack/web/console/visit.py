@@ -68,10 +68,6 @@ class Visit:
         here = self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else "")
         return RedirectResponse(path or here, 303)
 
-    def has(self, name: str) -> bool:
-        """Whether this server has an operation."""
-        return name in self.desk.operations
-
     async def run(self, name: str, **arguments: Any) -> Any:
         """An operation, as its command does it. Raises Refused. What an action did is in the log, with who did it."""
         answer = await run(self.desk.operations, name, arguments)

@@ -50,6 +50,7 @@ class StatusPages:
             "bans": (await visit.run("ban.list"))[:SHOWN],
             "logins": await visit.run("logins.recent"),
             "backup": await visit.run("backup.last"),
+            "selftest": await visit.run("selftest.last"),
             "days": DAYS,
         }
         return visit.page("admin/status.html", **values)
@@ -66,13 +67,9 @@ class StatusPages:
         """Many questions to the DNS: what was found a moment ago is shown with its time, unless one asks for a new look."""
         kept = self._kept
         if kept is None or visit.argument("now") or self._clock() - kept.at > KEPT_SECONDS:
-            served, findings = await asyncio.gather(visit.run("tls.served"), self._findings(visit))
+            served, findings = await asyncio.gather(visit.run("tls.served"), visit.run("check"))
             kept = self._kept = Look(self._clock(), served, findings)
         return visit.page("admin/checks.html", look=kept)
-
-    async def _findings(self, visit: Visit) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = await visit.run("check" if visit.has("check") else "dns.compare")
-        return rows
 
     async def _lift(self, visit: Visit) -> Response:
         await visit.run("ban.remove", network=visit.form["network"])
