@@ -14,6 +14,7 @@ from mailstack.web.acme import AcmeAnswers
 from mailstack.web.authority import AuthorityFile
 from mailstack.web.console.desk import Behind as ConsoleBehind
 from mailstack.web.console.parts import Console
+from mailstack.web.console.templates import Templates
 from mailstack.web.health import Health
 from mailstack.web.policies import Policies
 from mailstack.web.seen import Seen
@@ -62,7 +63,7 @@ class Web:
             self._policies,
             reports,
             *own,
-            *_setting_up(behind.data, certificates),
+            *_setting_up(behind.data, certificates, self.console.templates),
             self.console,
         )
         routes = (route for part in parts for route in part.routes())
@@ -95,7 +96,9 @@ class Web:
         await self._server.stop(seconds)
 
 
-def _setting_up(data: "Data", certificates: Certificates | None) -> tuple[Autoconfig, Autodiscover, SetupPages]:
+def _setting_up(
+    data: "Data", certificates: Certificates | None, templates: Templates
+) -> tuple[Autoconfig, Autodiscover, SetupPages]:
     """How mail programs set themselves up."""
 
     def settings() -> ClientSettings:
@@ -109,5 +112,5 @@ def _setting_up(data: "Data", certificates: Certificates | None) -> tuple[Autoco
     return (
         Autoconfig(domains, settings),
         Autodiscover(domains, settings, data.surroundings.clock),
-        SetupPages(domains, settings, data.setup_links, signer),
+        SetupPages(domains, settings, data.setup_links, signer, templates),
     )

@@ -44,7 +44,7 @@ class Console:
 
     def __init__(self, behind: Behind, clock: Callable[[], float]) -> None:
         assets = Assets()
-        templates = Templates(hostname=behind.hostname, version=__version__, asset=assets.path)
+        self.templates = templates = Templates(hostname=behind.hostname, version=__version__, asset=assets.path)
         self._parts: tuple[Part, ...] = (assets, *pages_of(Desk(behind, templates), clock))
         self.explain = ErrorPages(templates).explain
 

@@ -2,54 +2,51 @@
 
 import asyncio
 from collections.abc import Callable
-from importlib.resources import files
 
-import jinja2
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mailstack.control.setup_links import PROFILE_SECONDS, Offer, SetupLinks
 from mailstack.web.console.my.qr import picture
 from mailstack.web.console.privacy import is_private
+from mailstack.web.console.templates import Templates
 from mailstack.web.setup.domains import Domains, address_of, host_of
 from mailstack.wire import apple_profile, thunderbird_mobile
-from mailstack.wire.client_settings import ClientSettings, Kind
+from mailstack.wire.client_settings import ClientSettings
 
 Signer = Callable[[bytes], bytes]  # blocking
 # An answer with a secret in it is nobody's to keep.
 SECRET = {"cache-control": "no-store"}
-TEMPLATES = "templates"
 
 
 class SetupPages:
     """`sign`: what puts a signature around a profile; None: there is no certificate."""
 
     def __init__(
-        self, domains: Domains, settings: Callable[[], ClientSettings], links: SetupLinks, sign: Signer | None
+        self,
+        domains: Domains,
+        settings: Callable[[], ClientSettings],
+        links: SetupLinks,
+        sign: Signer | None,
+        templates: Templates,
     ) -> None:
         self._domains = domains
         self._settings = settings
         self._links = links
         self._sign = sign
-        loader = jinja2.PackageLoader("mailstack.web.setup", TEMPLATES)
-        self._templates = jinja2.Environment(loader=loader, autoescape=True, auto_reload=False, trim_blocks=True)
-        self._style = files("mailstack.web.setup").joinpath(f"{TEMPLATES}/setup.css").read_bytes()
+        self._templates = templates
 
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/setup", self._public),
-            Route("/setup/setup.css", self._css),
             Route("/setup/mail.mobileconfig", self._public_profile),
             Route("/setup/profile/{token}.mobileconfig", self._profile),
             Route("/setup/{token}", self._link),
             Route("/setup/{token}/profile", self._take_profile, methods=["POST"]),
             Route("/setup/{token}/settings", self._take_settings, methods=["POST"]),
         ]
-
-    async def _css(self, request: Request) -> Response:
-        return Response(self._style, media_type="text/css", headers={"cache-control": "max-age=3600"})
 
     # For everybody ------------------------------------------------------------------------------------------------------
 
@@ -72,7 +69,7 @@ class SetupPages:
         offer = self._links.look(request.path_params["token"])
         if offer is None:
             return self._page("over.html", 404)
-        return self._page("link.html", offer=offer, token=request.path_params["token"], headers=SECRET)
+        return self._page("link.html", offer=offer, token=request.path_params["token"])
 
     async def _take_settings(self, request: Request) -> Response:
         _need_privacy(request)
@@ -81,7 +78,7 @@ class SetupPages:
             return self._page("over.html", 404)
         settings = self._settings()
         code = await asyncio.to_thread(_mobile_code, settings, offer)
-        return self._page("settings.html", settings=settings, offer=offer, code=code, headers=SECRET)
+        return self._page("settings.html", settings=settings, offer=offer, code=code)
 
     async def _take_profile(self, request: Request) -> Response:
         """Devices take a profile from a plain GET: there is one, once, within a minute."""
@@ -112,9 +109,8 @@ class SetupPages:
         named = {"content-disposition": 'attachment; filename="mail.mobileconfig"', **headers}
         return Response(profile, media_type=apple_profile.MEDIA_TYPE, headers=named)
 
-    def _page(self, name: str, status: int = 200, headers: dict[str, str] | None = None, **values: object) -> Response:
-        text = self._templates.get_template(name).render(Kind=Kind, **values)
-        return HTMLResponse(text, status, headers)
+    def _page(self, name: str, status: int = 200, **values: object) -> Response:
+        return self._templates.answer(f"setup/{name}", status, values)
 
 
 def _need_privacy(request: Request) -> None:
