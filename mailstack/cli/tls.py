@@ -8,7 +8,7 @@ from mailstack.cli.accounts import JSON, invocation
 from mailstack.cli.invocation import show, when
 from mailstack.records.record import Record
 
-tls = typer.Typer(no_args_is_help=True, help="TLS with other hosts: levels, policies, our own record.")
+tls = typer.Typer(no_args_is_help=True, help="TLS: this server's certificates, and what is known of other hosts.")
 
 
 @tls.command("list")

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 
 from mailstack.log import get_logger
@@ -45,12 +46,15 @@ class Chain:
     def load(cls, certificate: Path, key: Path) -> "Chain":
         """From files, which may be one. They block. Raises TlsProblem, also when the certificate changes meanwhile."""
         contexts = _server_context(), _server_context()
-        for context in contexts:
-            _load(context, certificate, key)
-            context.end_point = _end_point(certificate)
-        leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
-        if _end_point(certificate) != contexts[0].end_point:
-            raise TlsProblem(certificate, "changes while it is read")
+        try:
+            for context in contexts:
+                _load(context, certificate, key)
+                context.end_point = _end_point(certificate)
+            leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+            if _end_point(certificate) != contexts[0].end_point:
+                raise TlsProblem(certificate, "changes while it is read")
+        except (ValueError, UnsupportedAlgorithm) as problem:
+            raise TlsProblem(certificate, f"can't be read: {problem}") from problem
         return cls(leaf, names_of(leaf), *contexts, (certificate, key))
 
     @property
@@ -88,7 +92,7 @@ class Certificates:
 
     def __init__(self, chains: Sequence[Chain]) -> None:
         self.context, self.people, self.web = (_server_context() for _ in range(3))
-        self._trusted: list[str] = []
+        self._trusted: dict[str, None] = {}
         self.use(chains)
         self.context.sni_callback = self.web.sni_callback = lambda end, name, _: _switch(end, self.chains.of(name).hosts)
         self.people.sni_callback = lambda end, name, _: _switch(end, self.chains.of(name).people)
@@ -106,7 +110,9 @@ class Certificates:
 
     def trust(self, pem: str) -> None:
         """Let people's certificates be good that are these, or signed by them; what OpenSSL can't read is passed over."""
-        self._trusted.append(pem)
+        if pem in self._trusted:
+            return
+        self._trusted[pem] = None
         for chain in self.chains.all:
             _trust(chain.people, pem)
 

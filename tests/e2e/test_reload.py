@@ -1,5 +1,8 @@
 """SIGHUP: what can change without new sockets changes, a bad file changes nothing, and one event says what was done."""
 
+import base64
+import datetime
+import json
 import signal
 import smtplib
 import socket
@@ -138,6 +141,38 @@ def test_a_certificate_is_taken_without_being_told(running: Running, tmp_path: P
     assert session.noop()[0] == "OK"
     session.logout()
     assert len(running.events("tls.files_unusable")) == told + 1
+
+
+def test_what_traefik_renews_is_taken_and_the_end_of_it_is_told(running: Running, tmp_path: Path) -> None:
+    good = running.configuration.read_text()
+    path = tmp_path / "acme.json"
+    try:
+        first = put_traefik(path, datetime.timedelta(days=90))
+        running.put("tls", "certificate", f'"{path}"')
+        assert running.reload()["event"] == "reloaded"
+        assert running.serial() == first
+        told = len(running.events("postmaster.told"))
+        second = put_traefik(path, datetime.timedelta(days=5))
+        assert "within 7 days" in running.wait_for_event("postmaster.told", told)["subject"]
+        assert running.serial() == second
+        text = path.read_text()
+        broken = len(running.events("tls.files_unusable"))
+        path.write_text(text[: len(text) // 2])
+        running.wait_for_event("tls.files_unusable", broken)
+        assert running.serial() == second
+    finally:
+        running.configuration.write_text(good)
+        running.reload()
+
+
+def put_traefik(path: Path, life: datetime.timedelta) -> int:
+    """As Traefik does, which writes over the file; the serial number of its certificate."""
+    one = trustme.CA().issue_cert("mail.a.test", not_after=datetime.datetime.now(datetime.UTC) + life)
+    certificate = one.cert_chain_pems[0].bytes()
+    texts = [base64.b64encode(data).decode() for data in (certificate, one.private_key_pem.bytes())]
+    held = {"domain": {"main": "mail.a.test"}, "certificate": texts[0], "key": texts[1]}
+    path.write_text(json.dumps({"le": {"Account": None, "Certificates": [held]}}))
+    return x509.load_pem_x509_certificate(certificate).serial_number
 
 
 def test_a_bad_file_changes_nothing(running: Running, tmp_path: Path) -> None:
