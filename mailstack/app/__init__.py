@@ -2,8 +2,8 @@
 
 from mailstack.app.appliance import Appliance
 from mailstack.app.data import Data
-from mailstack.app.serving import serve
+from mailstack.app.serving import RESTART, RESTART_SIGNAL, serve
 from mailstack.app.settings import Settings
 from mailstack.app.surroundings import StartProblem, Surroundings
 
-__all__ = ["Appliance", "Data", "Settings", "StartProblem", "Surroundings", "serve"]
+__all__ = ["RESTART", "RESTART_SIGNAL", "Appliance", "Data", "Settings", "StartProblem", "Surroundings", "serve"]

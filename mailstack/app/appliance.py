@@ -146,7 +146,19 @@ class Appliance:
         url = _sieve_url(config.hostname, self.ports.get("managesieve"))
         self.seeing.tell = alarm.tell
         behind = Behind(
-            data, logins, limits, inbound, submission, acceptor, self.runner, unwanted, events, url, self.tls, self.seeing
+            data,
+            logins,
+            limits,
+            inbound,
+            submission,
+            acceptor,
+            self.runner,
+            unwanted,
+            events,
+            url,
+            self.tls,
+            self.seeing,
+            self.ports,
         )
         self.doors = Doors(behind, settings)
         undo.push_async_callback(self.sending.stop)

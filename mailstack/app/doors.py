@@ -16,6 +16,7 @@ from mailstack.app.unwanted import Unwanted
 from mailstack.app.web import Web
 from mailstack.control.connections import Connected, ConnectionOperations
 from mailstack.control.server import ControlServer
+from mailstack.control.standing import StandingOperations
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.events import Events
 from mailstack.delivery.runner import QueueRunner
@@ -55,6 +56,7 @@ class Behind:
     sieve_url: str | None
     tls: Tls | None
     seeing: Seeing
+    ports: dict[str, list[int]]  # that are open
 
 
 class Doors:
@@ -114,7 +116,9 @@ class Doors:
             )
         )
         self.ready = False
-        operations = data.operations(behind.runner) | ConnectionOperations(self._connected).table()
+        operations = data.operations(behind.runner)
+        operations |= ConnectionOperations(self._connected).table()
+        operations |= StandingOperations(data.config.hostname, lambda: behind.ports).table()
         operations |= behind.tls.operations() if behind.tls is not None else {}
         self._web = Web(behind, settings, operations, certificates, lambda: self.ready)
         self._control = ControlServer(data.path / "control.sock", operations)

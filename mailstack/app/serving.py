@@ -18,6 +18,8 @@ from mailstack.config import Config
 from mailstack.log import configure, get_logger
 from mailstack.store.errors import StoreProblem
 
+RESTART_SIGNAL = signal.SIGUSR1  # stop, and start again with what the settings' file says then
+RESTART = 75  # EX_TEMPFAIL (sysexits.h): a service manager that restarts failures starts it again
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 
 log = get_logger()
@@ -36,11 +38,12 @@ def _notify(state: str) -> None:
         log.warning("notify.failed", state=state, problem=str(problem))
 
 
-async def _serve(config: Config, path: str | None, surroundings: Surroundings | None) -> None:
+async def _serve(config: Config, path: str | None, surroundings: Surroundings | None) -> signal.Signals:
+    """The signal that ended it."""
     appliance = Appliance(config, surroundings, path)
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, RESTART_SIGNAL):
         loop.add_signal_handler(number, signals.put_nowait, number)
     await appliance.start()
     # What the start made stays: the collector need not look at it again and again while connections wait.
@@ -54,11 +57,12 @@ async def _serve(config: Config, path: str | None, surroundings: Surroundings | 
         ports=appliance.ports,
         queued=len(appliance.data.queue.messages),
     )
-    while await signals.get() is signal.SIGHUP:
+    while (received := await signals.get()) is signal.SIGHUP:
         await appliance.reload(path)
-    _notify("STOPPING=1")
+    _notify("RELOADING=1" if received is RESTART_SIGNAL else "STOPPING=1")
     await appliance.stop()
-    log.info("stopped")
+    log.info("stopped", again=received is RESTART_SIGNAL)
+    return received
 
 
 def _give_memory_back() -> None:
@@ -74,7 +78,7 @@ def _give_memory_back() -> None:
 
 
 def serve(config: Config, path: str | None = None, surroundings: Surroundings | None = None) -> int:
-    """Run in the foreground until SIGTERM. The exit code: 0, or 2 when it can't start."""
+    """Run in the foreground until SIGTERM. The exit code: 0, 2 when it can't start, RESTART when it is to start again."""
     configure(config.log.format, config.log.level)
     # With the default of 5 ms one busy thread would make the event loop wait that long, again and again.
     sys.setswitchinterval(0.0005)
@@ -82,9 +86,9 @@ def serve(config: Config, path: str | None = None, surroundings: Surroundings | 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 1 << 20)), hard))
     try:
-        uvloop.run(_serve(config, path, surroundings))
+        received = uvloop.run(_serve(config, path, surroundings))
     except (StartProblem, StoreProblem) as problem:
         key = "data_dir: " if isinstance(problem, StoreProblem) else ""
         print(f"mailstack: {path or 'environment'}: {key}{problem}", file=sys.stderr)
         return 2
-    return 0
+    return RESTART if received is RESTART_SIGNAL else 0

@@ -151,6 +151,21 @@ def user_enable(context: typer.Context, address: str) -> None:
     invocation(context).run("user.enable", address=address)
 
 
+@user.command("rename")
+def user_rename(
+    context: typer.Context,
+    address: str,
+    to: str,
+    drop: bool = typer.Option(False, "--drop", help="the old address ends; else it stays as an alias"),
+) -> None:
+    """Give an account another address: its mail, password and devices stay, and mail for the old one still comes.
+
+    Example: mailstack user rename alice@example.org alice.smith@example.org
+    """
+    done = invocation(context).run("user.rename", address=address, to=to, keep=not drop)
+    print(f"{address} is {done['address']} now; it logs in by this address.")
+
+
 @user.command("remove")
 def user_remove(context: typer.Context, address: str) -> None:
     """Remove an account. Its mail stays on disk until you remove the folder.

@@ -15,6 +15,7 @@ from mailstack.cli import (
     dns,
     explaining,
     gateways,
+    going_public,
     importing,
     lists,
     moving,
@@ -71,6 +72,7 @@ app.add_typer(reports.reports, name="reports")
 app.add_typer(operate.queue, name="queue")
 start.add_to(app)
 app.command()(dns.dns)
+app.command("go-public")(going_public.go_public)
 explaining.add_to(app)
 importing.add_to(app)
 app.command()(setting_up.clients)

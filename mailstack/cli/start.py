@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,38 @@ def add_to(app: typer.Typer) -> None:
     app.command("config")(show_config)
 
 
-def serve(context: typer.Context) -> None:
-    """Run in the foreground; SIGTERM stops within ten seconds, SIGHUP reloads settings and certificates.
+AGAIN = typer.Option(False, "--again", hidden=True, help="if it does not start, put the settings back that were there before")
+BEFORE = ".trial"  # what a settings' file is called while it is not yet sure that the new one works
+
+
+def serve(context: typer.Context, again: bool = AGAIN) -> None:
+    """Run in the foreground; SIGTERM stops within ten seconds, SIGHUP reloads settings and certificates, SIGUSR1 starts anew.
 
     Example: mailstack serve
     """
     from mailstack import app
 
     one = invocation(context)
-    raise typer.Exit(app.serve(one.config(), one.config_path()))
+    path = one.config_path()
+    try:
+        code = app.serve(one.config(), path)
+    except typer.Exit as problem:
+        code = problem.exit_code
+    before = Path(f"{path}{BEFORE}")
+    if code == 2 and again and before.exists():
+        print(f"mailstack: the server does not start with {path}; what was there before is back", file=sys.stderr)
+        os.replace(before, str(path))
+        _begin_anew(path, again=False)
+    if code == app.RESTART:
+        _begin_anew(path, again=True)
+    raise typer.Exit(code)
+
+
+def _begin_anew(path: str | None, *, again: bool) -> None:
+    """The same process with a fresh program: whoever watches over it sees no end."""
+    sys.stderr.flush()
+    command = [sys.executable, "-m", "mailstack", *(["-c", path] if path else []), "serve", *(["--again"] if again else [])]
+    os.execv(sys.executable, command)  # noqa: S606 - this program itself
 
 
 def show_config() -> None:

@@ -1,7 +1,7 @@
 """dns.*: what the DNS should say of the domains here, what it says, and changing it."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from mailstack.control.arguments import Arguments, OperationProblem, read_domain
@@ -48,13 +48,13 @@ class DnsOperations:
     async def compare(self, arguments: Arguments) -> Any:
         """Rows, the host's first. `fresh`: the zones' own name servers say it, or `servers`; `foreign`: others' records too."""
         domains = await self._domains(arguments)
-        publisher = await self._hop(self._publisher)
+        publisher = await self._me(arguments)
         rows = await self._compare(domains, publisher, self._asked(arguments), foreign=arguments.get("foreign", True))
         return [{"domain": domain, **asdict(row)} for domain, row in rows]
 
     async def records(self, arguments: Arguments) -> Any:
         """What is wanted, without a look at what is there."""
-        publisher = await self._hop(self._publisher)
+        publisher = await self._me(arguments)
         rows = []
         for domain in await self._domains(arguments):
             rows += [asdict(one) for one in wanted.records(domain, publisher, await self._keys(domain))]
@@ -62,7 +62,7 @@ class DnsOperations:
 
     async def zone(self, arguments: Arguments) -> Any:
         """Lines for a zone file, a list for each domain, the host's own under its name."""
-        publisher = await self._hop(self._publisher)
+        publisher = await self._me(arguments)
         rows = await self._compare(await self._domains(arguments), publisher, self._asked(arguments), foreign=False)
         names = dict.fromkeys(domain for domain, _ in rows)
         return {name: zonefile.lines([row for domain, row in rows if domain == name]) for name in names}
@@ -72,7 +72,7 @@ class DnsOperations:
         updater = await self._hop(self._updater)
         if updater is None:
             raise OperationProblem("dns.update_server names no server that takes changes")
-        publisher, fresh = await self._hop(self._publisher), Fresh(self._resolver, [updater.server])
+        publisher, fresh = await self._me(arguments), Fresh(self._resolver, [updater.server])
         rows = await self._compare(await self._domains(arguments), publisher, fresh, foreign=False)
         changes = zonefile.changes([row for _, row in rows], replace=bool(arguments.get("replace")))
         zones: dict[str, list[Change]] = {}
@@ -89,6 +89,14 @@ class DnsOperations:
                 raise OperationProblem(str(problem)) from None
             done += [{"zone": zone, **asdict(change)} for change in some if change.add or change.remove]
         return done
+
+    async def _me(self, arguments: Arguments) -> Publisher:
+        """What this server is; `host` and `addresses`: what it will be."""
+        found: Publisher = await self._hop(self._publisher)
+        host, addresses = arguments.get("host"), tuple(arguments.get("addresses") or ())
+        if not host:
+            return replace(found, addresses=addresses) if addresses else found
+        return found.called(str(host).lower(), addresses)
 
     async def _domains(self, arguments: Arguments) -> list[str]:
         if not arguments.get("domain"):

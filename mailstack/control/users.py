@@ -49,6 +49,7 @@ class UserOperations:
             "user.quota": self.user_quota,
             "user.disable": self.user_disable,
             "user.enable": self.user_enable,
+            "user.rename": self.user_rename,
             "user.remove": self.user_remove,
             "user.import": self.user_import,
             "alias.add": self.alias_add,
@@ -114,6 +115,14 @@ class UserOperations:
 
     async def user_enable(self, arguments: Arguments) -> Any:
         await self._directory.set_disabled(read_address(arguments["address"]).key, False)
+
+    async def user_rename(self, arguments: Arguments) -> Any:
+        """Another address, the same mail and passwords; the old address stays as an alias, unless `keep` is false."""
+        old, new = read_address(arguments["address"]), read_address(arguments["to"])
+        await self._sending.settled()
+        await self._directory.rename_account(old.key, new, keep=bool(arguments.get("keep", True)))
+        self._sending.renamed(old.key)
+        return {"address": new.key}
 
     async def user_remove(self, arguments: Arguments) -> Any:
         record = await self._directory.remove_account(read_address(arguments["address"]).key)

@@ -251,6 +251,10 @@ class Sending:
         """The account is removed: one that gets its address later begins anew."""
         await self.settled()
         await self._book.forget(account)
+        self.renamed(account)
+
+    def renamed(self, account: str) -> None:
+        """What is kept is under another address now."""
         self._pages.pop(account, None)
         self.signs.forget(account)
         self._acquaintances.forget(account)

@@ -10,7 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from mailstack.message.address import Address, parse_address
 from mailstack.store.database import Database
 from mailstack.store.mailbox.values import AccountFolder
-from mailstack.store.users import accounts, certificates, devices, installation, mailings, names, second_factor, senders
+from mailstack.store.users import (
+    accounts,
+    certificates,
+    devices,
+    installation,
+    mailings,
+    names,
+    renaming,
+    second_factor,
+    senders,
+)
 from mailstack.store.users.devices import Device
 from mailstack.store.users.mailings import Mailing
 from mailstack.store.users.records import AccountRecord, DirectoryProblem, Entry
@@ -178,6 +188,11 @@ class Directory:
         """(address, password hash, quota), and by key what SCRAM needs where the password is known: all or none."""
         added = await self._change(accounts.add, rows, created, scram or {})
         return list(added)
+
+    async def rename_account(self, key: str, new: Address, *, keep: bool) -> None:
+        """Another address for the same account; `keep`: mail for the old one still comes. Sessions end."""
+        await self._change(renaming.rename, key, new, keep)
+        self._lock(key)
 
     async def accounts(self) -> list[dict[str, Any]]:
         return await self._database.run(accounts.listing)
