@@ -93,9 +93,9 @@ WELL_AND_ILL: list[tuple[Callable[[], list[str]], list[str]]] = [
     (lambda: said(work.judge_backup(backup({"problems": []}, 60), NOW, configured=True)), ["ok"]),
     (lambda: said(work.judge_backup(backup({"problems": []}, 4 * DAY), NOW, configured=True)), ["warn"]),
     (lambda: said(work.judge_backup(backup({"problems": []}, 40 * DAY), NOW, configured=True)), ["bad"]),
-    (lambda: said(work.judge_selftest({"at": NOW - 60, "problem": None}, NOW)), ["ok"]),
-    (lambda: said(work.judge_selftest({"at": NOW - 60, "problem": "IMAP login"}, NOW)), ["bad"]),
-    (lambda: said(work.judge_selftest({"at": NOW - 9 * DAY, "problem": None}, NOW)), ["warn"]),
+    (lambda: said(work.judge_selftest({"time": NOW - 60, "problem": None}, NOW)), ["ok"]),
+    (lambda: said(work.judge_selftest({"time": NOW - 60, "problem": "IMAP login"}, NOW)), ["bad"]),
+    (lambda: said(work.judge_selftest({"time": NOW - 9 * DAY, "problem": None}, NOW)), ["warn"]),
 ]
 
 

@@ -56,8 +56,8 @@ async def selftest(patient: Patient) -> list[Finding]:
 
 
 def judge_selftest(state: dict[str, Any], now: float) -> Finding:
-    """`state`: when ("at"), and at which step it failed ("problem", None where it went well)."""
-    age = now - float(state["at"])
+    """`state`: when ("time"), and at which step it failed ("problem", None where it went well)."""
+    age = now - float(state["time"])
     if state.get("problem"):
         text = f"it failed {_hours(age)} ago: {state['problem']}"
         return Finding("self-test", "bad", text, "mail may not get through here", "mailstack selftest")
