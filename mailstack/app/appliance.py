@@ -113,7 +113,7 @@ class Appliance:
         planner = self._planner = Planner(data.directory, data.mailboxes, data.rules)
         self._use_rules(settings)
         placing = Placing(data.directory, data.mailboxes, planner)
-        parcels = Parcels(router, data.directory, config.hostname, clock, randomness)
+        parcels = Parcels(router, data.directory, config.hostname, clock, randomness, data.leaving)
         acceptor = Acceptor(router, placing, parcels, data.queue, data.trace, clock, randomness)
         bouncer = Bouncer(data.queue, config.hostname, acceptor.submit, randomness, data.trace)
         acceptor.bouncer = bouncer

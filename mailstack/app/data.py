@@ -68,6 +68,7 @@ from mailstack.net.dns_update import Updater
 from mailstack.net.tls import TlsProblem
 from mailstack.policy.bans import Bans
 from mailstack.policy.clients import client_settings
+from mailstack.policy.leaving import Leaving
 from mailstack.policy.limits import default_gateways
 from mailstack.policy.nat import Nat
 from mailstack.policy.sending import Sending
@@ -166,6 +167,7 @@ class Data:
         self.sources = Sources(data / "tls", config.hostname.lower(), files, clock)
         self.transport = TransportStore(data / "transport.sqlite3")
         self.clients = client_settings(config)
+        self.leaving = Leaving(self.directory, lambda: self.clients.web)
         self.setup_links = SetupLinks(self.surroundings.clock)
         self.keeper = Keeper(self.queue, self.trace)
         self.reports = ReportStore(data / "reports.sqlite3")

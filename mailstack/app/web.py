@@ -16,6 +16,7 @@ from mailstack.web.console.desk import Behind as ConsoleBehind
 from mailstack.web.console.parts import Console
 from mailstack.web.console.templates import Templates
 from mailstack.web.health import Health
+from mailstack.web.leaving import LeavingPages
 from mailstack.web.policies import Policies
 from mailstack.web.seen import Seen
 from mailstack.web.server import WebServer
@@ -62,6 +63,7 @@ class Web:
             Seen(),
             self._policies,
             reports,
+            LeavingPages(behind.data.leaving),
             *own,
             *_setting_up(behind.data, certificates, self.console.templates),
             self.console,

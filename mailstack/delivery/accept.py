@@ -66,7 +66,7 @@ class Acceptor:
             if len(places) == 1 and alone and places[0].plan.reject is not None:
                 return self._refused(envelope, places[0])
             parcels = await self._parcels.forwards(envelope, ways.remote, ways.forwarded, message)
-            parcels += self._parcels.of_lists(envelope, ways.lists, message)
+            parcels += await self._parcels.of_lists(envelope, ways.lists, message)
             for place in places:
                 parcels += await self._parcels.of_plan(envelope, place, message)
         except StoreProblem as problem:

@@ -57,7 +57,7 @@ class LocalDelivery:
         judgement = read_evidence(split_header(content.head(HEADER_SEEN))[0])
         reasons: list[str] = []
         try:
-            await self._send(queued, number, self._parcels.of_lists(queued.envelope, lists, message))
+            await self._send(queued, number, await self._parcels.of_lists(queued.envelope, lists, message))
             for place, route in enumerate(found):
                 unique = f"{queued.id}.{number}" if place == 0 else f"{queued.id}.{number}-{place}"
                 to = Place(route, recipient, unique, judgement, once=True)

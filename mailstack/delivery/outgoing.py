@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from mailstack.delivery.alignment import Alignment
 from mailstack.delivery.signing import Signer
@@ -16,6 +17,7 @@ from mailstack.wire.smtp import Reply
 
 log = get_logger()
 REASONS = 1000  # of warnings that are given once
+Work = Callable[[Iterable[bytes], str, int], bytes]
 AT_ONCE = 1 << 20  # octets of a message that is worked on in memory
 
 
@@ -106,9 +108,13 @@ class Outgoing:
         """The signatures or the seal of a message; `blocks`: None reads it from its file."""
         moment = int(self._clock())
         if queued.envelope.forwarded:
-            work, domain = self._signer.seals, await self._sealing_domain(queued)
+            work: Work = self._signer.seals
+            domain = await self._sealing_domain(queued)
         else:
             work, domain = self._signer.signatures, await self._signing_domain(queued, header)
+        vouching = queued.envelope.signed_as
+        if vouching is not None and queued.envelope.forwarded:
+            work = partial(self._signer.vouched, vouching=await self._signer.domain_for(vouching))
         if domain is None:
             return b""
         chunks = blocks if blocks is not None else self._queue.chunks(queued)

@@ -15,10 +15,12 @@ from mailstack.message.errors import SyntaxProblem
 from mailstack.message.header import split_header
 from mailstack.message.report import Action, RecipientReport, delivery_status
 from mailstack.message.srs import forward
+from mailstack.policy.leaving import Leaving
 from mailstack.policy.lists import list_fields, passed
 from mailstack.policy.routing import Router, ToList
 from mailstack.store.content import Content
 from mailstack.store.users.directory import Directory
+from mailstack.store.users.mailings import Mailing
 
 log = get_logger()
 HEADER_SHOWN = 65536  # octets of a refused message's header that go back
@@ -49,8 +51,16 @@ class Parcels:
     """One for the server."""
 
     def __init__(
-        self, router: Router, directory: Directory, hostname: str, clock: Callable[[], float], randomness: random.Random
+        self,
+        router: Router,
+        directory: Directory,
+        hostname: str,
+        clock: Callable[[], float],
+        randomness: random.Random,
+        leaving: Leaving | None = None,
     ) -> None:
+        """`leaving`: who makes links by which members leave lists."""
+        self._leaving = leaving
         self._router = router
         self._directory = directory
         self._hostname = hostname
@@ -73,22 +83,28 @@ class Parcels:
             parcels.append(Parcel(away, message.prefix, message.content))
         return parcels
 
-    def of_lists(self, envelope: Envelope, lists: list[ToList], message: Message) -> list[Parcel]:
-        """A list's mail leaves for all its members; what it brings back is the owner's. What went there before goes nowhere."""
+    async def of_lists(self, envelope: Envelope, lists: list[ToList], message: Message) -> list[Parcel]:
+        """A list's mail leaves for all its members; what it brings back is the owner's. What went there before goes nowhere.
+
+        Members who have a link of their own, by which they leave the list, have a mail of their own.
+        """
         parcels = []
         header = message.prefix + split_header(message.content.head(HEADER_SHOWN))[0]
         for to in lists:
             if passed(header, to.mailing):
                 log.warning("list.loop", id=envelope.id, list=to.mailing.address)
                 continue
-            recipients = tuple(Recipient(one) for target in to.targets if (one := _readable(target)) is not None)
-            if not recipients:
-                continue
-            id = derived_id(envelope.id, "list", to.mailing.address)
-            sender = parse_address(to.mailing.bounces)
-            away = replace(envelope, id=id, sender=sender, recipients=recipients, ret=None, envelope_id=None)
-            away = replace(away, forwarded=_of_others(envelope))
-            parcels.append(Parcel(away, list_fields(to.mailing) + message.prefix, message.content))
+            together: list[Recipient] = []
+            for target in to.targets:
+                if (address := _readable(target)) is None:
+                    continue
+                link = await self._leaving.link(to.mailing, target) if self._leaving is not None else None
+                if link is None:
+                    together.append(Recipient(address))
+                else:
+                    parcels.append(_for_list(envelope, to.mailing, (Recipient(address),), message, link))
+            if together:
+                parcels.append(_for_list(envelope, to.mailing, tuple(together), message, None))
         return parcels
 
     async def of_plan(self, envelope: Envelope, place: Place, message: Message) -> list[Parcel]:
@@ -116,7 +132,7 @@ class Parcels:
         id = ids.next("redirect", one.address)
         recipient = replace(place.recipient, address=one.address)
         away = replace(envelope, id=id, sender=await self._sender(envelope), recipients=(recipient,))
-        away = replace(away, forwarded=_of_others(envelope), origin=None, sent=(), after=None)
+        away = replace(away, forwarded=_of_others(envelope), origin=None, sent=(), after=None, signed_as=None)
         prefix, content = message.prefix, message.content
         if one.header is not None:
             prefix, content = one.header, await body_alone(message.content, one.body)
@@ -161,6 +177,17 @@ class _Ids:
     def next(self, kind: str, to: Address) -> str:
         self._given[kind, to.key] += 1
         return derived_id(self._origin, self._account, kind, to.key, str(self._given[kind, to.key]))
+
+
+def _for_list(
+    envelope: Envelope, mailing: Mailing, recipients: tuple[Recipient, ...], message: Message, link: str | None
+) -> Parcel:
+    alone = (recipients[0].address.key,) if link is not None else ()
+    away = replace(
+        envelope, id=derived_id(envelope.id, "list", mailing.address, *alone), sender=parse_address(mailing.bounces),
+        recipients=recipients, ret=None, envelope_id=None, forwarded=_of_others(envelope), signed_as=mailing.domain,
+    )  # fmt: skip
+    return Parcel(away, list_fields(mailing, link) + message.prefix, message.content)
 
 
 def _readable(text: str) -> Address | None:

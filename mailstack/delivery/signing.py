@@ -95,13 +95,23 @@ class Signer:
         header, digest = digested(blocks)
         return sign(header, digest, keys, moment, int(self.valid) if self.valid else None)
 
+    def vouched(self, blocks: Iterable[bytes], domain: str, moment: int, *, vouching: str | None) -> bytes:
+        """A seal above the signatures of a list's own domain, which cover how one leaves it (RFC 8058 4); from a thread."""
+        header, digest = digested(blocks)
+        keys = self.keys(vouching) if vouching is not None else ()
+        signed = sign(header, digest, keys, moment, int(self.valid) if self.valid else None)
+        return self._sealed(signed + header, digest, domain, moment) + signed
+
     def seals(self, blocks: Iterable[bytes], domain: str, moment: int) -> bytes:
         """The ARC set to put in front of what others wrote; from a thread."""
+        header, digest = digested(blocks)
+        return self._sealed(header, digest, domain, moment)
+
+    def _sealed(self, header: bytes, digest: bytes, domain: str, moment: int) -> bytes:
         # RFC 8617 4.1: rsa-sha256 is what everybody can verify.
         key = next((one for one in self.keys(domain) if one.algorithm == "rsa-sha256"), None)
         if key is None:
             return b""
-        header, digest = digested(blocks)
         return seal(header, digest, key, moment, _results(header, self._hostname))
 
 

@@ -71,6 +71,7 @@ class Envelope:
     origin: str | None = None  # the id under which it came in, where that is another one
     sent: tuple[str, ...] = ()  # ids of what left because of it already, and must not again
     after: "Turn | None" = None  # it waits
+    signed_as: str | None = None  # a domain here that vouches for what others wrote: that of a mailing list
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ class Lists:
         return outer.mailing is not None and mailing.address in outer.targets and sender.key == outer.mailing.bounces
 
 
-def list_fields(mailing: Mailing) -> bytes:
-    """What stands in front of a list's mail."""
+def list_fields(mailing: Mailing, link: str | None = None) -> bytes:
+    """What stands in front of a list's mail. `link`: by which one member leaves it with one click."""
     name = mailing.name.replace('"', "")
     shown = f'"{name}" ' if name and name.isascii() else f"{Header(name, 'utf-8').encode()} " if name else ""
     post = "NO" if mailing.posting is Posting.NAMED else f"<mailto:{mailing.address}>"
@@ -50,6 +50,8 @@ def list_fields(mailing: Mailing) -> bytes:
     fields = [f"List-Id: {shown}<{mailing.id}>", f"List-Post: {post}", f"List-Owner: <mailto:{local}+owner@{domain}>"]
     if mailing.unsubscribe:
         fields.append(f"List-Unsubscribe: <{mailing.unsubscribe}>")
+    elif link is not None:
+        fields += [f"List-Unsubscribe: <{link}>", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"]  # RFC 8058 3.1
     return "".join(f"{field}\r\n" for field in [*fields, "Precedence: list"]).encode("ascii", "replace")
 
 

@@ -371,6 +371,7 @@ def _to_json(envelope: Envelope) -> dict[str, Any]:
         "tls": envelope.tls.value,
         "origin": envelope.origin,
         "sent": envelope.sent,
+        "signed_as": envelope.signed_as,
         "after": [envelope.after.id, envelope.after.recipient] if envelope.after is not None else None,
     }
 
@@ -394,6 +395,7 @@ def _from_json(value: dict[str, Any]) -> Envelope:
         tls=TlsWish(value.get("tls", TlsWish.POLICY.value)),
         origin=value.get("origin"),
         sent=tuple(value.get("sent") or ()),
+        signed_as=value.get("signed_as"),
         after=Turn(*value["after"]) if value.get("after") else None,
     )
 

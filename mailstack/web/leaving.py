@@ -1,0 +1,62 @@
+"""/leave/TOKEN: one click takes a member off a mailing list (RFC 8058); who looks at it first sees a button."""
+
+import html
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mailstack.message.errors import SyntaxProblem
+from mailstack.policy.leaving import PATH, Leaving
+from mailstack.store.errors import StoreProblem
+
+SIZE = 4096  # octets of what is posted
+CLICK = b"One-Click"  # RFC 8058 3.2: List-Unsubscribe=One-Click, as a form of either kind
+KEPT = {"cache-control": "no-store"}
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title></head>
+<body><main><h1>{title}</h1>{body}</main></body></html>
+"""
+BUTTON = """<p>{member} gets the mail of {mailing}.</p>
+<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click"><button>Leave the list</button></form>"""
+
+
+class LeavingPages:
+    def __init__(self, leaving: Leaving) -> None:
+        self._leaving = leaving
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route(f"{PATH}/{{token}}", self._look, methods=["GET"]),
+            Route(f"{PATH}/{{token}}", self._leave, methods=["POST"]),
+        ]
+
+    async def _look(self, request: Request) -> Response:
+        """Programs look at links, too: nothing is done yet."""
+        try:
+            mailing, member = await self._leaving.of(request.path_params["token"])
+        except SyntaxProblem:
+            raise HTTPException(404, "This link leads nowhere.") from None
+        return _page(f"Leave {mailing}?", BUTTON.format(member=html.escape(member), mailing=html.escape(mailing)))
+
+    async def _leave(self, request: Request) -> Response:
+        """No cookie, no login: who has the link is the member (RFC 8058 3.1)."""
+        posted = b""
+        async for block in request.stream():
+            posted += block
+            if len(posted) > SIZE:
+                raise HTTPException(413, "That is too much.", {"connection": "close"})
+        if CLICK not in posted:
+            raise HTTPException(400, "One who leaves says List-Unsubscribe=One-Click.")
+        try:
+            mailing = await self._leaving.leave(request.path_params["token"])
+        except SyntaxProblem:
+            raise HTTPException(404, "This link leads nowhere.") from None
+        except StoreProblem:
+            raise HTTPException(503, "This can't be done now; try again later.") from None
+        return _page("You left the list", f"<p>No more mail of {html.escape(mailing)} comes to you.</p>")
+
+
+def _page(title: str, body: str) -> Response:
+    return HTMLResponse(PAGE.format(title=html.escape(title), body=body), headers=KEPT)
