@@ -20,7 +20,7 @@ OWNERS = {
     "aiosmtpd": {"smtp"}, "dns": {"net"}, "sqlmodel": {"store"}, "sqlalchemy": {"store"},
     "alembic": {"store"}, "spftrace": {"net"}, "publicsuffixlist": {"policy"}, "aioimaplib": {"cli"},
     "uvloop": {"app"}, "argon2": {"store"}, "passlib": {"store"}, "typer": {"cli"}, "aioclamd": {"net"},
-    "pyotp": {"store"}, "starlette": {"web"}, "uvicorn": {"web"}, "jinja2": {"web"}, "aioacme": {"net"},
+    "pyotp": {"store"}, "starlette": {"web"}, "uvicorn": {"web"}, "jinja2": {"web"}, "aioacme": {"net"}, "httpx": {"net"},
     "prometheus_client": {"metrics"},
 }  # fmt: skip
 NEIGHBOURS = {

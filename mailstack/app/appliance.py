@@ -178,6 +178,7 @@ class Appliance:
         undo.push_async_callback(self.seeing.stop)
         self.seeing.start()
         if self.tls is not None:
+            self.seeing.more_gauges.append(self.tls.gauges)
             self.tls.proof.on_expiring.append(CertificateNotice(alarm.tell, config.hostname).tell)
             undo.push_async_callback(self.tls.stop)
             self.tls.start()

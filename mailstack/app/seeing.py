@@ -43,6 +43,7 @@ class Seeing:
         self.watching = Watching(settings.watch, data.queue, data.path, clock, self._tell, self._others)
         self._selftesting = Selftesting(path, settings.selftest, self._selftest_failed)
         data.selftests.on_run.append(self._ran)
+        self.more_gauges: list[Callable[[], Iterable[Gauge]]] = []
         self._looking: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -104,6 +105,8 @@ class Seeing:
         disk = os.statvfs(self._data.path)
         yield _one("mailstack_disk_free_bytes", "Free octets where the mail is", disk.f_bavail * disk.f_frsize)
         yield _one("mailstack_disk_size_bytes", "Octets there in all", disk.f_blocks * disk.f_frsize)
+        for more in self.more_gauges:
+            yield from more()
 
 
 def _one(name: str, help: str, value: float) -> Gauge:

@@ -1,7 +1,7 @@
 """This server's own certificates: from where they come in each mode, who keeps them fresh, and the proof of what is served."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mailstack.app.data import Data
 from mailstack.app.surroundings import StartProblem
@@ -15,9 +15,10 @@ from mailstack.config import TLS_SERVICES, Config
 from mailstack.control.operations import Operation
 from mailstack.control.own_tls import OwnTlsOperations
 from mailstack.log import get_logger
+from mailstack.metrics import Gauge
 from mailstack.net.handshake import STARTTLS, Listener
 from mailstack.net.listen import ListeningSocket
-from mailstack.net.tls import Certificates, Chain, Chains, TlsProblem
+from mailstack.net.tls import Certificates, Chain, Chains, TlsProblem, names_of
 
 log = get_logger()
 ANY = {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}  # where a listener for all addresses is reached from here
@@ -86,6 +87,17 @@ class Tls:
         await self.proof.stop()
         if self.keeper is not None:
             await self.keeper.stop()
+
+    def gauges(self) -> Iterator[Gauge]:
+        """Of what the last handshakes saw."""
+        found = self.proof.found
+        ends = {
+            one.certificate: one.certificate.not_valid_after_utc.timestamp() for one in found if one.certificate is not None
+        }
+        values = tuple(((("names", " ".join(names_of(leaf))),), moment) for leaf, moment in ends.items())
+        yield Gauge("mailstack_certificate_end_timestamp_seconds", "When a certificate that is served ends", values)
+        wrong = sum(one.problem is not None for one in found)
+        yield Gauge("mailstack_certificates_wrong", "Handshakes that saw another certificate, or none", (((), float(wrong)),))
 
     def operations(self) -> dict[str, Operation]:
         pair = lambda: self._settings.pair  # noqa: E731 - it may change

@@ -63,6 +63,7 @@ class Keeper:
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._elsewhere: dict[str, str] = {}  # told already
         self.wanted: list[Wanted] = []
 
     def start(self) -> None:
@@ -115,9 +116,12 @@ class Keeper:
         return rows
 
     def _tell_elsewhere(self) -> None:
-        for wanted in self.wanted:
-            for name, problem in wanted.elsewhere.items():
-                log.debug("tls.name_elsewhere", name=name, problem=problem)
+        """Once, and again when it is another reason."""
+        found = {name: problem for wanted in self.wanted for name, problem in wanted.elsewhere.items()}
+        for name, problem in found.items():
+            if self._elsewhere.get(name) != problem:
+                log.info("tls.name_elsewhere", name=name, problem=problem)
+        self._elsewhere = found
 
     async def _look_at(self, wanted: Wanted, *, now: bool) -> None:
         clock = self._around.clock
@@ -237,8 +241,12 @@ class Keeper:
             if certificate is not None and await acme.renewal_info() is not None:
                 replaces = certificate_id(certificate)
             under_way = state.order if set(state.names) == set(names) else None
+            ordering = Ordering(acme, self._shown(), keep)
             try:
-                chain = await Ordering(acme, self._shown(), keep).obtain(names, key, control, under_way, replaces)
+                chain = await ordering.obtain(names, key, control, under_way, replaces)
+                if certificate == x509.load_pem_x509_certificate(chain):
+                    # The server stopped between putting it into place and writing that down.
+                    chain = await ordering.obtain(names, key, control, None, replaces)
             except (AcmeProblem, NameRefused) as problem:
                 if isinstance(problem, NameRefused) or problem.kind not in PASSING:
                     await keep(None)

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mailstack import __version__
 from mailstack.net.acme_values import AcmeProblem, Authorization, Binding, Challenge, Order
 
 BAD_NONCES = 20  # one after another
@@ -72,7 +73,9 @@ class Acme:
             account_key=key, directory_url=directory, account_uri=account, external_account_binding=given, ssl=context
         )
         self._thumbprint = self._client._account_key_jwk_thumbprint
-        self._client._client.timeout = httpx.Timeout(SECONDS)
+        http = self._client._client  # what it speaks with
+        http.headers.update({"User-Agent": f"mailstack/{__version__}", "Accept-Language": "en"})  # RFC 8555 6.1
+        http.timeout = httpx.Timeout(SECONDS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,12 +97,11 @@ class Acme:
     async def account(self, contact: Sequence[str]) -> str:
         """Register, or find the account of this key again; its URL."""
         with _causes():
-            known = self._client.account_uri is not None
             found = await self._client.get_account()
             wanted = [f"mailto:{one}" for one in contact]
             if found.status is not aioacme.AccountStatus.valid:
                 raise AcmeProblem(f"the account is {found.status.value}", "unauthorized")
-            if wanted and not known and sorted(found.contact or ()) != sorted(wanted):
+            if wanted and sorted(found.contact or ()) != sorted(wanted):
                 await self._client.update_account(contact=wanted)
             return found.uri
 

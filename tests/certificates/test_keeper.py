@@ -13,7 +13,7 @@ from cryptography import x509
 
 from mailstack.certificates.ari import certificate_id
 from mailstack.certificates.controls import ByHttp
-from mailstack.certificates.files import AcmeFiles
+from mailstack.certificates.files import AcmeFiles, State
 from mailstack.certificates.keeper import Around, Keeper
 from mailstack.certificates.names import Wanted
 from mailstack.certificates.settings import AcmeSettings, Control
@@ -215,6 +215,18 @@ async def test_a_stop_at_any_step_doubles_nothing(world: World, path: str, reuse
     assert len(world.authority.accounts) == 1
     assert len(world.authority.asked("newOrder")) == (2 if path == "/newOrder" else 1)
     assert keys[0] == world.files.public_keys("mail.a.test")[0]
+
+
+async def test_a_stop_between_the_certificate_and_the_note_of_it(world: World) -> None:
+    """What was ordered then is no renewal."""
+    await world.keeper().look()
+    first, order = world.certificate(), next(iter(world.authority.orders))
+    noted = State(order=f"{world.authority.root}/order/{order}", names=["mail.a.test"])
+    world.files.keep("mail.a.test", noted)
+    world.now += 61 * DAY
+    await world.keeper().look()
+    assert world.certificate().serial_number != first.serial_number
+    assert len(world.authority.asked("newOrder")) == 2
 
 
 def _ends(task: "asyncio.Task[Any] | None", at: str) -> Any:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+import urllib.request
 from pathlib import Path
 
 from mailstack.control.tls import TlsOperations
@@ -56,6 +57,10 @@ def test_what_is_served_at_every_door(server: Server) -> None:
     client.request("GET", "/ca.pem")
     assert client.getresponse().read().decode() == pem
     client.close()
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.ports['http']}/metrics", timeout=20) as answer:
+        metrics = answer.read().decode()
+    assert 'mailstack_certificate_end_timestamp_seconds{names="mail.a.test localhost"}' in metrics
+    assert "mailstack_certificates_wrong 0.0" in metrics
     for words in (("tls", "status"), ("tls", "renew")):
         done = console.run(*words, check=False)
         assert (done.returncode, "asks no authority" in done.stderr) == (1, True)
