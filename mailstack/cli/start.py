@@ -116,7 +116,8 @@ Next steps:
   1. Publish the records; replace ADDRESS by this server's addresses, and let its PTR be {host}.
   2. Let certificates come by themselves: tls.mode = "acme" in {path}; or give your own: "files".
   3. Start: mailstack -c {path} serve
-  4. Look: mailstack -c {path} dns --wait, mailstack -c {path} check, and mailstack -c {path} selftest"""
+  4. Look: mailstack -c {path} dns --wait, mailstack -c {path} check, and mailstack -c {path} selftest
+  5. The console: https://{host}/, with {address}, who is its admin."""
     )
 
 

@@ -1,5 +1,6 @@
 """Whose word counts about who asks, and over what; sessions that are over; how often somebody may ask."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -106,8 +107,19 @@ class World:
         return token
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user database that holds nothing: made once."""
+    path = tmp_path_factory.mktemp("migrated") / "mailstack.sqlite3"
+    database = Database(path)
+    database.start()
+    database.close()
+    return path
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(migrated: Path, tmp_path: Path) -> AsyncIterator[World]:
+    shutil.copy(migrated, tmp_path)
     one = World(tmp_path)
     await one.directory.add_domain("a.test")
     await one.directory.add_accounts([(parse_address("alice@a.test"), "{PLAIN}x", None)], 0.0)

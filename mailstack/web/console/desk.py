@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mailstack.control.operations import Operation
+from mailstack.log import get_logger
 from mailstack.policy.login import Logins
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.second_factor import Codes
@@ -24,6 +25,7 @@ from mailstack.web.console.privacy import is_own, is_private, to_https
 from mailstack.web.console.templates import Templates
 from mailstack.web.console.visit import Page, Refused, Visit
 
+log = get_logger()
 TOLD_LIMIT = 1000  # sessions with something that the next page tells
 
 
@@ -124,6 +126,10 @@ class Desk:
 
     def elsewhere(self, request: Request) -> Response:
         """What is not private is not served."""
+        if request.scope["state"].get("forwarded"):
+            # It would come by the same way again.
+            log.warning("console.proxy_not_trusted", proxy=request.scope["state"].get("direct"), path=request.url.path)
+            raise HTTPException(403, "A proxy stands between that this server does not know: name it in proxy.trusted.")
         found = to_https(request, self.behind.site())
         if found is None:
             raise HTTPException(403, "The console is served over https, or to a browser on the server itself.")

@@ -26,7 +26,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals.update(shared)
+        self._environment.globals.update(shared, zone=zone)
         self._environment.filters.update(moment=moment, day=day, octets=octets, clean=clean)
 
     def answer(self, name: str, status: int, values: dict[str, Any]) -> Response:
@@ -36,6 +36,11 @@ class Templates:
 def moment(seconds: float | None) -> str:
     """A time for people; the server's time zone."""
     return datetime.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M") if seconds else "–"
+
+
+def zone() -> str:
+    """In which all times are."""
+    return datetime.datetime.now().astimezone().strftime("%Z")
 
 
 def day(seconds: float | None) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from starlette.responses import Response
 
 from mailstack.control.sending import LIMITS
+from mailstack.message.address import parse_address
+from mailstack.message.errors import SyntaxProblem
 from mailstack.web.console.visit import Handler, Refused, Visit
 
 
@@ -45,13 +47,15 @@ class AccountPage:
         return visit.page("admin/account.html", **values)
 
     async def _password(self, visit: Visit) -> Response:
+        if self._own(visit):
+            raise Refused("Your own password is changed under Password & logins, where the old one is asked for.")
         address, password = visit.argument("address"), visit.form.exactly("password") or None
         changed = await visit.run("user.passwd", address=address, password=password)
         if changed["password"] is None:
             answer = visit.back("The password is changed; who was logged in with the old one is out.")
         else:
             answer = visit.page("admin/password.html", address=address, password=changed["password"], done="changed")
-        return await visit.stay(answer) if self._own(visit) else answer
+        return answer
 
     async def _quota(self, visit: Visit) -> Response:
         await visit.run("user.quota", address=visit.argument("address"), quota=visit.form["quota"] or "none")
@@ -110,7 +114,10 @@ class AccountPage:
         return visit.back(f"{address} removed. Its mail is still in {removed['folder']}", "/admin/accounts")
 
     def _own(self, visit: Visit) -> bool:
-        return visit.argument("address").casefold() == visit.account.address
+        try:
+            return parse_address(visit.argument("address")).key == visit.account.address
+        except SyntaxProblem:
+            return False
 
     def _spare_own(self, visit: Visit) -> None:
         if self._own(visit):
