@@ -181,7 +181,7 @@ class Data:
         self.senders = Senders(self.learned, self.surroundings.clock)
         self.learner = Learner(config.hostname, self.mailboxes, self.learned, self.senders, self.surroundings.clock)
         gatherer = Gatherer(self.directory, self.mailboxes, self.scripts)
-        self.takeouts = TakeoutOperations(self.directory, gatherer, clock)
+        self._takeouts = TakeoutOperations(self.directory, gatherer, clock)
         self.mover = Mover(self.mailboxes, self.surroundings.disk, self.surroundings.randomness, config.hostname)
         self.jobs = Jobs()
         self._executor = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
@@ -327,7 +327,7 @@ class Data:
             ).table(),
             **RuleOperations(self.directory, self.mailboxes, self.scripts).table(),
             **RejectOperations(self.directory, self.mailboxes, self.learner, self.trace).table(),
-            **self.takeouts.table(),
+            **self._takeouts.table(),
             **SelftestOperations(self.selftests, self.surroundings.clock).table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }

@@ -11,6 +11,9 @@ import typer
 
 from mailstack.cli.accounts import invocation
 from mailstack.cli.invocation import Invocation, fail
+from mailstack.cli.progress import bar
+
+ALONE = 10_000  # messages of a page where no server runs: each opens the data
 
 
 def takeout(context: typer.Context, address: str, file: Path) -> None:
@@ -38,29 +41,27 @@ def takeout(context: typer.Context, address: str, file: Path) -> None:
 
 
 def _write(one: Invocation, address: str, stream: IO[bytes]) -> str:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from mailstack.store.takeout.pieces import Head, Piece
     from mailstack.store.takeout.writing import Writer
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        task = progress.add_task("messages", total=None)
+    expected = 0
+    with bar("takeout") as told:
 
         def pieces() -> Iterator[Piece]:
+            nonlocal expected
             after: Any = None
+            most = None if one.running() else ALONE
             while True:
-                page = one.run("user.takeout", address=address, after=after)
+                page = one.run("user.takeout", address=address, after=after, most=most)
                 for piece in msgspec.convert(page["pieces"], list[Piece]):
                     if isinstance(piece, Head):
-                        progress.update(task, total=piece.about["expected"])
+                        expected = piece.about["expected"]
                     yield piece
                 after = page["after"]
                 if after is None:
                     return
 
-        writer = Writer(stream, lambda: progress.advance(task))
+        writer = Writer(stream, lambda: told(writer.messages, expected))
         writer.write(pieces())
-        progress.update(task, total=writer.messages)
     gone = f"; {writer.gone} were removed meanwhile" if writer.gone else ""
     return f"{writer.messages} messages, {writer.octets} octets{gone}"

@@ -1,14 +1,13 @@
 """user.takeout: an account's takeout, page after page; who asks writes the zip (store/takeout/writing.py)."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from mailstack.control.arguments import Arguments, OperationProblem, read_address
 from mailstack.control.operations import Operation
-from mailstack.store.takeout.gathering import Gatherer
-from mailstack.store.takeout.streaming import stream
+from mailstack.store.takeout.gathering import PAGE, Gatherer
 from mailstack.store.users.directory import Directory
 
 
@@ -24,18 +23,18 @@ class TakeoutOperations:
         return {"user.takeout": self.page}
 
     async def page(self, arguments: Arguments) -> Any:
-        """`after`: what the page before named; without it the first page is given. The last one names none."""
+        """`after`: what the page before named; without it the first page is given. The last one names none.
+
+        `most`: messages of a page, where nobody else waits.
+        """
         record = await self._record(arguments["address"])
         after = arguments.get("after")
         if after is None:
             page = await self._gatherer.first(record, self._clock())
         else:
-            page = await self._gatherer.next(record, (str(after[0]), int(after[1])))
+            most = int(arguments.get("most") or PAGE)
+            page = await self._gatherer.next(record, (str(after[0]), int(after[1])), most)
         return {"pieces": msgspec.to_builtins(page.pieces), "after": page.after}
-
-    async def zip(self, address: str) -> AsyncGenerator[bytes, None]:
-        """For the web: the zip itself, in blocks. Raises StoreFailed in the middle where it can't be finished."""
-        return stream(self._gatherer.pages(await self._record(address), self._clock()))
 
     async def _record(self, text: str) -> Any:
         key = read_address(text).key

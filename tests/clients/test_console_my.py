@@ -101,6 +101,7 @@ def test_an_owner_walks_through_the_pages(server: Server, window: Chromium) -> N
     # What is shown once.
     window.get(f"{origin}/my/devices")
     window.type("#f-label", "My phone")
+    window.type("main [name=password]", PASSWORD)
     window.click("[name=do][value=add]")
     assert len(window.text(".secret")) > 20
     look(window, "devices-made")

@@ -240,12 +240,13 @@ def test_one_time_codes_are_set_up_and_taken_away(browser: Browser) -> None:
 
 
 def test_a_device_gets_a_password_that_is_shown_once(server: Server, browser: Browser, account: str) -> None:
-    made = browser.submit("/my/devices", "add", label="My <phone>", scope="read", expires="90d").text
+    made = browser.submit("/my/devices", "add", label="My <phone>", scope="read", expires="90d", password=PASSWORD).text
     password = re.search(r'class="secret">([^<]+)<', made)
     assert password is not None
     assert password[1] not in browser.get("/my/devices").text
     assert "My &lt;phone&gt;" in made
-    assert "Not done" in told(browser.submit("/my/devices", "add", label="My <phone>"))
+    assert "not your password" in told(browser.submit("/my/devices", "add", label="Other"))
+    assert "Not done" in told(browser.submit("/my/devices", "add", label="My <phone>", password=PASSWORD))
     with imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=20) as connection:
         connection.login(f"{account}@{DOMAIN}", password[1])
     assert "imap" in browser.get("/my/devices").text

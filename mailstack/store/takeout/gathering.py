@@ -1,6 +1,6 @@
 """What is an account's, for a takeout: page after page, so that nobody waits long and little is in memory."""
 
-from collections.abc import AsyncIterator
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from mailstack.store.sieve.scripts import Scripts
 from mailstack.store.takeout.pieces import Box, Head, Letter, Piece, Script, moment
 from mailstack.store.users.directory import AccountRecord, Directory
 
-PAGE = 1000  # messages
+PAGE = 500  # messages
 FORWARDED = "$Forwarded"  # RFC 5788; Maildir's letter P
 
 
@@ -34,14 +34,6 @@ class Gatherer:
         self._mailboxes = mailboxes
         self._scripts = scripts
 
-    async def pages(self, record: AccountRecord, now: float) -> AsyncIterator[list[Piece]]:
-        """All of it."""
-        page = await self.first(record, now)
-        yield page.pieces
-        while page.after is not None:
-            page = await self.next(record, page.after)
-            yield page.pieces
-
     async def first(self, record: AccountRecord, now: float) -> Page:
         """What the account has beside its mail, and how many messages will come."""
         account = await self._account(record)
@@ -56,15 +48,15 @@ class Gatherer:
         head = Head(str(account.maildir.root), {**about, "expected": sum(one.messages for one in brief.values())})
         return Page([head, *await self._sieve(record.folder)], ("", 0))
 
-    async def next(self, record: AccountRecord, after: tuple[str, int]) -> Page:
-        """The messages behind a place, of one mailbox."""
+    async def next(self, record: AccountRecord, after: tuple[str, int], most: int = PAGE) -> Page:
+        """The messages behind a place, of one mailbox; at most so many."""
         account = await self._account(record)
         name, uid = after
         if uid and name in account.names():
-            return await self._messages(account, name, uid)
+            return await self._messages(account, name, uid, most)
         for following in sorted(one for one in account.names() if one > name):
             try:
-                return await self._messages(account, following, 0)
+                return await self._messages(account, following, 0, most)
             except NoSuchMailbox:
                 continue
         return Page([], None)
@@ -81,11 +73,12 @@ class Gatherer:
                 continue
         return found
 
-    async def _messages(self, account: Account, name: str, after: int) -> Page:
+    async def _messages(self, account: Account, name: str, after: int, most: int) -> Page:
         mailbox = await account.open(name)
         try:
             box = self._box(account, mailbox)
-            uids = [uid for uid in mailbox.uids if uid > after][:PAGE]
+            begins = bisect_right(mailbox.uids, after)
+            uids = list(mailbox.uids[begins : begins + most])
             letters = _letters(mailbox, uids)
             more = bool(uids) and mailbox.uids[-1] > uids[-1]
         finally:

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from mailstack.web.console.desk import Desk
 from mailstack.web.console.forms import Form
 from mailstack.web.console.my.qr import picture
-from mailstack.web.console.visit import Page, Visit
+from mailstack.web.console.visit import Page, Refused, Visit
 
 SCOPES = {
     "all": "Everything a mail program does",
@@ -51,8 +51,10 @@ class DevicesPage:
         return visit.page("my/devices.html", rows=rows, made=made, code=code, **values)
 
     async def _add(self, visit: Visit) -> Response:
-        """The password is on this page, and on none after it."""
+        """The password is on this page, and on none after it. Who holds the session alone must not get one that outlives it."""
         form = visit.form
+        if not await visit.proves(form.exactly("password")):
+            raise Refused("that is not your password")
         made = await visit.own("user.device.add", label=form["label"], scope=form["scope"] or "all", expires=form["expires"])
         code = await asyncio.to_thread(picture, made["link"]) if made["link"] else ""
         visit.form = Form()
