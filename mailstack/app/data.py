@@ -37,6 +37,7 @@ from mailstack.control.moving import MoveOperations
 from mailstack.control.nat import NatOperations
 from mailstack.control.operations import Operation
 from mailstack.control.own_tls import OwnTlsOperations
+from mailstack.control.pulling import PullOperations
 from mailstack.control.queue import QueueOperations
 from mailstack.control.rejects import RejectOperations
 from mailstack.control.reports import ReportOperations
@@ -316,6 +317,7 @@ class Data:
             **QueueOperations(self.queue, self.trace, kick).table(),
             **SpamOperations(self.directory, self.mailboxes, self.learned, self.learner, self.surroundings.clock).table(),
             **self.jobs.table(),
+            **PullOperations(self.directory, self.mailboxes, self.path / "spool", self.mover.hop).table(),
             **ImportOperations(self.directory, self.mailboxes, self.jobs, self.path / "spool", self.mover.hop).table(),
             **MoveOperations(self.directory, self.mailboxes, self.scripts, self.mover, self.jobs).table(),
             **NatOperations(self.nat).table(),

@@ -14,13 +14,18 @@ from mailstack.control.operations import run
 WAIT = 0.3  # seconds between two looks
 
 
+def bars() -> Progress:
+    """On standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 class _Bar:
     """On standard error, where that is a terminal: standard output is for answers."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.rich = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.rich = bars()
         self.task = self.rich.add_task("", total=None)
 
     def show(self, told: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from mailstack.cli import (
     lists,
     moving,
     operate,
+    pulling,
     rejects,
     reports,
     rules,
@@ -75,6 +76,7 @@ app.command()(dns.dns)
 app.command("go-public")(going_public.go_public)
 explaining.add_to(app)
 importing.add_to(app)
+pulling.add_to(app)
 app.command()(setting_up.clients)
 app.command()(connections)
 app.add_typer(proxy, name="proxy")

@@ -79,7 +79,8 @@ class DovecotServer:
         self.own()
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{self.folder}/key.pem",
-             "-out", f"{self.folder}/cert.pem", "-days", "2", "-subj", "/CN=localhost"],
+             "-out", f"{self.folder}/cert.pem", "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"],
             check=True, capture_output=True,
         )  # fmt: skip
         quiet = subprocess.DEVNULL  # not pipes: its processes would hold them

@@ -104,7 +104,7 @@ class Filling:
         return place
 
     async def _make(self, wanted: str) -> str:
-        name = _name(wanted)
+        name = possible_name(wanted)
         if self._above is not None:
             name = self._above if wanted == self._own or name == INBOX else f"{self._above}/{name}"
         else:
@@ -120,7 +120,7 @@ class Filling:
         return name
 
 
-def _name(wanted: str) -> str:
+def possible_name(wanted: str) -> str:
     """A name that can be a mailbox's."""
     parts = ["".join(one if one.isprintable() else "_" for one in part).strip() or "_" for part in wanted.split("/")]
     name = normalise("/".join(part if part.strip(".") else f"_{part}" for part in parts))

@@ -1,0 +1,93 @@
+"""import-imap: what other servers say is read, and mail is pulled from one of ours."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailstack.cli.imap_source import Folder, ImapSource, moment
+from mailstack.store.importing.pulled import Origin, Pulled, Row
+from tests.conftest import unused
+from tests.support.console import Console
+from tests.support.dovecot_account import facts
+from tests.support.imap import Client
+from tests.support.server import PASSWORD, Server
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (" 2-Jan-2024 10:00:00 +0000", 1704189600),
+        ("02-Jan-2024 11:30:00 +0130", 1704189600),
+        ("02-Jan-2024 10:00:00 -0000", 1704189600),
+        ("02-Foo-2024 10:00:00 +0000", None),
+        ("99-Jan-2024", None),
+        ("", None),
+    ],
+)
+def test_dates(text: str, seconds: int | None) -> None:
+    assert moment(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("line", "prefix", "wanted"),
+    [
+        (b'(\\HasNoChildren) "/" INBOX', b"", Folder(b"INBOX", "INBOX", None)),
+        (b'(\\HasNoChildren \\Sent) "." "INBOX.Gesendet"', b"INBOX.", Folder(b"INBOX.Gesendet", "Gesendet", "\\Sent")),
+        (b'() "/" "Entw&APw-rfe/x \\"y\\""', b"", Folder(b'Entw&APw-rfe/x "y"', 'Entwürfe/x "y"', None)),
+        (b'(\\All \\HasNoChildren) "/" "[Gmail]/All Mail"', b"", Folder(b"[Gmail]/All Mail", "All Mail", None, "\\All")),
+        (b'(\\Noselect) "/" "[Gmail]"', b"", None),
+        (b"() NIL x", b"", Folder(b"x", "x", None)),
+        (b'() "\\\\" "a\\\\b"', b"", Folder(b"a\\b", "a/b", None)),
+        ((b'() "/" {5}', b'a "b"'), b"", Folder(b'a "b"', 'a "b"', None)),
+        (b'() "." "a/b.c"', b"", Folder(b"a/b.c", "a_b/c", None)),
+        (b"nonsense", b"", None),
+        (None, b"", None),
+    ],
+)  # fmt: skip
+def test_folders(line: Any, prefix: bytes, wanted: Folder | None) -> None:
+    assert ImapSource._folder(None, line, prefix) == wanted  # type: ignore[arg-type]
+
+
+def test_what_was_pulled_is_remembered(tmp_path: Path) -> None:
+    pulled, origin = Pulled(tmp_path), Origin("a@b", "INBOX", 7)
+    rows = [Row(1, 10, "x", "INBOX"), Row(5, 11, "y", "Old")]
+    pulled.add(origin, rows)
+    pulled.add(origin, rows[:1])
+    assert pulled.rows(origin) == rows
+    assert pulled.rows(Origin("a@b", "INBOX", 8)) == []
+    assert pulled.digests(Origin("a@b", "INBOX", 8)) == {"x", "y"}
+    assert pulled.digests(origin) == pulled.digests(Origin("a@c", "INBOX", 8)) == set()
+
+
+def test_from_ourselves(server: Server, account: str, tmp_path: Path) -> None:
+    with Client(server.ports["imap"]) as one:
+        one.login(f"{account}@a.test", PASSWORD)
+        one.ok('CREATE "Archive/Gr&APw-n"')
+        for number in range(20):
+            one.append('"Archive/Gr&APw-n"', b"Subject: %d\r\n\r\n\0 binary\r\n" % number, "(\\Flagged $Label1 x)")
+        one.append("Sent", b"Subject: mine\r\n\r\n", "(\\Seen)")
+    other = unused(server)
+    source = ("--from", f"{account}@a.test@localhost", "--password-stdin", "--starttls", "--port", str(server.ports["imap"]))
+    refused = Console(server).run("import-imap", f"{other}@a.test", *source, stdin=PASSWORD, check=False)
+    assert "its certificate is not valid" in refused.stderr, refused
+    plain = ("--from", f"{account}@a.test@localhost", "--password-stdin", "--plain", "--port", str(server.ports["imap"]))
+    said = Console(server).run("import-imap", f"{other}@a.test", *plain, stdin=PASSWORD).stdout
+    assert "21 messages came" in said, said
+    with Client(server.ports["imap"]) as one:
+        one.login(f"{other}@a.test", PASSWORD)
+        found = facts(one, ["Sent", "Archive/Gr&APw-n"])
+    assert [len(rows) for _, _, rows in found.values()] == [1, 20]
+    assert next(iter(found["Archive/Gr&APw-n"][2].values()))[0] == {"\\Flagged", "$Label1", "x"}
+
+
+def test_what_is_wrong_is_said(server: Server, account: str) -> None:
+    common = ("import-imap", f"{account}@a.test", "--password-stdin")
+    for arguments, code, reason in (
+        (("--from", "nobody"), 2, "user@imap.host"),
+        (("--from", "a@far.test", "--plain"), 2, "only from this machine"),
+        (("--from", "a@localhost", "--plain", "--port", "1"), 1, "localhost: "),
+        (("--from", "a@localhost", "--plain", "--port", str(server.ports["imap"])), 1, "login of a"),
+    ):
+        ended = Console(server).run(*common, *arguments, stdin="x", check=False)
+        assert (ended.returncode, reason in ended.stderr) == (code, True), ended
