@@ -17,6 +17,7 @@ from mailstack.cli.demo import DOMAIN, ORDINARY_PORTS
 from mailstack.cli.dns import print_domains, wait_until_right
 from mailstack.cli.invocation import Invocation, fail
 from mailstack.cli.selfcheck import StepFailed, run_selftest
+from mailstack.cli.settings_file import put
 from mailstack.cli.start import BEFORE
 from mailstack.config import Config, ConfigProblem, load
 from mailstack.config.editing import EditProblem, edited
@@ -211,8 +212,8 @@ def _switch(one: Invocation, plan: Plan) -> None:
             done.append((old, new))
             print(f"  {old} is {new} now")
         if plan.text != plan.before:
-            _replace(before, plan.before, like=plan.path)
-            _replace(plan.path, plan.text, like=plan.path)
+            put(before, plan.before, like=plan.path)
+            put(plan.path, plan.text, like=plan.path)
             _start_again(one, plan, before)
     except (typer.Exit, OSError, KeyboardInterrupt) as problem:
         if isinstance(problem, OSError):
@@ -231,17 +232,6 @@ def _undo(one: Invocation, plan: Plan, before: Path, done: list[tuple[str, str]]
     _await(one, None)
     for old, new in reversed(done):
         one.run("user.rename", address=new, to=old, keep=False)
-
-
-def _replace(path: Path, text: str, *, like: Path) -> None:
-    """Whole or not at all, with the owner and the rights of another file."""
-    status = like.stat()
-    beside = path.with_name(f"{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.chmod(beside, status.st_mode & 0o777)
-    if os.geteuid() == 0:
-        os.chown(beside, status.st_uid, status.st_gid)
-    os.replace(beside, path)
 
 
 def _start_again(one: Invocation, plan: Plan, before: Path) -> None:

@@ -28,6 +28,7 @@ from mailstack.cli import (
     setting_up,
     sharing,
     sieve,
+    smarthost,
     spam,
     start,
     takeout,
@@ -71,6 +72,7 @@ app.add_typer(dkim.dkim, name="dkim")
 app.add_typer(tls.tls, name="tls")
 app.add_typer(reports.reports, name="reports")
 app.add_typer(operate.queue, name="queue")
+app.add_typer(smarthost.smarthost, name="smarthost")
 start.add_to(app)
 app.command()(dns.dns)
 app.command("go-public")(going_public.go_public)

@@ -1,6 +1,7 @@
 """queue, repair, health, check, config."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -8,12 +9,15 @@ import typer
 from rich.console import Console
 
 from mailstack.cli.accounts import JSON, invocation
+from mailstack.cli.bundle import write_bundle
 from mailstack.cli.invocation import Invocation, fail, show, when
 from mailstack.cli.reaching import greets, hosts
 from mailstack.cli.rows import print_rows, worst
 from mailstack.control.story import clean
 
 OUTSIDE = typer.Option(False, "--outside", help="also ask hosts elsewhere: port 25 of large services, the time")
+BUNDLE = typer.Option("", "--bundle", help="write a file for those who help (.tar.gz), without secrets and names")
+LOG = typer.Option("", "--log", help="with --bundle: a file with the log; else the journal of the service")
 queue = typer.Typer(no_args_is_help=True, help="Messages that wait for delivery.")
 
 
@@ -141,6 +145,8 @@ def health(context: typer.Context) -> None:
 def check(
     context: typer.Context,
     outside: bool = OUTSIDE,
+    bundle: str = BUNDLE,
+    log: str = LOG,
     json: bool = JSON,
 ) -> None:
     """Look at configuration, ports, certificates, disk, machine, queue, backups and DNS: what is, what follows, what to do.
@@ -149,6 +155,9 @@ def check(
     """
     one = invocation(context)
     rows = _examined(one, outside)
+    if bundle:
+        write_bundle(one, rows, Path(bundle), log)
+        return
     if json:
         show(rows, True, [])
     else:
