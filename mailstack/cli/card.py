@@ -3,8 +3,6 @@
 import io
 from typing import Any
 
-import segno
-
 from mailstack.wire.client_settings import ClientSettings, Kind, Security
 
 NAMES = {Kind.IMAP: "IMAP", Kind.POP3: "POP3", Kind.SMTP: "SMTP", Kind.SIEVE: "Rules"}
@@ -27,6 +25,8 @@ def card(settings: ClientSettings, title: str = "Settings for mail clients") -> 
 
 def code(text: str) -> str:
     """A QR code of half blocks, dark on light also where the terminal is dark."""
+    import segno  # a tenth of a second, that no other command should wait
+
     out = io.StringIO()
     segno.make(text, error="l", micro=False).terminal(out, compact=True)
     return out.getvalue()

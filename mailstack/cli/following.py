@@ -9,7 +9,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from mailstack.cli.invocation import Invocation, Refused, fail, opened
 from mailstack.config import Config
 from mailstack.control.client import ask
-from mailstack.control.operations import run
 
 WAIT = 0.3  # seconds between two looks
 
@@ -74,6 +73,8 @@ def _through_server(config: Config, name: str, arguments: dict[str, Any], bar: _
 
 
 async def _directly(config: Config, name: str, arguments: dict[str, Any], bar: _Bar) -> dict[str, Any]:
+    from mailstack.control.operations import run
+
     async with opened(config) as table:
         if isinstance(table, Refused):
             return {"error": table.reason, "code": table.code}

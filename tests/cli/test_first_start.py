@@ -12,6 +12,8 @@ from mailstack.config import load
 from mailstack.store.users.passwords import PasswordChecker
 from mailstack.store.users.records import AccountRecord
 
+pytestmark = pytest.mark.clients  # no program of others, but seconds
+
 
 def test_the_first_account_has_the_secret_as_its_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

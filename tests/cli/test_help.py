@@ -1,5 +1,7 @@
 """Every command explains itself, and says no with the right code."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from mailstack.cli.main import app
-from tests.support.server import Server
+from tests.support.server import ROOT, Server
 
 runner = CliRunner()
 
@@ -41,6 +43,13 @@ def test_an_option_that_is_none_is_bad_usage(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path[-1] in ("list", "show", "check", "trace", "repair")])
 def test_listings_take_json(path: tuple[str, ...]) -> None:
     assert "--json" in runner.invoke(app, [*path, "--help"]).output
+
+
+def test_commands_that_ask_the_server_do_not_load_its_database() -> None:
+    """`mailstack health` is asked every half minute by who watches a container."""
+    code = "import sys, mailstack.cli.main; print(sorted({'sqlalchemy', 'segno', 'starlette', 'alembic'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
 
 
 def test_no_command_shows_the_commands() -> None:

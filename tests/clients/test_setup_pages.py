@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,17 @@ PICTURES = os.environ.get("MAILSTACK_PICTURES")  # a folder, for who wants to lo
 
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    if shutil.which("chromedriver") is None:
-        pytest.skip("needs Debian's chromium and chromium-driver")
+    if shutil.which("chromedriver") is None or shutil.which("zbarimg") is None:
+        pytest.skip("needs Debian's chromium, chromium-driver and zbar-tools")
     with chromium(tmp_path_factory.mktemp("downloads")) as one:
         yield one
+
+
+def read(window: Chromium, file: Path) -> str:
+    """The code on a page, as a camera sees it: also where the page is dark."""
+    window.dark()
+    window.picture(file)
+    return subprocess.run(["zbarimg", "-q", "--raw", file], capture_output=True, text=True, check=True).stdout
 
 
 def look(window: Chromium, name: str) -> None:
@@ -34,7 +42,9 @@ def look(window: Chromium, name: str) -> None:
                 window.picture(Path(PICTURES) / f"setup-{name}-{width}-{'dark' if dark else 'light'}.png")
 
 
-def test_a_device_is_set_up_with_the_link_that_the_command_printed(server: Server, window: Chromium, account: str) -> None:
+def test_a_device_is_set_up_with_the_link_that_the_command_printed(
+    server: Server, window: Chromium, account: str, tmp_path: Path
+) -> None:
     origin = f"http://127.0.0.1:{server.ports['http']}"
     (made,) = json.loads(server.run("user", "device", "add", f"{account}@{DOMAIN}", "Anna's phone", "--json").stdout)
     window.get(f"{origin}/setup")
@@ -47,6 +57,7 @@ def test_a_device_is_set_up_with_the_link_that_the_command_printed(server: Serve
     window.click('form[action$="/settings"] button')
     window.says(made["password"])
     look(window, "settings")
+    assert json.loads(read(window, tmp_path / "settings.png"))[2][-3:] == [f"{account}@{DOMAIN}", "", made["password"]]
     window.get(origin + path)
     window.says("This link is over", "h1")
     look(window, "over")
