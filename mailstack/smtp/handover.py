@@ -1,29 +1,17 @@
-"""What follows the final dot: a message is judged, taken over by delivery, and answered."""
+"""What follows the final dot."""
 
-import asyncio
-import time
-from pathlib import Path
-
+from mailstack.door.handing import DISK_FULL, hand_over
 from mailstack.log import get_logger
-from mailstack.message.header import first, remove_fields
-from mailstack.message.trace import received_field
-from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.transaction import Transaction
-from mailstack.policy.verdict import Accept, Reject
 from mailstack.smtp.data import Receiver
-from mailstack.smtp.protocol import SmtpConnection, SmtpServices
-from mailstack.store.content import Content
-from mailstack.store.trace import Trace
+from mailstack.smtp.protocol import SmtpConnection
 from mailstack.wire.smtp import Reply
 
 log = get_logger()
-TRACED = 16384  # octets of the header in which the trace looks for its fields
-DISK_FULL = Reply(452, "4.3.1", "The server's disk is full; try again later")
 
 
-async def hand_over(connection: SmtpConnection, transaction: Transaction, receiver: Receiver) -> None:
+async def finish(connection: SmtpConnection, transaction: Transaction, receiver: Receiver) -> None:
     """A whole message is here: judge it, take it over, answer."""
-    services = connection.services
     content = receiver.content
     try:
         receiver.finish()
@@ -35,90 +23,6 @@ async def hand_over(connection: SmtpConnection, transaction: Transaction, receiv
         elif receiver.bare:
             connection.refuse(transaction, Reply(550, "5.6.11", "Bare CR, bare LF or NUL in the message"), "bare")
         else:
-            connection.say(await _judge(services, transaction, content))
+            connection.say(await hand_over(connection.services, transaction, content))
     finally:
         content.close()
-
-
-async def _judge(services: SmtpServices, transaction: Transaction, content: Content) -> Reply:
-    started = time.perf_counter()
-    _arrived(services.trace, transaction, content)
-    verdict = await services.policy.body(transaction, content)
-    for account, judgement in verdict.judgements.items():
-        services.trace.record(transaction.id, "judged", account=account, **judgement.fields())
-    if not isinstance(verdict, Accept):
-        sender = str(transaction.sender) if transaction.sender else None
-        log.info("smtp.refused", id=transaction.id, peer=transaction.peer, sender=sender, reason=verdict.reason)
-        services.trace.record(transaction.id, "refused", reason=verdict.reason, reply=str(verdict.reply))
-        if isinstance(verdict, Reject) and verdict.kept and services.rejects is not None:
-            head = verdict.top + _received(services.hostname, transaction)
-            await services.rejects.keep(transaction, content, head, verdict.judgements, verdict.reply)
-        return verdict.reply
-    prefix = verdict.top + _received(services.hostname, transaction) + verdict.prefix
-    cleaned = content
-    if verdict.without or verdict.left_out or verdict.header is not None:
-        loop = asyncio.get_running_loop()
-        try:
-            cleaned = await loop.run_in_executor(None, _without, content, verdict, services.spool)
-        except OSError as problem:
-            log.error("smtp.spool_failed", problem=str(problem))
-            return DISK_FULL
-    try:
-        reply = await services.acceptor.accept(transaction, cleaned, prefix, verdict.judgements)
-    finally:
-        if cleaned is not content:
-            cleaned.close()
-    log.debug("smtp.judged", id=transaction.id, ms=round((time.perf_counter() - started) * 1000, 1), reply=str(reply))
-    return reply
-
-
-def _arrived(trace: Trace, transaction: Transaction, content: Content) -> None:
-    """What is known of a message by itself, whatever comes of it."""
-    header = content.header(TRACED)
-    trace.record(
-        transaction.id,
-        "arrived",
-        transaction.received,
-        sender=str(transaction.sender) if transaction.sender else None,
-        to=[str(recipient.address) for recipient, _ in transaction.recipients],
-        peer=transaction.peer,
-        helo=transaction.helo,
-        protocol=transaction.protocol,
-        tls=transaction.tls,
-        account=transaction.account.address if transaction.account else None,
-        subject=first(header, b"subject") or b"",
-        message_id=(first(header, b"message-id") or b"").decode("ascii", "replace")[:300] or None,
-        size=content.size,
-    )
-
-
-def _received(host: str, transaction: Transaction) -> bytes:
-    recipients = transaction.recipients
-    return received_field(
-        helo=transaction.helo,
-        peer=transaction.peer,
-        peer_name=transaction.authentication.iprev.name if transaction.authentication is not None else None,
-        host=host,
-        protocol=transaction.protocol,
-        id=transaction.id,
-        moment=transaction.received,
-        recipient=recipients[0][0].address if len(recipients) == 1 else None,
-        tls=transaction.tls,
-        # Where people send from is nobody's business (RFC 6409 8 leaves it open).
-        show_peer=transaction.account is None,
-    )
-
-
-def _without(content: Content, verdict: Accept, spool: Path) -> Content:
-    """The message without some header fields, or with another header; from a thread."""
-    header = content.header(HEADER_LIMIT)
-    cleaned = Content(spool)
-    try:
-        kept = verdict.header
-        cleaned.write(remove_fields(header, verdict.without, verdict.left_out) if kept is None else kept)
-        for block in content.chunks(start=len(header)):
-            cleaned.write(block)
-    except OSError:
-        cleaned.close()
-        raise
-    return cleaned

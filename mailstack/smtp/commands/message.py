@@ -1,7 +1,7 @@
 """DATA and BDAT: a message's octets, up to its end."""
 
 from mailstack.smtp.data import OVERRUN, DataReader, Receiver
-from mailstack.smtp.handover import hand_over
+from mailstack.smtp.handover import finish
 from mailstack.smtp.protocol import SmtpConnection
 from mailstack.store.content import BLOCK, Content
 from mailstack.wire.smtp import Reply
@@ -38,7 +38,7 @@ async def data(connection: SmtpConnection, argument: str) -> None:
     if reader.rest:
         connection.put_back(reader.rest)
     connection.transaction = None
-    await hand_over(connection, transaction, receiver)
+    await finish(connection, transaction, receiver)
 
 
 async def bdat(connection: SmtpConnection, argument: str) -> None:
@@ -75,7 +75,7 @@ async def bdat(connection: SmtpConnection, argument: str) -> None:
         return
     if last:
         connection.transaction = connection.receiver = None
-        await hand_over(connection, transaction, receiver)
+        await finish(connection, transaction, receiver)
     elif receiver.full:
         connection.refuse(transaction, receiver.too_large, "size")
         connection.forget()
