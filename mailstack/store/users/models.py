@@ -201,3 +201,50 @@ class Share(SQLModel, table=True):
 
     owner: str = Field(primary_key=True)
     grantee: str = Field(primary_key=True, index=True)  # empty: everybody
+
+
+class ApiToken(SQLModel, table=True):
+    """Who may use the HTTP API. Without an account: an admin."""
+
+    __tablename__ = "api_token"
+    digest: str = Field(primary_key=True)
+    label: str = Field(unique=True)
+    account: str | None = Field(default=None, foreign_key="account.address")
+    created: float
+    last_used: float | None = None
+    last_peer: str | None = None
+
+
+class ApiSent(SQLModel, table=True):
+    """What was sent under a key of the sender's choice, so that a second try sends nothing."""
+
+    __tablename__ = "api_sent"
+    digest: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    body: str  # a hash
+    id: str
+    time: float = Field(index=True)
+
+
+class Webhook(SQLModel, table=True):
+    """An URL that is told of events. Without an account: of all accounts."""
+
+    id: str = Field(primary_key=True)
+    url: str
+    secret: str
+    events: str  # with blanks between
+    account: str | None = Field(default=None, foreign_key="account.address")
+    created: float
+
+
+class WebhookDue(SQLModel, table=True):
+    """An event that a hook is to be told of."""
+
+    __tablename__ = "webhook_due"
+    id: str = Field(primary_key=True)
+    hook: str = Field(foreign_key="webhook.id")
+    body: str
+    created: float
+    attempts: int
+    due: float = Field(index=True)
+    problem: str | None = None
