@@ -29,6 +29,7 @@ from mailstack.delivery.placing import Placing
 from mailstack.delivery.planner import Planner
 from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.stopping import Stopper
+from mailstack.delivery.webhooks import Webhooks
 from mailstack.log import configure, get_logger
 from mailstack.net.listen import ListeningSocket
 from mailstack.net.tls import TlsProblem, client_context
@@ -121,7 +122,14 @@ class Appliance:
         recipients.passing = self.sending.passing
         self.reporting = Reporting(data, acceptor, origins, settings)
         alarm = Alarm(acceptor.submit, self.reporting.sender, config.hostname, clock, randomness)
-        self.backing_up = BackingUp(data.backups, settings.backup, clock, alarm.tell)
+        webhooks = data.webhooks = Webhooks(data.hooks, data.trace, client_context(verify=True), clock)
+
+        async def tell(subject: str, text: str) -> None:
+            """The postmaster, and the hooks that want to hear it."""
+            webhooks.alarm(subject, text)
+            await alarm.tell(subject, text)
+
+        self.backing_up = BackingUp(data.backups, settings.backup, clock, tell)
         local = LocalDelivery(router, data.directory, placing, parcels, data.queue, data.trace)
         self.runner = QueueRunner(
             data.queue,
@@ -144,7 +152,7 @@ class Appliance:
         consequences = Consequences(data.rules, router, parcels, data.queue, data.sending, data.trace, config.hostname, clock)
         events = Events(data.rules, consequences, clock, randomness)
         url = _sieve_url(config.hostname, self.ports.get("managesieve"))
-        self.seeing.tell = alarm.tell
+        self.seeing.tell = tell
         behind = Behind(
             data,
             logins,
@@ -161,6 +169,8 @@ class Appliance:
             self.ports,
         )
         self.doors = Doors(behind, settings)
+        undo.push_async_callback(webhooks.stop)
+        await webhooks.start()
         undo.push_async_callback(self.sending.stop)
         await self.sending.start()
         undo.push_async_callback(self.reporting.stop)
@@ -180,6 +190,7 @@ class Appliance:
         if self.tls is not None:
             self.seeing.more_gauges.append(self.tls.gauges)
             self.tls.proof.on_expiring.append(CertificateNotice(alarm.tell, config.hostname).tell)
+            self.tls.proof.on_expiring.append(CertificateNotice(tell, config.hostname).tell)
             undo.push_async_callback(self.tls.stop)
             self.tls.start()
 
@@ -273,6 +284,8 @@ class Appliance:
         await self.runner.stop(3.0)
         await self.data.sending.settled()
         await self._unwanted.close()
+        if self.data.webhooks is not None:
+            await self.data.webhooks.stop()
         self.passwords.close()
         await self.data.close()
 

@@ -19,6 +19,7 @@ from mailstack.certificates.sources import Sources
 from mailstack.config import Config, duration, render, size
 from mailstack.control.acl import AclOperations
 from mailstack.control.aliases import AliasOperations
+from mailstack.control.api_tokens import ApiTokenOperations
 from mailstack.control.arguments import OperationProblem
 from mailstack.control.backups import BackupOperations
 from mailstack.control.bans import BanOperations
@@ -53,6 +54,7 @@ from mailstack.control.tls import TlsOperations
 from mailstack.control.tracing import TraceOperations
 from mailstack.control.usage import UsageOperations
 from mailstack.control.users import UserOperations
+from mailstack.control.webhooks import WebhookOperations
 from mailstack.delivery.rehearsal import Rehearsal
 from mailstack.delivery.report_mail import ReportMail
 from mailstack.delivery.rotation import Rotation
@@ -60,6 +62,7 @@ from mailstack.delivery.rules import Rules
 from mailstack.delivery.runner import QueueRunner
 from mailstack.delivery.signing import Signer, make_keys
 from mailstack.delivery.stopping import Keeper
+from mailstack.delivery.webhooks import Webhooks
 from mailstack.imap.capability import hideable, on_request
 from mailstack.imap.table import HANDLERS
 from mailstack.log import get_logger
@@ -97,6 +100,7 @@ from mailstack.store.sieve.scripts import ScriptLimits, Scripts
 from mailstack.store.takeout.gathering import Gatherer
 from mailstack.store.trace import Trace
 from mailstack.store.transport import TransportStore
+from mailstack.store.users.api_tokens import ApiTokens
 from mailstack.store.users.bans import BanTable
 from mailstack.store.users.devices import Devices
 from mailstack.store.users.directory import Directory
@@ -107,6 +111,7 @@ from mailstack.store.users.second_factor import Codes
 from mailstack.store.users.sending import SendingBook
 from mailstack.store.users.sessions import Sessions
 from mailstack.store.users.shares import Shares
+from mailstack.store.users.webhooks import WebhookTable
 
 CONTROL_THREADS = 2
 
@@ -134,6 +139,9 @@ class Data:
         index_dir = Path(config.store.index_dir) if config.store.index_dir else None
         self.directory = Directory(self.database, data / "mail", index_dir)
         self.selftests = Selftests()
+        self.api_tokens = ApiTokens(self.database, self.behind)
+        self.hooks = WebhookTable(self.database)
+        self.webhooks: Webhooks | None = None  # of a server that runs
         self.sessions = Sessions(self.database, self.behind, self.surroundings.clock)
         self.directory.on_locked.append(self.sessions.forget)
         self.codes = Codes(self.database, self.surroundings.clock)
@@ -330,6 +338,9 @@ class Data:
             **RuleOperations(self.directory, self.mailboxes, self.scripts).table(),
             **RejectOperations(self.directory, self.mailboxes, self.learner, self.trace).table(),
             **self._takeouts.table(),
+            **self.takeouts.table(),
+            **ApiTokenOperations(self.directory, self.api_tokens, self.surroundings.clock).table(),
+            **WebhookOperations(self.directory, self.hooks, self.webhooks, self.surroundings.clock).table(),
             **SelftestOperations(self.selftests, self.surroundings.clock).table(),
             **TraceOperations(self.trace, self.queue, self.surroundings.clock).table(),
         }

@@ -11,6 +11,9 @@ from mailstack.net.proxied import Proxies
 from mailstack.net.signed_profile import sign
 from mailstack.net.tls import Certificates
 from mailstack.web.acme import AcmeAnswers
+from mailstack.web.api.accounts import Administration
+from mailstack.web.api.messages import Messages, Submitting
+from mailstack.web.api.parts import Api
 from mailstack.web.authority import AuthorityFile
 from mailstack.web.console.desk import Behind as ConsoleBehind
 from mailstack.web.console.parts import Console
@@ -66,10 +69,29 @@ class Web:
             LeavingPages(behind.data.leaving),
             *own,
             *_setting_up(behind.data, certificates, self.console.templates),
+            *_setting_up(behind.data, certificates),
+            self._api(behind, operations, settings.message_size),
             self.console,
         )
         routes = (route for part in parts for route in part.routes())
         self._server = WebServer(build(routes, self.console.explain, lambda: self._proxies))
+
+    def _api(self, behind: "Behind", operations: Mapping[str, Operation], size: int) -> Api:
+        data, surroundings = behind.data, behind.data.surroundings
+        submitting = Submitting(
+            hostname=data.config.hostname,
+            policy=behind.submission,
+            acceptor=behind.acceptor,
+            trace=data.trace,
+            spool=data.path / "spool",
+            directory=data.directory,
+            tokens=data.api_tokens,
+            clock=surroundings.clock,
+            randomness=surroundings.randomness,
+        )
+        self._messages = Messages(submitting, size)
+        endpoints = [*self._messages.endpoints(), *Administration(operations).endpoints()]
+        return Api(endpoints, data.api_tokens, data.directory, behind.logins, surroundings.clock)
 
     def _console(self, behind: "Behind", operations: Mapping[str, Operation]) -> Console:
         data = behind.data
@@ -92,6 +114,7 @@ class Web:
 
     def use(self, settings: Settings) -> None:
         self._policies.texts = settings.web_texts
+        self._messages.size = settings.message_size
         self._takes_reports = settings.reporting.takes
 
     async def stop(self, seconds: float) -> None:

@@ -5,6 +5,7 @@ import typer
 from mailstack import __version__
 from mailstack.cli import (
     accounts,
+    api,
     backups,
     bans,
     certificates,
@@ -64,6 +65,8 @@ app.add_typer(gateways.gateway, name="gateway")
 app.add_typer(accounts.alias, name="alias")
 app.add_typer(moving.move, name="move")
 app.add_typer(bans.ban, name="ban")
+app.add_typer(api.api_token, name="api-token")
+app.add_typer(api.webhook, name="webhook")
 app.add_typer(sharing.acl, name="acl")
 app.add_typer(spam.spam, name="spam")
 app.add_typer(rejects.rejects, name="rejects")

@@ -34,7 +34,8 @@ class MetricsPage:
     async def _answer(self, request: Request) -> Response:
         """Who may not read is told that there is nothing, save one who only lacks the token."""
         peer = request.client.host if request.client is not None else ""
-        if not self.settings.readers.trusts(peer):
+        # Whoever comes through a proxy that nobody trusts is not that proxy.
+        if not self.settings.readers.trusts(peer) or request.scope.get("state", {}).get("forwarded"):
             raise HTTPException(404)
         token = self.settings.token
         given = request.headers.get("authorization", "").removeprefix("Bearer ")

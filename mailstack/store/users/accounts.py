@@ -7,7 +7,17 @@ from urllib.parse import quote
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mailstack.message.address import Address
-from mailstack.store.users import certificates, devices, logins, mailings, second_factor, senders, sessions
+from mailstack.store.users import (
+    api_tokens,
+    certificates,
+    devices,
+    logins,
+    mailings,
+    second_factor,
+    senders,
+    sessions,
+    webhooks,
+)
 from mailstack.store.users.devices import Device, app_table
 from mailstack.store.users.models import Account, Alias, Setting
 from mailstack.store.users.names import all_domains
@@ -116,6 +126,8 @@ def remove(connection: Connection, key: str) -> None:
     senders.forget(connection, key)
     certificates.forget(connection, key)
     logins.forget(connection, key)
+    api_tokens.forget(connection, key)
+    webhooks.forget(connection, key)
     connection.execute(delete(account_table).where(account_table.c.address == key))
     # The mail stays on disk until the admin removes it; its folder is never given to a new account.
     connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=f"gone:{folder}", value=folder))

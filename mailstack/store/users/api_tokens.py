@@ -108,6 +108,12 @@ def _remove(connection: Connection, label: str) -> bool:
     return True
 
 
+def forget(connection: Connection, account: str) -> None:
+    """The account is removed."""
+    for (label,) in connection.execute(select(token_table.c.label).where(token_table.c.account == account)).all():
+        _remove(connection, label)
+
+
 def _sent(connection: Connection, digest: str, key: str, since: float) -> SentBefore | None:
     query = select(sent_table).where(sent_table.c.digest == digest, sent_table.c.key == key, sent_table.c.time >= since)
     row = connection.execute(query).first()

@@ -95,6 +95,12 @@ def _remove(connection: Connection, id: str) -> bool:
     return connection.execute(delete(hook_table).where(hook_table.c.id == id)).rowcount > 0
 
 
+def forget(connection: Connection, account: str) -> None:
+    """The account is removed."""
+    for (id,) in connection.execute(select(hook_table.c.id).where(hook_table.c.account == account)).all():
+        _remove(connection, id)
+
+
 def _put(connection: Connection, dues: list[Due]) -> None:
     there = {id for (id,) in connection.execute(select(hook_table.c.id))}
     names = ("id", "hook", "body", "created", "attempts", "due")
