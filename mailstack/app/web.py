@@ -69,7 +69,6 @@ class Web:
             LeavingPages(behind.data.leaving),
             *own,
             *_setting_up(behind.data, certificates, self.console.templates),
-            *_setting_up(behind.data, certificates),
             self._api(behind, operations, settings.message_size),
             self.console,
         )
