@@ -189,7 +189,6 @@ class Appliance:
         self.seeing.start()
         if self.tls is not None:
             self.seeing.more_gauges.append(self.tls.gauges)
-            self.tls.proof.on_expiring.append(CertificateNotice(alarm.tell, config.hostname).tell)
             self.tls.proof.on_expiring.append(CertificateNotice(tell, config.hostname).tell)
             undo.push_async_callback(self.tls.stop)
             self.tls.start()

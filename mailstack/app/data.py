@@ -338,7 +338,6 @@ class Data:
             **RuleOperations(self.directory, self.mailboxes, self.scripts).table(),
             **RejectOperations(self.directory, self.mailboxes, self.learner, self.trace).table(),
             **self._takeouts.table(),
-            **self.takeouts.table(),
             **ApiTokenOperations(self.directory, self.api_tokens, self.surroundings.clock).table(),
             **WebhookOperations(self.directory, self.hooks, self.webhooks, self.surroundings.clock).table(),
             **SelftestOperations(self.selftests, self.surroundings.clock).table(),
