@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from mailstack.cli.accounts import JSON, invocation
-from mailstack.cli.invocation import Invocation, fail, when
+from mailstack.cli.invocation import fail, when
 from mailstack.cli.progress import bar, following
 
 BACKUPS = typer.Argument(..., help="a folder of backups, or one backup")
@@ -108,10 +108,12 @@ def restore(
         if found["there"]:
             print(f"{found['there']} were back already.")
         return
-    _whole(one, dir, Path(to) if to else one.config().data, backup or None, force, json)
+    config = one.config()
+    indexes = Path(config.store.index_dir) if config.store.index_dir and not to else None
+    _whole(dir, Path(to) if to else config.data, indexes, backup or None, force, json)
 
 
-def _whole(one: Invocation, dir: Path, data: Path, name: str | None, force: bool, json: bool) -> None:
+def _whole(dir: Path, data: Path, indexes: Path | None, name: str | None, force: bool, json: bool) -> None:
     from mailstack.store.backup.restoring import Restoring, choose
     from mailstack.store.disk import Disk
     from mailstack.store.errors import DataLocked, StoreProblem
@@ -121,7 +123,7 @@ def _whole(one: Invocation, dir: Path, data: Path, name: str | None, force: bool
         chosen = choose(dir, name)
         become_owner(data)
         with bar("restore") as told:
-            made, aside = Restoring(chosen, data.absolute(), Disk(), told).run(force=force)
+            made, aside = Restoring(chosen, data.absolute(), Disk(), told, indexes).run(force=force)
     except DataLocked:
         fail(f"{data}: a server uses it; stop it first, or bring one account back: --account ADDRESS")
     except StoreProblem as problem:

@@ -2,16 +2,20 @@
 
 import json
 import os
+import random
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.load import USERS, Ledger, Load, verify
 from tests.support.server import Server, free_ports
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+ROUNDS = max(2, int(os.environ.get("MAILSTACK_CRASH_ROUNDS", "6")) // 3)
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +150,47 @@ def test_a_backup_has_no_place_in_the_data(busy: Server) -> None:
     done = busy.run("backup", str(busy.data / "b"), check=False)
     assert done.returncode == 1
     assert "outside" in done.stderr
+
+
+@pytest.mark.timeout(3600)
+def test_backups_under_load_and_kills_hold_what_was_acknowledged(tmp_path: Path) -> None:
+    """Each one that ends is proven, whatever clients do; one that a kill cuts short leaves nothing; the last holds it all."""
+    pause = random.Random(31)
+    server = Server(tmp_path, users=USERS, forked=False)
+    server.provision()
+    ledger = Ledger()
+    whole = 0
+    try:
+        for number in range(ROUNDS):
+            server.start()
+            with Load(server, ledger, number) as load:
+                load.stop.wait(pause.uniform(0.2, 1.0))
+                if number % 2:
+                    cut = subprocess.Popen(
+                        [*server.command, "backup", str(tmp_path / "b")], env=server.environment, stdout=subprocess.DEVNULL
+                    )
+                    load.stop.wait(pause.uniform(0.5, 4.0))
+                    server.kill()
+                    cut.wait(60)
+                else:
+                    done = back_up(server, tmp_path / "b", check=False)
+                    assert done["problems"] == []
+                    whole += 1
+                    server.kill()
+            names = [path for path in (tmp_path / "b").iterdir() if not path.name.startswith(".")]
+            assert all((path / "manifest.json").is_file() for path in names)
+        server.start()
+        last = back_up(server, tmp_path / "b")
+        assert last["problems"] == []
+    finally:
+        server.kill()
+    (tmp_path / "again").mkdir()
+    again = Server(tmp_path / "again", users=USERS, forked=False)
+    again.run("restore", str(tmp_path / "b"))
+    again.start()
+    try:
+        verify(again, ledger)
+    finally:
+        again.kill()
+    assert ledger.acknowledged > ROUNDS
+    print(f"{ROUNDS} rounds, {whole + 1} backups, {last['messages']} messages in the last, {ledger.acknowledged} acknowledged")

@@ -60,7 +60,7 @@ class Backups:
         self._hostname = hostname
         self._config = config
         self._process: BackupProcess | None = None
-        self._running = False
+        self._running = self._stops = False
         self._opened: list[AccountFolder] = []  # by a backup; they need not stay open
         self._ended = asyncio.Event()
         self._ended.set()
@@ -98,6 +98,9 @@ class Backups:
             self._running = False
             self._ended.set()
         outcome.ended = time.time()
+        if self._stops:
+            log.info("backup.cut_short", folder=outcome.folder)
+            return outcome
         await asyncio.to_thread(self._remember, outcome)
         await self._tell(outcome)
         return outcome
@@ -175,6 +178,7 @@ class Backups:
 
     async def close(self) -> None:
         """What is under way is cut short; the next run takes over what it has."""
+        self._stops = True
         if self._process is not None:
             await self._process.close()
         await self._ended.wait()

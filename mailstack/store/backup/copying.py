@@ -15,7 +15,7 @@ from mailstack.store.backup.manifest import File
 from mailstack.store.disk import Disk
 
 BLOCK = 1 << 20
-TOGETHER = 64  # files that are flushed together
+TOGETHER = 256  # files that are flushed together
 _FICLONE = 0x40049409  # linux/fs.h: the same blocks on the device, until one of the two is written to
 _NO_LINKS = frozenset((errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOENT))
 Key = tuple[int, int, int]  # inode, size and mtime of a live file

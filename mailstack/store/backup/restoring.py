@@ -40,7 +40,16 @@ def choose(folder: Path, name: str | None) -> Path:
 class Restoring:
     """run() once. `told` hears of files done, and how many there are."""
 
-    def __init__(self, backup: Path, data: Path, disk: Disk, told: Callable[[int, int], None] = lambda done, of: None) -> None:
+    def __init__(
+        self,
+        backup: Path,
+        data: Path,
+        disk: Disk,
+        told: Callable[[int, int], None] = lambda done, of: None,
+        indexes: Path | None = None,
+    ) -> None:
+        """`indexes`: where those of accounts are, if they are not beside the mail."""
+        self._indexes = indexes
         self._backup = backup
         self._data = data
         self._disk = disk
@@ -121,8 +130,15 @@ class Restoring:
                 if not one.name.startswith("replaced-"):
                     self._disk.rename(one, aside / one.name)
             self._disk.sync_folder(aside)
+        self._forget_indexes()
         for one in sorted(self._inside.iterdir(), key=lambda one: one.name == LAST):
             self._disk.rename(one, self._data / one.name)
         self._disk.sync_folder(self._data)
         self._disk.rmdir(self._inside)
         return aside
+
+    def _forget_indexes(self) -> None:
+        """They speak of other files: what they still promised must not be done to these."""
+        if self._indexes is not None:
+            for path in [*self._indexes.glob("*/*/index.sqlite3*"), *self._indexes.glob("*/*/fulltext.sqlite3*")]:
+                self._disk.unlink(path)

@@ -19,7 +19,7 @@ import msgspec
 from mailstack import __version__
 from mailstack.log import get_logger
 from mailstack.store.backup import layout, listing, manifest
-from mailstack.store.backup.copying import Changed, Copier, Key, Known, is_whole, key_of, open_regular
+from mailstack.store.backup.copying import Changed, Copier, Key, Known, digest_of, is_whole, key_of, open_regular
 from mailstack.store.backup.databases import copy_database
 from mailstack.store.backup.listing import Found
 from mailstack.store.backup.manifest import File, Manifest, Summary, Unit
@@ -50,7 +50,7 @@ class Taking:
         self._earlier: list[
             tuple[Path, frozenset[str]]
         ] = []  # backups to take unchanged files from, with what is damaged there
-        self._listed: tuple[Unit, list[Found]] | None = None
+        self._listed: tuple[Unit, list[Found], dict[Key, Known], list[File]] | None = None
         self._lock: int | None = None
 
     def begin(self, now: float) -> None:
@@ -88,11 +88,14 @@ class Taking:
             # What is not named yet was not acknowledged; one that is gone since was delivered.
             rows = [row for row in rows if not row.path.rpartition("/")[2].startswith(".")]
             for row in rows:
-                self._take(writer, row, {})
+                writer.add_all(self._take(row, {}))
         self._done(writer)
 
     def list_account(self, folder: str, address: str, mailboxes: list[Frozen]) -> int:
-        """While the server keeps it still: which files there are now. Their number."""
+        """While the server keeps it still: which messages there are, and what the names of their files mean (marks, keywords).
+
+        Their number.
+        """
         self._listed = None
         found = list(listing.account(str(self._data), f"mail/{folder}"))
         for _ in range(TRIES):
@@ -103,26 +106,37 @@ class Taking:
         if missing:
             log.warning("backup.not_found", account=address, messages=len(missing))
             mailboxes = _without(mailboxes, missing)
-        self._listed = Unit(f"mail/{folder}", address, mailboxes), found
-        return len(found)
+        known = self._known(f"mail/{folder}")
+        later = [row for row in found if row.database or listing.is_message(row.path) or "/deleted/" in row.path]
+        now = set(found).difference(later)
+        small: list[File] = []
+        for row in found:
+            if row in now:
+                small += self._take(row, known) or ()
+        self._listed = Unit(f"mail/{folder}", address, mailboxes), later, known, small
+        return len(later)
 
     def copy_account(self) -> int:
         """What list_account() found, wherever it went since. How many messages were removed meanwhile."""
         assert self._listed is not None
-        unit, rows = self._listed
-        known = self._known(unit.name)
+        unit, rows, known, small = self._listed
         gone: set[str] = set()
         moved: dict[int, str] | None = None
         with UnitWriter(self._copier, self._partial, unit) as writer:
+            writer.add_all(small)
             for number, row in enumerate(rows):
                 if number % 256 == 0:
                     self._told(number, len(rows))
-                if self._take(writer, row, known):
+                taken = self._take(row, known)
+                if taken is not None:
+                    writer.add_all(taken)
                     continue
                 for _ in range(TRIES):
                     moved = moved or listing.by_inode(str(self._data), unit.name)
                     path = moved.get(row.inode)
-                    if path is not None and _same(path, row.path) and self._take(writer, row, known, path):
+                    taken = self._take(row, known, path) if path is not None and _same(path, row.path) else None
+                    if taken is not None:
+                        writer.add_all(taken)
                         break
                     moved = None
                 else:
@@ -140,37 +154,36 @@ class Taking:
             self._copier.write(config.encode(), str(target))
             writer.settings(config.encode())
             for row in listing.system(str(self._data)):
-                self._take(writer, row, {})
+                writer.add_all(self._take(row, {}))
         self._done(writer)
 
-    def _take(self, writer: UnitWriter, row: Found, known: dict[Key, Known], path: str | None = None) -> bool:
-        """False for a file that is not there any more."""
+    def _take(self, row: Found, known: dict[Key, Known], path: str | None = None) -> list[File] | None:
+        """What the manifest says of it; None for a file that is not there any more."""
         target = f"{self._root}/{row.path}"
         if row.path.endswith("/"):
             self._copier.folder(target.rstrip("/"))
-            writer.add(File(row.path))
-            return True
+            return [File(row.path)]
         if row.database:
             if row.path != DATABASE:
                 copy_database(self._data / row.path, Path(target))
-            writer.add_made(row.path)
-            return True
+            digest, size = digest_of(target)
+            return [File(row.path, size, digest)]
         for _ in range(TRIES):
             try:
                 source = open_regular(f"{self._data}/{path or row.path}")
             except OSError:
-                return False
+                return None
             if source is None:
-                return True
+                return []
             try:
-                return self._take_open(writer, row.path, source, known)
+                return [self._take_open(row.path, source, known)]
             except Changed:
                 continue
             finally:
                 os.close(source)
         raise StoreFailed(f"{row.path}: it changes all the time")
 
-    def _take_open(self, writer: UnitWriter, path: str, source: int, known: dict[Key, Known]) -> bool:
+    def _take_open(self, path: str, source: int, known: dict[Key, Known]) -> File:
         status = os.fstat(source)
         key = status.st_ino, status.st_size, status.st_mtime_ns
         target = f"{self._root}/{path}"
@@ -181,8 +194,7 @@ class Taking:
             digest, size = earlier.sha256, status.st_size
         else:
             digest, size = self._copier.copy(source, target)
-        writer.add(File(path, size, digest, status.st_mtime_ns, status.st_ino))
-        return True
+        return File(path, size, digest, status.st_mtime_ns, status.st_ino)
 
     def _known(self, unit: str) -> dict[Key, Known]:
         """What earlier backups have of a unit."""

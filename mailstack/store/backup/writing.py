@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from mailstack.store.backup import layout, listing, manifest
-from mailstack.store.backup.copying import Copier, digest_of
+from mailstack.store.backup.copying import Copier
 from mailstack.store.backup.manifest import File, Summary, Unit
 
 
@@ -35,10 +36,9 @@ class UnitWriter:
             self._files += 1
             self._messages += listing.is_message(file.path)
 
-    def add_made(self, path: str) -> None:
-        """What was not copied as a file is."""
-        digest, size = digest_of(self._backup / layout.DATA / path)
-        self.add(File(path, size, digest))
+    def add_all(self, files: Iterable[File] | None) -> None:
+        for file in files or ():
+            self.add(file)
 
     def settings(self, data: bytes) -> None:
         self.add(File(f"../{layout.CONFIG}/mailstack.toml", len(data), hashlib.sha256(data).hexdigest()))

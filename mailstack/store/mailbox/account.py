@@ -74,7 +74,7 @@ class Account:
         journal = self._journal = Journal(folder, surroundings, promises, mailboxes)
         snapshots = self._snapshots = Snapshots(surroundings, maildir, journal, promises, mailboxes)
         committer = Committer(surroundings, maildir, journal, promises, snapshots)
-        graves = Graves(folder.path, surroundings.disk, surroundings.keep_deleted)
+        graves = maildir.graves = Graves(folder.path, surroundings.disk, surroundings.keep_deleted, surroundings.clock)
         folders = Folders(folder.path, surroundings, maildir, journal, mailboxes, partial(Mailbox, self), graves)
         self._folders = folders
         self._tree = Tree(surroundings, maildir, folders, journal, promises, committer, self.watchers)
@@ -85,7 +85,7 @@ class Account:
         self._overview = Overview(surroundings, maildir, journal, snapshots, self._others)
         space = self._space = Space(folder.quota, journal, snapshots, self._others, mailboxes)
         self._appender = Appender(surroundings, maildir, folders, journal, snapshots, committer, space)
-        self.changer = Changer(surroundings, maildir, folders, journal, snapshots, committer, space, graves)
+        self.changer = Changer(surroundings, maildir, folders, journal, snapshots, committer, space)
         self.replacer = Replacer(surroundings, maildir, folders, journal, snapshots, committer, space, self._appender)
         self.reader = Reader(surroundings, promises)
         self.answers = AccountAnswers(surroundings.answers, str(folder.path))

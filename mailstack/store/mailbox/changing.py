@@ -9,9 +9,8 @@ from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox import keywords
 from mailstack.store.mailbox.change import Arrival, Write, added, planned
 from mailstack.store.mailbox.committing import Committer
-from mailstack.store.mailbox.facts import Entry, Flagged, Gone, Link, MailboxFacts, Operation, Rename, pack
+from mailstack.store.mailbox.facts import Entry, Flagged, Gone, Link, MailboxFacts, Operation, Rename, Unlink, pack
 from mailstack.store.mailbox.folders import Folders
-from mailstack.store.mailbox.graves import Graves
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir, Naming
@@ -34,7 +33,6 @@ class Changer:
         snapshots: Snapshots,
         committer: Committer,
         space: Space,
-        graves: Graves,
     ) -> None:
         self._with = surroundings
         self._maildir = maildir
@@ -43,7 +41,6 @@ class Changer:
         self._snapshots = snapshots
         self._committer = committer
         self._space = space
-        self._graves = graves
 
     @contextlib.asynccontextmanager
     async def _changing(self) -> AsyncIterator[Write]:
@@ -98,14 +95,7 @@ class Changer:
             if not places:
                 return ()
             gone = [state.uids[place] for place in places]
-            keep = keep and self._graves.on
-            names = _keywords(mailbox, places) if keep else frozenset()
-            if self._graves.unknown(names):
-                try:
-                    await self._with.hop(self._graves.learn, names)
-                except OSError:
-                    keep = False  # a full disk is no reason to refuse what makes room
-            operations = self._graves.end(mailbox, places, self._with.clock(), keep=keep)
+            operations = [_ending(mailbox, place, keep=keep) for place in places]
             fact = Gone(state.highest_modseq + 1, pack("I", gone))
             entry = Entry([MailboxFacts(mailbox.id, [fact])], operations)
             await self._committer.commit(Write(Naming(self._maildir), entry), [mailbox])
@@ -139,12 +129,9 @@ class Changer:
             return Copied(target.uid_validity, tuple(sources), tuple(one.uid for one in arrivals))
 
 
-def _keywords(mailbox: Mailbox, places: list[int]) -> frozenset[str]:
-    """Of all these messages."""
-    bits = 0
-    for place in places:
-        bits |= mailbox.flags[place]
-    return frozenset(mailbox.keyword_names(bits))
+def _ending(mailbox: Mailbox, place: int, *, keep: bool) -> Operation:
+    """Drafts are not kept: programs make a new one of each every minute."""
+    return Unlink(mailbox.path(place), keep and not mailbox.flags[place] & Flags.DRAFT)
 
 
 def _still(mailbox: Mailbox) -> MailboxState:

@@ -64,8 +64,13 @@ class Link(msgspec.Struct, frozen=True, tag="l"):
     target: bytes
 
 
-class Unlink(msgspec.Struct, frozen=True, tag="u"):
+class Unlink(msgspec.Struct, frozen=True, tag="u", omit_defaults=True):
+    """With `keep` the file is put where deleted messages stay for a while (graves.py); a program that knows no such place
+    removes it.
+    """
+
     path: bytes
+    keep: bool = False
 
 
 Operation = Rename | Link | Unlink

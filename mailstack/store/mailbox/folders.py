@@ -135,7 +135,7 @@ class Folders:
         path = self._maildir.folder_path(mailbox.folder)
         aside = self._account / f"deleted-{mailbox.id}"
         with contextlib.suppress(FileNotFoundError):
-            self._graves.mark(path, mailbox.folder, self._with.clock())
+            self._graves.mark(path, mailbox.folder)
             disk.rename(path, aside)
             try:
                 disk.sync_folder(self._maildir.root)

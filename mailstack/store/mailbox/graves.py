@@ -7,24 +7,22 @@ have removed it; where that can't be, it is removed, as it was asked for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
-from mailstack.message.flag import KEYWORDS, SYSTEM, Flags, from_letters, keyword_numbers, to_letters
+from mailstack.message.flag import SYSTEM, Flags, from_letters, keyword_numbers, to_letters
 from mailstack.store.disk import Disk
 from mailstack.store.mailbox import keywords
-from mailstack.store.mailbox.facts import Operation, Rename, Unlink
 from mailstack.store.mailbox.filename import parse, split
 from mailstack.store.mailbox.foldername import INBOX, from_folder
-from mailstack.store.mailbox.mailbox import Mailbox
 
 FOLDER = "deleted"
-ABOVE = b"../deleted/"  # below the Maildir
 WORDS = "keywords.json"  # number -> keyword of names here; it only grows
 REMOVED = ".mailstack-removed"  # in the folder of a mailbox that is removed: what it was, and when
 MOST_WORDS = 200
@@ -56,90 +54,102 @@ class Grave:
 
 
 class Graves:
-    """One account's."""
+    """One account's. Blocking code, of one thread at a time: what a commit promised is done in order."""
 
-    def __init__(self, account: Path, disk: Disk, keep: KeepDeleted) -> None:
+    def __init__(self, account: Path, disk: Disk, keep: KeepDeleted, clock: Callable[[], float]) -> None:
         self._account = account
         self._disk = disk
         self._keep = keep
+        self._clock = clock
         self._words: list[str] | None = None
+        # By a mailbox's folder, while something is carried out: where its messages go, and what its letters mean.
+        self._places: dict[bytes, tuple[bytes, list[str | None]]] = {}
+        self._touched: set[Path] = set()
 
     @property
     def on(self) -> bool:
         return self._keep.seconds is not None
 
-    def unknown(self, names: frozenset[str]) -> bool:
-        """Whether learn() must come first."""
-        return bool(names) and (self._words is None or not names <= set(self._words))
+    def begin(self) -> None:
+        """Before something is carried out."""
+        self._places.clear()
 
-    def learn(self, names: Iterable[str]) -> None:
-        """Blocking: keywords get numbers, durably."""
+    def bury(self, file: bytes, path: bytes) -> bool:
+        """A message's file, `path` below the Maildir, by one rename. False where it is gone, or the disk is full."""
+        part, _, name = path.rpartition(b"/")
+        folder = part.rpartition(b"/")[0]
+        try:
+            if folder not in self._places:
+                below = os.fsdecode(folder)
+                self._places[folder] = self._place(below), keywords.read(self._account / "Maildir" / below)
+            target, names = self._places[folder]
+            self._take_one(file, name, target, names, int(self._clock()))
+        except OSError as problem:
+            if problem.errno == errno.EIO:
+                raise
+            return False
+        return True
+
+    def flush(self) -> None:
+        """What was buried is durable, before the folders that it left are."""
+        touched, self._touched = self._touched, set()
+        for folder in touched:
+            self._disk.sync_folder(folder)
+
+    def _place(self, folder: str) -> bytes:
+        place = self._account / FOLDER / (folder or INBOX)
+        self._make(place.parent)
+        self._make(place)
+        self._touched.add(place)
+        return os.fsencode(place)
+
+    def _take_one(self, file: bytes, name: bytes, place: bytes, names: list[str | None], when: int) -> None:
+        base, letters = split(name)
+        flags = int(from_letters(letters))
+        words = [word for number in keyword_numbers(flags) if (word := names[number]) is not None]
+        if words:
+            self._learn(words)
+        known = self._words or []
+        numbers = ".".join(str(known.index(word)) for word in words if word in known)
+        numbers = numbers if len(numbers) <= 25 else ""  # a file's name has its limit
+        grave = f"{when}~{numbers}~".encode() + base + b":2," + to_letters(flags & _KEPT).encode()
+        self._disk.rename(file, place + b"/" + grave)
+
+    def _learn(self, names: Iterable[str]) -> None:
+        """Keywords get numbers, durably."""
         if self._words is None:
             self._words = read_words(self._account)
         more = sorted(set(names) - set(self._words))
         if more and len(self._words) + len(more) <= MOST_WORDS:
-            self._make(self._account / FOLDER)
             self._disk.replace_file(self._account / FOLDER / WORDS, orjson.dumps([*self._words, *more]))
             self._words = [*self._words, *more]
 
     def _make(self, folder: Path) -> None:
-        with contextlib.suppress(FileExistsError):
+        if not folder.is_dir():
             self._disk.mkdir(folder)
             self._disk.sync_folder(folder.parent)
 
-    def end(self, mailbox: Mailbox, places: Iterable[int], now: float, *, keep: bool) -> list[Operation]:
-        """What becomes of messages. Drafts are not kept: programs make a new one of each every minute."""
-        state = mailbox.loaded
-        operations: list[Operation] = []
-        above = ABOVE + os.fsencode(mailbox.folder or INBOX) + b"/"
-        for place in places:
-            path, flags = mailbox.path(place), state.flags[place]
-            if not keep or not self.on or flags & Flags.DRAFT:
-                operations.append(Unlink(path))
-                continue
-            words = mailbox.keyword_names(flags) if flags & KEYWORDS else ()
-            operations.append(Rename(path, above + self._name(state.bases[place], flags, words, now)))
-        return operations
-
-    def _name(self, base: bytes, flags: int, words: Iterable[str], now: float) -> bytes:
-        known = self._words or []
-        numbers = ".".join(str(known.index(word)) for word in words if word in known)
-        numbers = numbers if len(numbers) <= 25 else ""  # a file's name has its limit
-        return f"{int(now)}~{numbers}~".encode() + base + b":2," + to_letters(flags & _KEPT).encode()
-
     # A mailbox that is removed --------------------------------------------------------------------------------------
 
-    def mark(self, path: Path, folder: str, now: float) -> None:
-        """Blocking, before the folder is put aside: whoever finds it there knows what it is."""
+    def mark(self, path: Path, folder: str) -> None:
+        """Before the folder is put aside: whoever finds it there knows what it is."""
         if self.on:
-            self._disk.replace_file(path / REMOVED, orjson.dumps({"folder": folder, "when": int(now)}))
+            self._disk.replace_file(path / REMOVED, orjson.dumps({"folder": folder, "when": int(self._clock())}))
 
     def take(self, aside: Path) -> None:
-        """Blocking: the messages of a mailbox that was put aside; may be done again."""
+        """The messages of a mailbox that was put aside; may be done again. Raises OSError."""
         try:
             mark = orjson.loads((aside / REMOVED).read_bytes())
             folder, when = str(mark["folder"]), int(mark["when"])
         except (OSError, ValueError, KeyError, TypeError):
             return
-        names = keywords.read(aside)
-        self.learn(name for name in names if name is not None)
-        target = self._account / FOLDER / (folder or INBOX)
-        self._make(target.parent)
-        self._make(target)
+        names, place = keywords.read(aside), self._place(folder)
         for part in ("new", "cur"):
             with contextlib.suppress(FileNotFoundError):
                 for name in os.listdir(os.fsencode(aside / part)):
-                    self._take_one(os.fsencode(aside / part) + b"/" + name, name, os.fsencode(target), names, when)
-        self._disk.sync_folder(target)
-
-    def _take_one(self, path: bytes, name: bytes, target: bytes, names: list[str | None], when: int) -> None:
-        base, letters = split(name)
-        flags = int(from_letters(letters))
-        if flags & Flags.DRAFT:
-            return
-        words = [word for number in keyword_numbers(flags) if (word := names[number]) is not None]
-        with contextlib.suppress(OSError):
-            self._disk.rename(path, target + b"/" + self._name(base, flags, words, when))
+                    if not from_letters(split(name)[1]) & Flags.DRAFT:
+                        self._take_one(os.fsencode(aside / part) + b"/" + name, name, place, names, when)
+        self.flush()
 
 
 # What lies there: blocking code -------------------------------------------------------------------------------------

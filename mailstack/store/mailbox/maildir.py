@@ -18,11 +18,11 @@ from mailstack.store.mailbox import keywords, marks
 from mailstack.store.mailbox.facts import Link, Operation, Rename, Unlink
 from mailstack.store.mailbox.filename import split
 from mailstack.store.mailbox.files import MailFiles
+from mailstack.store.mailbox.graves import Graves
 from mailstack.store.mailbox.marks import Marks
 
 log = get_logger()
 FOLDERS = (b"tmp", b"new", b"cur")
-KEPT = b"../deleted/"  # where deleted messages stay for a while: graves.py
 TOGETHER = 256  # operations after which others get their turn at the folder
 NEVER = frozenset(
     (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EPERM)
@@ -51,6 +51,7 @@ class Maildir(MailFiles):
         self.disk = disk
         self._seen: dict[str, tuple[int, int]] = {}
         self._renaming = threading.Lock()
+        self.graves: Graves | None = None
 
     def skipped(self, path: bytes, problem: OSError) -> None:
         log.warning("store.file_skipped", file=os.fsdecode(path), problem=problem.strerror)
@@ -139,6 +140,8 @@ class Maildir(MailFiles):
     def carry_out(self, operations: list[Operation], *, again: bool = False) -> None:
         """Do what was promised, in order, and flush the folders. `again`: after a crash, when some may be done already."""
         touched: list[bytes] = []
+        if self.graves is not None:
+            self.graves.begin()
         for first in range(0, len(operations), TOGETHER):
             some = operations[first : first + TOGETHER]
             paths = [path for operation in some for path in _touched(operation)]
@@ -152,6 +155,8 @@ class Maildir(MailFiles):
                         # Another program put something in the way: waiting would help nobody.
                         log.error("store.promise_impossible", operation=str(operation), problem=str(problem))
             touched += paths
+        if self.graves is not None:
+            self.graves.flush()
         for parent in dict.fromkeys(path.rpartition(b"/")[0] for path in touched):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self.disk.sync_folder(self.path(parent))
@@ -163,31 +168,20 @@ class Maildir(MailFiles):
             case Link(source, target):
                 if not again or self.look_up(target) is None:
                     self._link(source, target)
-            case Unlink(path):
-                self._unlink(path)
+            case Unlink(path, keep):
+                if not keep or not self._put_away(path):
+                    self._unlink(path)
+
+    def _put_away(self, path: bytes) -> bool:
+        """Whether a deleted message is kept out of sight; or it is not there any more."""
+        if self.graves is None or not self.graves.on:
+            return False
+        if self.graves.bury(self.path(path), path):
+            return True
+        other = self.look_up(path)
+        return other is not None and self.graves.bury(self.path(other), other)
 
     def _rename(self, source: bytes, target: bytes) -> None:
-        if target.startswith(KEPT):
-            self._put_away(source, target)
-            return
-        self._rename_within(source, target)
-
-    def _put_away(self, source: bytes, target: bytes) -> None:
-        """A deleted message, out of the tree. Where that can't be (a full disk, another mount), it is removed as was asked."""
-        folder = self.path(target).rpartition(b"/")[0]
-        try:
-            if not os.path.isdir(folder):
-                for path in (folder.rpartition(b"/")[0], folder):
-                    with contextlib.suppress(FileExistsError):
-                        self.disk.mkdir(path)
-                        self.disk.sync_folder(os.path.dirname(path))
-            self._rename_within(source, target)
-        except OSError as problem:
-            if problem.errno == errno.EIO:
-                raise
-            self._unlink(source)
-
-    def _rename_within(self, source: bytes, target: bytes) -> None:
         try:
             self.disk.rename(self.path(source), self.path(target))
         except FileNotFoundError:
