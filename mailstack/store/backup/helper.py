@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from mailstack.log import configure
 from mailstack.store.backup import layout
 from mailstack.store.backup.proving import Prover
 from mailstack.store.backup.taking import Taking, prune
@@ -118,6 +119,7 @@ def _be_modest(niceness: int) -> None:
 
 def main() -> None:
     _be_modest(int(sys.argv[1]))
+    configure("auto", "error")  # what the scratch place is told of is no news
     os.umask(0o077)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what anything else writes is no answer
