@@ -148,7 +148,7 @@ def test_without_javascript(server: Server, window: Chromium) -> None:
     try:
         window.get(f"{origin(server)}/admin")
         window.click("#checks a")
-        assert "by handshakes with ourselves" in window.text()
+        assert "handshakes with our own listeners" in window.text()
         window.get(f"{origin(server)}/admin/queue")
         window.click("main button[value=hold]")
         assert "is held" in window.text(".told")

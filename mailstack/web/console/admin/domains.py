@@ -31,6 +31,8 @@ class DomainPages:
 
     async def _show(self, visit: Visit) -> Response:
         domain = visit.argument("domain")
+        if not domain:
+            return visit.back(path="/admin/domains")
         return visit.page("admin/domain.html", domain=domain, records=await visit.run("dns.records", domain=domain))
 
     async def _compare(self, visit: Visit) -> Response:
