@@ -73,7 +73,9 @@ class Web:
             self.console,
         )
         routes = (route for part in parts for route in part.routes())
-        self._server = WebServer(build(routes, self.console.explain, lambda: self._proxies))
+        self._server = WebServer(
+            build(routes, self.console.explain, lambda: self._proxies), lambda peer: self._proxies.trusts(peer)
+        )
 
     def _api(self, behind: "Behind", operations: Mapping[str, Operation], size: int) -> Api:
         data, surroundings = behind.data, behind.data.surroundings

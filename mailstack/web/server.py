@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from mailstack.log import get_logger
 from mailstack.net.proxied import peer_of
 from mailstack.net.serving import serve
+from mailstack.web.crowd import WebCrowd
 from mailstack.wire.proxy import Ends
 
 log = get_logger()
@@ -25,9 +26,19 @@ class WebConnection(HttpToolsProtocol):
 
     ends: Ends | None = None
     _head_timer: asyncio.TimerHandle | None = None
+    _counted: str | None = None
+
+    def __init__(self, config: Config, state: ServerState, crowd: WebCrowd) -> None:
+        super().__init__(config, state, {})
+        self._crowd = crowd
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        peer = peer_of(transport, self.ends)
+        if not self._crowd.enter(peer):
+            transport.abort()
+            return
+        self._counted = peer
         self.client = (peer_of(transport, self.ends), 0)
         self.app_state = {"direct": peer_of(transport, None)}
         self.scheme = "https" if transport.get_extra_info("ssl_object") is not None else "http"
@@ -35,6 +46,9 @@ class WebConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._counted is not None:
+            self._crowd.leave(self._counted)
+            self._counted = None
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -62,7 +76,8 @@ class WebConnection(HttpToolsProtocol):
 class WebServer:
     """listen(), then stop()."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, spared: Callable[[str], bool] = lambda _: False) -> None:
+        """`spared`: addresses that may hold any number of connections."""
         # No lifespan, no signals, no logging of its own: the process has all three. Our headers have the date.
         self._config = Config(
             app,
@@ -77,14 +92,15 @@ class WebServer:
         )
         self._config.load()
         self._state = ServerState()
+        self._crowd = WebCrowd(spared)
         self._servers: list[asyncio.Server] = []
 
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         for one in sockets:
-            self._servers.append(await serve(one, self._connection, tls))
+            self._servers.append(await serve(one, self._connection, tls, gate=self._crowd))
 
     def _connection(self) -> asyncio.Protocol:
-        return WebConnection(self._config, self._state, {})
+        return WebConnection(self._config, self._state, self._crowd)
 
     async def stop(self, seconds: float) -> None:
         """Take no more; what is under way may end."""

@@ -1,19 +1,29 @@
 """What every answer carries, also one that went wrong."""
 
+import asyncio
+import contextlib
+import socket
+
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from mailstack.web.console.home import ErrorPages
 from mailstack.web.console.templates import Templates
+from mailstack.web.crowd import WebCrowd
+from mailstack.web.server import WebServer
 from mailstack.web.site import HEADERS, build
 
 
 async def broken(request: Request) -> Response:
     raise ValueError("a secret <script>")
+
+
+async def fine(request: Request) -> Response:
+    return PlainTextResponse("x")
 
 
 @pytest.mark.parametrize(("accept", "kind"), [("text/html,*/*", "text/html"), ("*/*", "text/plain")])
@@ -29,3 +39,39 @@ async def test_what_goes_wrong_is_told_without_its_cause(accept: str, kind: str)
     assert "secret" not in answer.text
     assert answer.headers["content-security-policy"] == HEADERS["content-security-policy"]
     assert [(event["event"], event["path"]) for event in events] == [("http.failed", "/broken")]
+
+
+def test_who_holds_too_many_connections() -> None:
+    crowd = WebCrowd(lambda peer: peer == "10.0.0.1", each=2, all=7)
+    assert [crowd.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
+    assert [crowd.enter(f"2001:db8::{n}") for n in range(1, 4)] == [True, True, False], "a /64 is one client"
+    crowd.leave("192.0.2.1")
+    assert crowd.enter("192.0.2.1")
+    assert [crowd.enter(f"198.51.100.{n}") for n in range(4)] == [True, True, True, False], "of all"
+    assert all(crowd.enter(peer) for peer in ("127.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.1", "::1"))
+    crowd.leave("10.0.0.1")
+
+
+async def test_one_too_many_is_let_go_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = WebServer(build([Route("/", fine)]))
+    server._crowd = WebCrowd(lambda _: False, all=2)
+    monkeypatch.setattr("mailstack.web.crowd.is_loopback", lambda _: False)
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        await server.listen([one], None)
+        there = [await asyncio.open_connection("127.0.0.1", one.getsockname()[1]) for _ in range(2)]
+        for reader, writer in there:
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        reader, writer = await asyncio.open_connection("127.0.0.1", one.getsockname()[1])
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        there[0][1].close()
+        while server._crowd._open > 1:
+            await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", one.getsockname()[1])
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        there[1][1].close()
+        await server.stop(1)
