@@ -21,6 +21,7 @@ from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.events import Events
 from mailstack.delivery.runner import QueueRunner
 from mailstack.door.connection import DoorConnection
+from mailstack.door.services import DoorServices
 from mailstack.imap.connection import Connection as ImapConnection
 from mailstack.imap.server import ImapServer
 from mailstack.imap.session import ImapServices
@@ -32,7 +33,6 @@ from mailstack.policy.limits import Limits
 from mailstack.policy.login import Logins
 from mailstack.policy.submission import SubmissionPolicy
 from mailstack.pop3.server import Pop3Server
-from mailstack.pop3.session import Pop3Services
 from mailstack.smtp.protocol import SmtpServices
 from mailstack.smtp.server import SmtpServer
 
@@ -103,7 +103,7 @@ class Doors:
             )
         )
         self.pop3 = Pop3Server(
-            Pop3Services(**self._shared, mailboxes=data.mailboxes, directory=data.directory, logins=behind.logins, tls=tls)
+            DoorServices(**self._shared, mailboxes=data.mailboxes, directory=data.directory, logins=behind.logins, tls=tls)
         )
         self.managesieve = SieveServer(
             SieveServices(

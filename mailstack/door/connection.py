@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import ssl
 from typing import ClassVar, Protocol
@@ -44,7 +45,7 @@ class Session(Protocol):
         """The connection is gone."""
 
 
-class DoorConnection(asyncio.Protocol):
+class DoorConnection(asyncio.Protocol, abc.ABC):
     """One client's connection. The session decides; this file moves bytes. A subclass knows the words of its protocol."""
 
     PROTOCOL: ClassVar[scope.Protocol]
@@ -75,21 +76,21 @@ class DoorConnection(asyncio.Protocol):
     # The subclass's part --------------------------------------------------------------------------------------------
 
     @property
+    @abc.abstractmethod
     def who(self) -> Session | None:
         """The session, once there is one."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def greet(self) -> None:
         """Make the session, and greet."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def refusal(self, words: str) -> bytes:
         """How the protocol says no to the whole connection."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def step(self) -> None:
         """Run one command. Raises EOFError when none has come as a whole."""
-        raise NotImplementedError
 
     # asyncio.Protocol -----------------------------------------------------------------------------------------------
 

@@ -8,11 +8,10 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from mailstack.door.services import DoorServices
 from mailstack.log import get_logger
 from mailstack.net.serving import part, serve
 from mailstack.policy.crowd import Crowd
-from mailstack.policy.limits import Limits
-from mailstack.policy.login import Logins
 
 if TYPE_CHECKING:
     from mailstack.door.connection import DoorConnection
@@ -24,10 +23,12 @@ LOOK_SECONDS = 15.0
 class DoorServer:
     """Listens on given sockets; knows who is connected."""
 
-    def __init__(self, name: str, limits: Limits, logins: Logins) -> None:
+    def __init__(self, name: str, services: DoorServices) -> None:
+        """`services` may be replaced when settings change; its limits and logins stay the same ones."""
         self._name = name
-        self._limits = limits
-        self._crowd = Crowd(name, limits, logins)
+        self.services = services
+        self._limits = services.limits
+        self._crowd = Crowd(name, services.limits, services.logins)
         self.connections: set[DoorConnection] = set()
         self._servers: list[asyncio.Server] = []
         self._looker: asyncio.Task[None] | None = None
@@ -35,7 +36,7 @@ class DoorServer:
     @property
     def allows_plaintext(self) -> bool:
         """Whether passwords may come without TLS, from this machine."""
-        raise NotImplementedError
+        return self.services.allow_plaintext
 
     async def serve_on(
         self, sockets: Sequence[socket.socket], make: Callable[[], DoorConnection], tls: ssl.SSLContext | None

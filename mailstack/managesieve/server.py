@@ -14,12 +14,8 @@ class SieveServer(DoorServer):
     """TLS comes by STARTTLS alone: no port is registered for it from the first byte on."""
 
     def __init__(self, services: SieveServices) -> None:
-        super().__init__("managesieve", services.limits, services.logins)
-        self.services = services
-
-    @property
-    def allows_plaintext(self) -> bool:
-        return self.services.allow_plaintext
+        super().__init__("managesieve", services)
+        self.services: SieveServices = services
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         await self.serve_on(sockets, lambda: Connection(self, secure=False), None)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import enum
-import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mailstack.door.services import DoorServices
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
-from mailstack.policy.limits import Limits
-from mailstack.policy.login import Login, Logins
+from mailstack.policy.login import Login
 from mailstack.sieve.problem import SieveProblem
 from mailstack.store.errors import (
     NoSuchScript,
@@ -22,15 +20,11 @@ from mailstack.store.errors import (
     StoreProblem,
     TooManyScripts,
 )
-from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.sieve.scripts import Scripts
-from mailstack.store.trace import Trace
-from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.directory import AccountRecord
 from mailstack.wire.managesieve import Command, Framer, TooLarge, reply
 
 if TYPE_CHECKING:
-    import ssl
-
     from mailstack.managesieve.connection import Connection
 
 log = get_logger()
@@ -52,21 +46,11 @@ class State(enum.Flag):
     ENDED = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class SieveServices:
-    """What the door needs from the floors below."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SieveServices(DoorServices):
+    """With the users' scripts."""
 
-    hostname: str
     scripts: Scripts
-    mailboxes: Mailboxes
-    directory: Directory
-    logins: Logins
-    limits: Limits
-    trace: Trace
-    allow_plaintext: bool
-    tls: ssl.SSLContext | None
-    randomness: random.Random
-    clock: Callable[[], float] = time.time
 
 
 class Refused(Exception):

@@ -7,21 +7,16 @@ import ssl
 from collections.abc import Sequence
 
 from mailstack.door.server import DoorServer
+from mailstack.door.services import DoorServices
 from mailstack.pop3.connection import Connection
-from mailstack.pop3.session import Pop3Services
 
 
 class Pop3Server(DoorServer):
     """Whose session ends by silence or from our side has removed nothing (RFC 1939 3)."""
 
-    def __init__(self, services: Pop3Services) -> None:
-        super().__init__("pop3", services.limits, services.logins)
-        self.services = services
+    def __init__(self, services: DoorServices) -> None:
+        super().__init__("pop3", services)
         self._taken: set[str] = set()
-
-    @property
-    def allows_plaintext(self) -> bool:
-        return self.services.allow_plaintext
 
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve on sockets; with `tls` from the first byte on."""

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import enum
-import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mailstack.door.services import DoorServices
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
-from mailstack.policy.limits import Limits
-from mailstack.policy.login import Login, Logins
+from mailstack.policy.login import Login
 from mailstack.pop3.maildrop import Maildrop
 from mailstack.store.errors import MessageGone, StoreProblem
-from mailstack.store.mailbox.mailboxes import Mailboxes
-from mailstack.store.trace import Trace
-from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.directory import AccountRecord
 from mailstack.wire.pop3 import Command, parse
 
 if TYPE_CHECKING:
-    import ssl
-
     from mailstack.pop3.connection import Connection
 
 log = get_logger()
@@ -34,22 +28,6 @@ class State(enum.Flag):
     AUTHORIZATION = enum.auto()
     TRANSACTION = enum.auto()
     ENDED = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Pop3Services:
-    """What the door needs from the floors below."""
-
-    hostname: str
-    mailboxes: Mailboxes
-    directory: Directory
-    logins: Logins
-    limits: Limits
-    trace: Trace
-    allow_plaintext: bool
-    tls: ssl.SSLContext | None
-    randomness: random.Random
-    clock: Callable[[], float] = time.time
 
 
 class Refused(Exception):
@@ -74,7 +52,7 @@ class Session:
 
     __slots__ = ("bad_commands", "connection", "drop", "id", "read_only", "record", "services", "state", "user")
 
-    def __init__(self, services: Pop3Services, connection: Connection) -> None:
+    def __init__(self, services: DoorServices, connection: Connection) -> None:
         self.services = services
         self.connection = connection
         self.id = f"{services.randomness.getrandbits(40):010x}"
