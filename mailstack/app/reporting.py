@@ -5,6 +5,7 @@ from mailstack.app.settings import Settings
 from mailstack.delivery.accept import Acceptor
 from mailstack.delivery.daily import Daily
 from mailstack.delivery.dmarc_reports import DmarcReports
+from mailstack.delivery.reporter import Reporter
 from mailstack.delivery.tls_posting import ReportPoster
 from mailstack.delivery.tls_reports import TlsReports
 from mailstack.log import get_logger
@@ -24,12 +25,12 @@ class Reporting:
         self._data = data
         self._acceptor = acceptor
         clock, hostname = data.surroundings.clock, data.config.hostname
-        more = (data.resolver, acceptor.submit, self.sender, hostname, clock, data.surroundings.randomness)
+        reporter = Reporter(data.resolver, acceptor.submit, self.sender, hostname, clock, data.surroundings.randomness)
         poster = ReportPoster(data.resolver, client_context(verify=False))
-        self._tls = TlsReports(data.transport, *more, poster)
+        self._tls = TlsReports(data.transport, reporter, poster)
         self._origins = origins
         self._sightings = Sightings(data.transport)
-        self._dmarc = DmarcReports(self._sightings, *more)
+        self._dmarc = DmarcReports(self._sightings, reporter)
         often = (data.transport.flush, self._sightings.flush)
         self._daily = Daily(often, (), clock, data.surroundings.randomness)
         self.use(settings)

@@ -4,6 +4,7 @@ import dataclasses
 
 from mailstack.delivery.dmarc_reports import DmarcReports
 from mailstack.delivery.report_mail import reports_in
+from mailstack.delivery.reporter import Reporter
 from mailstack.mailauth.dmarc_report import DmarcReport
 from mailstack.mailauth.results import Authentication, Dkim, Dmarc, Result, Spf
 from mailstack.message.address import Address
@@ -28,7 +29,8 @@ async def sender() -> Address | None:
 
 def reporter(relay: Relay) -> DmarcReports:
     seen = Sightings(relay.data.transport)
-    return DmarcReports(seen, relay.resolver, relay.acceptor.submit, sender, "mail.a.test", relay.clock, relay.random)
+    more = Reporter(relay.resolver, relay.acceptor.submit, sender, "mail.a.test", relay.clock, relay.random)
+    return DmarcReports(seen, more)
 
 
 async def test_a_day_is_reported_once(relay: Relay, peer: Peer, dns: DnsServer) -> None:

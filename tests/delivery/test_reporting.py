@@ -11,6 +11,7 @@ import trustme
 
 from mailstack.control.reports import ReportOperations
 from mailstack.delivery.report_mail import ReportMail, reports_in
+from mailstack.delivery.reporter import Reporter
 from mailstack.delivery.tls_posting import ReportPoster, is_public
 from mailstack.delivery.tls_reports import TlsReports
 from mailstack.message.address import Address
@@ -41,7 +42,8 @@ async def sender() -> Address | None:
 @pytest.fixture
 async def reports(relay: Relay) -> TlsReports:
     return TlsReports(
-        relay.data.transport, relay.resolver, relay.acceptor.submit, sender, "mail.a.test", relay.clock, relay.random,
+        relay.data.transport,
+        Reporter(relay.resolver, relay.acceptor.submit, sender, "mail.a.test", relay.clock, relay.random),
         ReportPoster(relay.resolver, client_context(verify=False), lambda address: address == "127.0.0.1"),
     )  # fmt: skip
 
