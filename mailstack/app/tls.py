@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from mailstack.app.data import Data
 from mailstack.app.surroundings import StartProblem
 from mailstack.app.tls_settings import TlsSettings
+from mailstack.certificates.around import Around
 from mailstack.certificates.controls import ByHandshake, ByHttp, ByRecord
-from mailstack.certificates.keeper import Around, Keeper
+from mailstack.certificates.keeper import Keeper
 from mailstack.certificates.names import Names
 from mailstack.certificates.proof import Proof
 from mailstack.certificates.watch import Watch, signature

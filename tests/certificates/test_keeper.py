@@ -1,6 +1,7 @@
 """The keeper against an authority that says what real ones say now and then: one attempt, restarts, failures, renewal."""
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections.abc import AsyncIterator
@@ -12,13 +13,15 @@ import pytest_asyncio
 from cryptography import x509
 
 from mailstack.certificates.ari import certificate_id
+from mailstack.certificates.around import Around
 from mailstack.certificates.controls import ByHttp
 from mailstack.certificates.files import AcmeFiles, State
-from mailstack.certificates.keeper import Around, Keeper
+from mailstack.certificates.keeper import Keeper
 from mailstack.certificates.names import Wanted
 from mailstack.certificates.settings import AcmeSettings, Control
 from mailstack.net.tls import Chain, names_of
 from mailstack.store.disk import Disk
+from mailstack.store.errors import StoreFailed
 from tests.support.authority import URN, FakeAuthority
 
 DAY = 86400.0
@@ -158,6 +161,28 @@ async def test_one_name_fails_and_the_rest_does_not(world: World) -> None:
     world.now += DAY
     await world.keeper().look()
     assert names_of(world.certificate("a.test")) == ("mta-sts.a.test", "autoconfig.a.test")
+
+
+async def test_it_refuses_what_nobody_asked_for(world: World) -> None:
+    said = {"type": URN + "rejectedIdentifier", "detail": "no", "identifier": {"type": "dns", "value": "x.test"}}
+    world.wanted[0] = Wanted("a.test", ("mta-sts.a.test", "autoconfig.a.test"))
+    world.authority.says = lambda path, _: (400, {}, said) if path == "/newOrder" else None
+    await asyncio.wait_for(world.keeper().look(), 20)
+    assert world.files.state("a.test").failures == 1
+
+
+async def test_a_disk_that_takes_nothing_is_no_reason_to_ask_again_and_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise StoreFailed("read-only")
+
+    monkeypatch.setattr(world.files, "install", fails)
+    keeper = world.keeper()
+    for _ in range(3):
+        with contextlib.suppress(StoreFailed):
+            await keeper.look()
+    assert len(world.authority.asked("finalize")) == 1
 
 
 async def test_too_many_requests(world: World) -> None:
