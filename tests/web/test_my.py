@@ -59,14 +59,15 @@ def send(browser: Browser, path: str, do: str, **fields: str) -> str:
     return told(browser.submit(path, do, version=version[1] if version else "", **fields))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_for_its_owner_alone(server: Server, browser: Browser, page: str) -> None:
-    assert Browser(server).get(f"/my/{page}").headers["location"].startswith("/login")
-    shown = browser.get(f"/my/{page}")
-    assert shown.status_code == 200
-    assert "<h1>" in shown.text
-    assert " style=" not in shown.text
-    assert "onclick" not in shown.text
+def test_a_page_is_for_its_owner_alone(server: Server, browser: Browser) -> None:
+    stranger = Browser(server)
+    for page in PAGES:
+        assert stranger.get(f"/my/{page}").headers["location"].startswith("/login"), page
+        shown = browser.get(f"/my/{page}")
+        assert shown.status_code == 200, page
+        assert "<h1>" in shown.text, page
+        assert " style=" not in shown.text, page
+        assert "onclick" not in shown.text, page
 
 
 def test_a_rule_is_made_tried_moved_switched_and_removed(server: Server, browser: Browser, account: str) -> None:

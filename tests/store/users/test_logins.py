@@ -1,5 +1,6 @@
 """Who logged in: each way in once, with its first and its last time."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from mailstack.message.address import parse_address
 from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.users import logins
-from mailstack.store.users.directory import Directory
+from mailstack.store.users.directory import Directory, DirectoryProblem
 from mailstack.store.users.logins import LoginBook
 
 ALICE = "alice@a.test"
@@ -27,9 +28,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    one = Database(tmp_path / "mailstack.sqlite3")
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    one = Database(tmp_path_factory.mktemp("logins") / "mailstack.sqlite3")
     one.start()
     yield one
     one.close()
@@ -38,11 +39,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 async def book(database: Database, clock: Clock) -> AsyncIterator[LoginBook]:
     directory = Directory(database, Path("/nowhere"))
-    await directory.add_domain("a.test")
+    with contextlib.suppress(DirectoryProblem):
+        await directory.add_domain("a.test")
     await directory.add_accounts([(parse_address(ALICE), "{PLAIN}x", None)], 0.0)
     behind = WriteBehind(database, 3600)
     yield LoginBook(database, behind, clock)
     await behind.close()
+    for row in await directory.accounts():
+        await directory.remove_account(row["address"])
 
 
 async def test_a_way_in_is_one_row(book: LoginBook, clock: Clock) -> None:
