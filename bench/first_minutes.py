@@ -1,7 +1,7 @@
 """From an empty machine: how many commands, and how long, until a mail that was sent is read, and until the server is public.
 
-`python -m bench.first_minutes`: a fresh copy of this checkout without its environment, so the packages are fetched, too. The DNS
-and the authority for certificates (Debian's pebble) are real servers on loopback; ports are free ones instead of 25 and its like.
+`python -m bench.first_minutes`: a fresh copy of this checkout without its environment, so the packages are fetched, too. The
+DNS and the authority for certificates (Debian's pebble) are real servers on loopback; ports are free ones, not 25 and its like.
 """
 
 import contextlib
@@ -132,7 +132,7 @@ def main() -> None:
         context.check_hostname = False  # it is asked for as 127.0.0.1
         send_and_read(ports, passwords, context, "real.test")
         print(
-            f"a public server with right DNS and certificate: {len(shell.commands)} commands, {shell.seconds - before:.0f} s more"
+            f"a public server, DNS and certificate right: {len(shell.commands)} commands, {shell.seconds - before:.0f} s more"
         )
         for command in shell.commands:
             print(f"  {command}")
