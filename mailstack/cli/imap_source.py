@@ -63,6 +63,7 @@ class Folder:
 class Listed:
     uid: int
     size: int
+    flags: tuple[str, ...] = ()
     gmail: int | None = None  # X-GM-MSGID: the same in all folders
 
 
@@ -161,17 +162,14 @@ class ImapSource:
             _, found = self._imap.uid("SEARCH", "ALL")
         uids = sorted(int(word) for line in found or [] for word in (line or b"").split())
         listed: list[Listed] = []
-        what = "(UID RFC822.SIZE X-GM-MSGID)" if self.gmail else "(UID RFC822.SIZE)"
+        what = "(UID FLAGS RFC822.SIZE X-GM-MSGID)" if self.gmail else "(UID FLAGS RFC822.SIZE)"
         for some in _pieces(uids, AT_ONCE):
             with _told("UID FETCH"):
                 _, lines = self._imap.uid("FETCH", _set(some), what)
             for line in lines or []:
-                text = line if isinstance(line, bytes) else b"".join(line or ())
-                uid, size, gmail = (
-                    re.search(pattern, text) for pattern in (rb"UID (\d+)", rb"RFC822.SIZE (\d+)", rb"X-GM-MSGID (\d+)")
-                )
-                if uid and size:
-                    listed.append(Listed(int(uid[1]), int(size[1]), int(gmail[1]) if gmail else None))
+                one = _listed(line if isinstance(line, bytes) else b"".join(line or ()))
+                if one is not None:
+                    listed.append(one)
         return sorted(listed, key=lambda one: one.uid)
 
     def fetch(self, uids: Sequence[int]) -> list[Fetched]:
@@ -194,14 +192,25 @@ def _capabilities(imap: imaplib.IMAP4) -> tuple[str, ...]:
     return tuple(word.upper() for word in (lines[-1] or b"").decode("ascii", "replace").split())
 
 
+def _flags(text: bytes) -> tuple[str, ...]:
+    found = re.search(rb"FLAGS \(([^)]*)\)", text)
+    return tuple(flag.decode("ascii", "replace") for flag in found[1].split()) if found else ()
+
+
+def _listed(text: bytes) -> Listed | None:
+    uid, size = re.search(rb"UID (\d+)", text), re.search(rb"RFC822\.SIZE (\d+)", text)
+    gmail = re.search(rb"X-GM-MSGID (\d+)", text)
+    if uid is None or size is None:
+        return None
+    return Listed(int(uid[1]), int(size[1]), _flags(text), int(gmail[1]) if gmail else None)
+
+
 def _fetched(text: bytes, octets: bytes) -> Fetched | None:
     uid = re.search(rb"UID (\d+)", text)
     if uid is None:
         return None
-    flags = re.search(rb"FLAGS \(([^)]*)\)", text)
     date = re.search(rb'INTERNALDATE "([^"]*)"', text)
-    names = tuple(flag.decode("ascii", "replace") for flag in flags[1].split()) if flags else ()
-    return Fetched(int(uid[1]), names, moment(date[1].decode("ascii", "replace")) if date else None, octets)
+    return Fetched(int(uid[1]), _flags(text), moment(date[1].decode("ascii", "replace")) if date else None, octets)
 
 
 def moment(text: str) -> float | None:

@@ -21,6 +21,7 @@ from mailstack.cli.imap_source import Folder, ImapSource, Listed, Login, SourceP
 from mailstack.cli.invocation import Invocation, Refused, amount, fail, opened, read_password, show
 from mailstack.control.client import ask
 from mailstack.control.operations import run
+from mailstack.control.pulling import flag_text
 from mailstack.control.story import clean
 from mailstack.store.lock import become_owner
 
@@ -47,6 +48,7 @@ class Row:
     octets: int = 0
     came: int = 0
     known: int = 0
+    flags: int = 0
     compared: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -120,6 +122,8 @@ def _tell(rows: list[Row], *, check: bool) -> None:
         print(f"{messages} messages are there. Nothing was fetched.")
         return
     print(f"{came} messages came; {sum(row.known for row in rows)} had come before.")
+    if any(row.flags for row in rows):
+        print(f"{sum(row.flags for row in rows)} of those have other flags there now, and here too.")
     wrong = "something differs" if any(row.wrong for row in rows) else "equal"
     print(f"Compared: counts and sizes of {messages} messages, {sum(row.compared for row in rows)} of them whole: {wrong}.")
 
@@ -217,7 +221,9 @@ class _Pull:
         origin = {
             "address": self._address, "source": self._login.source, "mailbox": row.folder, "uid_validity": validity,
         }  # fmt: skip
-        known = set(self._call("pull.known", **origin)["uids"])
+        had = self._call("pull.known", **origin)
+        known = set(had["uids"])
+        self._flags(listed, origin, row, dict(zip(had["uids"], had["flags"], strict=True)))
         row.known = max(row.known, sum(one.uid in known for one in listed) - row.came)
         task = progress.add_task(name, total=len(listed), completed=len(listed) - sum(one.uid not in known for one in listed))
         for some in _batches([one for one in listed if one.uid not in known]):
@@ -240,6 +246,13 @@ class _Pull:
         finally:
             for letter in letters:
                 Path(letter["file"]).unlink(missing_ok=True)
+
+    def _flags(self, listed: list[Listed], origin: dict[str, Any], row: Row, before: dict[int, str]) -> None:
+        """What changed there since the last run."""
+        changed = {str(one.uid): list(one.flags) for one in listed if before.get(one.uid, "") != flag_text(list(one.flags))}
+        changed = {uid: flags for uid, flags in changed.items() if int(uid) in before}
+        if changed:
+            row.flags += self._call("pull.flags", **origin, flags=changed)["changed"]
 
     def _compare(self, listed: list[Listed], origin: dict[str, Any], row: Row) -> None:
         """Counts and sizes of all, and some whole, fetched once more."""

@@ -4,6 +4,7 @@ The command speaks IMAP and puts messages into files of the spool; here they bec
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from mailstack.control.arguments import Arguments, OperationProblem, read_address
 from mailstack.control.importing import Hop
 from mailstack.control.operations import Operation
-from mailstack.message.flag import NAMES, Flags
+from mailstack.message.flag import NAMES, SYSTEM, Flags
 from mailstack.message.mbox import keyword
 from mailstack.store.content import Content
 from mailstack.store.errors import MailboxExists, OverQuota, TooManyKeywords
@@ -20,8 +21,9 @@ from mailstack.store.importing.filling import possible_name
 from mailstack.store.importing.pulled import Origin, Pulled, Row, unique
 from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.filename import email_id
+from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
-from mailstack.store.mailbox.values import NewMessage, SpecialUse
+from mailstack.store.mailbox.values import How, NewMessage, SpecialUse
 from mailstack.store.moving.names import roles
 from mailstack.store.users.directory import Directory
 
@@ -43,7 +45,7 @@ class _Fetched:
     def message(self, origin: Origin, *, words: bool = True) -> NewMessage:
         keywords = self.keywords if words else frozenset()
         name = unique(origin, self.uid)
-        return NewMessage(self.content, flags=self.flags, keywords=keywords, internal_date=self.date, unique=name)
+        return NewMessage(self.content, flags=self.flags, keywords=keywords, internal_date=self.date, unique=name, once=True)
 
 
 class PullOperations:
@@ -56,7 +58,7 @@ class PullOperations:
         self._hop = hop
 
     def table(self) -> dict[str, Operation]:
-        return {"pull.known": self.known, "pull.take": self.take, "pull.sample": self.sample}
+        return {"pull.known": self.known, "pull.take": self.take, "pull.flags": self.flags, "pull.sample": self.sample}
 
     async def _account(self, arguments: Arguments) -> tuple[Account, Pulled]:
         address = read_address(arguments["address"])
@@ -70,7 +72,31 @@ class PullOperations:
         """What came from a mailbox already: UIDs, and octets as they went over the wire."""
         _, pulled = await self._account(arguments)
         rows = await self._hop(pulled.rows, _origin(arguments))
-        return {"uids": [row.uid for row in rows], "sizes": [row.size for row in rows]}
+        return {
+            "uids": [row.uid for row in rows],
+            "sizes": [row.size for row in rows],
+            "flags": [row.flags for row in rows],
+        }
+
+    async def flags(self, arguments: Arguments) -> Any:
+        """What changed there since, by UID: taken over where nobody changed the message's flags here."""
+        account, pulled = await self._account(arguments)
+        origin = _origin(arguments)
+        wanted = {int(uid): flag_text(names) for uid, names in arguments["flags"].items()}
+        rows = [row for row in await self._hop(pulled.rows, origin) if row.uid in wanted]
+        changed = 0
+        for place in {row.place for row in rows} & set(account.names()):
+            mailbox = await account.open(place)
+            try:
+                mine = {unique(origin, row.uid).encode(): row for row in rows if row.place == place}
+                uids = await account.hop(_by_id, mailbox.loaded.bases[:], mailbox.uids[:], set(mine))
+                changed += await _change(
+                    mailbox, [(uid, mine[name].flags, wanted[mine[name].uid]) for name, uid in uids.items()]
+                )
+            finally:
+                mailbox.release()
+        await self._hop(pulled.mark, origin, wanted)
+        return {"changed": changed}
 
     async def take(self, arguments: Arguments) -> Any:
         """Some messages: files in the spool, with UID, flags and date."""
@@ -83,26 +109,17 @@ class PullOperations:
                 fetched = await self._hop(self._read, arguments["letters"])
                 for one in fetched:
                     contents.callback(one.content.close)
-                there = await self._there(account, place, origin, fetched, pulled)
-                fresh = [one for one in fetched if one.uid not in there]
+                digests = await self._hop(pulled.digests, origin)  # of another UIDVALIDITY
+                fresh = [one for one in fetched if one.digest not in digests]
                 without = await _append(account, place, origin, fresh)
-                rows = [Row(one.uid, one.content.size, one.digest, place) for one in fetched]
+                texts = {int(letter["uid"]): flag_text(letter["flags"]) for letter in arguments["letters"]}
+                rows = [Row(one.uid, one.content.size, one.digest, place, texts[one.uid]) for one in fetched]
                 await self._hop(pulled.add, origin, rows)
             except OverQuota as problem:
                 raise OperationProblem("the account's quota is full: mailstack user quota") from problem
             finally:
                 account.let_go()
-        return {"place": place, "came": len(fresh), "there": len(there), "without_keywords": without}
-
-    async def _there(self, account: Account, place: str, origin: Origin, fetched: list[_Fetched], pulled: Pulled) -> set[int]:
-        """UIDs of what came before: in a run that was cut short, or by another UIDVALIDITY."""
-        digests = await self._hop(pulled.digests, origin)
-        mailbox = await account.open(place)
-        try:
-            ids = {email_id(base) for base in mailbox.loaded.bases}
-        finally:
-            mailbox.release()
-        return {one.uid for one in fetched if unique(origin, one.uid).encode() in ids or one.digest in digests}
+        return {"place": place, "came": len(fresh), "there": len(fetched) - len(fresh), "without_keywords": without}
 
     def _read(self, letters: list[dict[str, Any]]) -> list[_Fetched]:
         found = []
@@ -131,10 +148,7 @@ class PullOperations:
             mailbox = await account.open(places[uid])
             try:
                 wanted = unique(origin, uid).encode()
-                here = next(
-                    (mine for mine, base in zip(mailbox.uids, mailbox.loaded.bases, strict=True) if email_id(base) == wanted),
-                    None,
-                )
+                here = (await account.hop(_by_id, mailbox.loaded.bases[:], mailbox.uids[:], {wanted})).get(wanted)
                 if here is not None:
                     found[str(uid)] = hashlib.sha256(await mailbox.read(here)).hexdigest()
             finally:
@@ -142,18 +156,56 @@ class PullOperations:
         return found
 
 
+def flag_text(names: list[str]) -> str:
+    """Flags as they are remembered and compared."""
+    return " ".join(sorted({name.lower() if name.startswith("\\") else name for name in names} - {"\\recent"}))
+
+
+def _by_id(bases: list[bytes], uids: Sequence[int], wanted: set[bytes]) -> dict[bytes, int]:
+    """UIDs here, by EMAILID. There may be 100,000 messages: from a thread."""
+    return {name: uid for base, uid in zip(bases, uids, strict=True) if (name := email_id(base)) in wanted}
+
+
+async def _change(mailbox: Mailbox, changes: list[tuple[int, str, str]]) -> int:
+    """(UID here, flags there before, flags there now): how many were changed."""
+    together: dict[str, list[int]] = {}
+    for uid, before, now in changes:
+        place = mailbox.position(uid)
+        if place is None:
+            continue
+        bits = mailbox.flags[place]
+        flags, words = read_flags(before.split())
+        have = frozenset(word.lower() for word in mailbox.keyword_names(bits))
+        if Flags(bits & SYSTEM) == flags and have == frozenset(word.lower() for word in words):
+            together.setdefault(now, []).append(uid)
+    done = 0
+    for now, uids in together.items():
+        flags, words = read_flags(now.split())
+        try:
+            await mailbox.store(uids, How.REPLACE, flags, words)
+        except TooManyKeywords:
+            await mailbox.store(uids, How.REPLACE, flags)
+        done += len(uids)
+    return done
+
+
 def _origin(arguments: Arguments) -> Origin:
     return Origin(str(arguments["source"]), str(arguments["mailbox"]), int(arguments["uid_validity"]))
 
 
-def _fetched(letter: dict[str, Any], content: Content, digest: str) -> _Fetched:
+def read_flags(names: Iterable[str]) -> tuple[Flags, frozenset[str]]:
+    """System flags, and keywords as they can be here."""
     flags, words = Flags(0), set()
-    for name in letter["flags"]:
+    for name in names:
         if name.startswith("\\"):
             flags |= FLAGS.get(name.lower(), Flags(0))
         else:
             words.add(keyword(name))
-    return _Fetched(int(letter["uid"]), content, digest, letter.get("date"), flags, frozenset(words - {""}))
+    return flags, frozenset(words - {""})
+
+
+def _fetched(letter: dict[str, Any], content: Content, digest: str) -> _Fetched:
+    return _Fetched(int(letter["uid"]), content, digest, letter.get("date"), *read_flags(letter["flags"]))
 
 
 async def _place(account: Account, name: str, use: str | None) -> str:

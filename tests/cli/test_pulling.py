@@ -51,10 +51,12 @@ def test_folders(line: Any, prefix: bytes, wanted: Folder | None) -> None:
 
 def test_what_was_pulled_is_remembered(tmp_path: Path) -> None:
     pulled, origin = Pulled(tmp_path), Origin("a@b", "INBOX", 7)
-    rows = [Row(1, 10, "x", "INBOX"), Row(5, 11, "y", "Old")]
+    rows = [Row(1, 10, "x", "INBOX", ""), Row(5, 11, "y", "Old", "\\seen")]
     pulled.add(origin, rows)
     pulled.add(origin, rows[:1])
     assert pulled.rows(origin) == rows
+    pulled.mark(origin, {1: "work"})
+    assert pulled.rows(origin)[0].flags == "work"
     assert pulled.rows(Origin("a@b", "INBOX", 8)) == []
     assert pulled.digests(Origin("a@b", "INBOX", 8)) == {"x", "y"}
     assert pulled.digests(origin) == pulled.digests(Origin("a@c", "INBOX", 8)) == set()

@@ -58,12 +58,22 @@ def test_everything_comes_once(server: Server, account: str, world_folder: Path)
         with Client(dovecot.imap) as one:
             one.login("old", PASSWORD)
             one.append("INBOX", b"Subject: new\r\n\r\n")
+            one.ok("SELECT Sent")
+            one.ok("STORE 1,2,3 FLAGS (\\Answered done)")
         with Client(server.ports["imap"]) as one:
             one.login(address, PASSWORD)
             one.ok("SELECT INBOX")
             one.ok("STORE 1 +FLAGS (\\Deleted)")
             one.ok("EXPUNGE")
+            one.ok("SELECT Sent")
+            one.ok("STORE 2 FLAGS (mine)")
         said = console.run("import-imap", address, *common, *plain, stdin=PASSWORD).stdout
+        assert "2 of those have other flags there now, and here too." in said, said
+        with Client(server.ports["imap"]) as one:
+            one.login(address, PASSWORD)
+            one.ok("SELECT Sent")
+            found = [str(row.items["FLAGS"]) for _, row in sorted(one.fetch("1:3 (FLAGS)").items())]
+        assert ["done" in flags for flags in found] == [True, False, True], "what was changed here stays"
         assert f"1 messages came; {total} had come before." in said, said
 
         # TLS in both ways, with the certificate checked.

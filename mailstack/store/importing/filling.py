@@ -53,7 +53,7 @@ class Filling:
         """Learn what is there. Raises StoreProblem."""
         for name in self._account.names():
             mailbox = await self._account.open(name)
-            self._known |= {found for base in mailbox.loaded.bases if (found := email_id(base).decode()).startswith("i")}
+            self._known |= await self._account.hop(_imported, mailbox.loaded.bases[:])
             mailbox.release()
 
     async def take(self, letters: Iterable[Letter | Skipped]) -> None:
@@ -118,6 +118,11 @@ class Filling:
             except MailboxExists:
                 pass
         return name
+
+
+def _imported(bases: list[bytes]) -> set[str]:
+    """EMAILIDs of what was imported. There may be 100,000: from a thread."""
+    return {found for base in bases if (found := email_id(base).decode()).startswith("i")}
 
 
 def possible_name(wanted: str) -> str:

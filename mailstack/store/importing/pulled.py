@@ -13,7 +13,7 @@ from pathlib import Path
 FILE = "pulled.sqlite3"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pulled (
-    source TEXT, mailbox TEXT, validity INTEGER, uid INTEGER, size INTEGER, digest TEXT, place TEXT,
+    source TEXT, mailbox TEXT, validity INTEGER, uid INTEGER, size INTEGER, digest TEXT, place TEXT, flags TEXT,
     PRIMARY KEY (source, mailbox, validity, uid)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_digest ON pulled (source, mailbox, digest);
@@ -37,6 +37,7 @@ class Row:
     size: int
     digest: str
     place: str
+    flags: str  # as the other server had them last
 
 
 def unique(origin: Origin, uid: int) -> str:
@@ -58,7 +59,7 @@ class Pulled:
 
     def rows(self, origin: Origin) -> list[Row]:
         """In the order of UIDs."""
-        sql = "SELECT uid, size, digest, place FROM pulled WHERE (source, mailbox, validity) = (?, ?, ?) ORDER BY uid"
+        sql = "SELECT uid, size, digest, place, flags FROM pulled WHERE (source, mailbox, validity) = (?, ?, ?) ORDER BY uid"
         with closing(self._open()) as connection:
             return [Row(*row) for row in connection.execute(sql, (origin.source, origin.mailbox, origin.validity))]
 
@@ -68,8 +69,18 @@ class Pulled:
             sql = "SELECT digest FROM pulled WHERE (source, mailbox) = (?, ?) AND validity != ?"
             return {digest for (digest,) in connection.execute(sql, (origin.source, origin.mailbox, origin.validity))}
 
+    def mark(self, origin: Origin, flags: dict[int, str]) -> None:
+        """Remember what the other server says now."""
+        sql = "UPDATE pulled SET flags = ? WHERE (source, mailbox, validity, uid) = (?, ?, ?, ?)"
+        with closing(self._open()) as connection, connection:
+            values = [(text, origin.source, origin.mailbox, origin.validity, uid) for uid, text in flags.items()]
+            connection.executemany(sql, values)
+
     def add(self, origin: Origin, rows: Iterable[Row]) -> None:
         """Durable when it returns."""
-        values = [(origin.source, origin.mailbox, origin.validity, row.uid, row.size, row.digest, row.place) for row in rows]
+        values = [
+            (origin.source, origin.mailbox, origin.validity, row.uid, row.size, row.digest, row.place, row.flags)
+            for row in rows
+        ]
         with closing(self._open()) as connection, connection:
-            connection.executemany("INSERT OR REPLACE INTO pulled VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            connection.executemany("INSERT OR REPLACE INTO pulled VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
