@@ -80,11 +80,14 @@ class AcmeFiles:
         return self.folder / f"{name}.pem"
 
     def certificate(self, name: str) -> x509.Certificate | None:
-        """The one that is there."""
+        """The one that is there, if its key is, too."""
         try:
-            return x509.load_pem_x509_certificate(self.pair(name).read_bytes())
+            data = self.pair(name).read_bytes()
+            found = x509.load_pem_x509_certificate(data)
         except (OSError, ValueError):
             return None
+        key = _key(data.partition(BEGIN)[0])
+        return found if key is not None and key.public_key() == found.public_key() else None
 
     def key(self, name: str, *, reuse: bool) -> ec.EllipticCurvePrivateKey:
         """The key for the next certificate: the one in use, or the one that was made for it, the same until install()."""

@@ -34,6 +34,8 @@ class Watch:
 
     async def look(self) -> None:
         paths = self._paths
+        if not paths:
+            return
         found = await asyncio.to_thread(signature, paths)
         if paths == self._paths and found != self._seen:
             self._seen = found

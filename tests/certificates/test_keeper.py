@@ -264,6 +264,17 @@ def _ends(task: "asyncio.Task[Any] | None", at: str) -> Any:
     return says
 
 
+async def test_half_of_a_certificate_is_none(world: World) -> None:
+    """As a backup may bring it back: what can't be served is asked for again."""
+    await world.keeper().look()
+    path = world.files.pair("mail.a.test")
+    path.write_bytes(path.read_bytes()[200:])
+    world.now += DAY
+    await world.keeper().look()
+    assert world.changes == 2
+    assert Chain.load(path, path).names == ("mail.a.test",)
+
+
 async def test_nothing_answers(world: World) -> None:
     world.authority.url = "http://127.0.0.1:1/directory"
     await world.keeper().look()

@@ -38,7 +38,7 @@ class Stage:
         self.pebble = Pebble(folder, self.dns.port, ports["http"], ports["https"], **pebble)
         settings = (
             f'[acme]\ndirectory = "{self.pebble.url}"\nca_file = "{self.pebble.ca}"\n{acme}\n'
-            f'[dns]\nnameservers = ["127.0.0.1:{self.dns.port}"]\n{dns}\n'
+            f'[dns]\nnameservers = ["127.0.0.1:{self.dns.port}"]\n{dns}\n[mta_sts]\nmode = "enforce"\n'
         )
         self.server = Server(folder, ports=ports, settings=settings, environment={"MAILSTACK_TLS__MODE": "acme"})
         self.server.provision()
@@ -109,6 +109,11 @@ def test_from_nothing_to_certificates_for_every_name(stages: Any, challenge: str
                 with context.wrap_socket(plain, server_hostname=name) as end:
                     end.sendall(f"GET /healthz HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
                     assert b"200 OK" in end.recv(4096)
+        # The policy of the domain is where other hosts look for it.
+        with socket.create_connection(("127.0.0.1", stage.server.ports["https"]), timeout=20) as plain:
+            with context.wrap_socket(plain, server_hostname="mta-sts.a.test") as end:
+                end.sendall(b"GET /.well-known/mta-sts.txt HTTP/1.0\r\nHost: mta-sts.a.test\r\n\r\n")
+                assert b"mx: mail.a.test" in b"".join(iter(lambda: end.recv(4096), b""))
     states = {name: row["state"] for name, row in stage.status().items()}
     assert states == {name: "served" for name in states if "autodiscover" not in name} | {"autodiscover.a.test": "elsewhere"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in stage.files()} == {0o600}
