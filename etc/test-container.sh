@@ -19,7 +19,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 
 storage="--storage-driver vfs --root $folder/storage --runroot $folder/run"
 buildah="buildah $storage"
-podman="podman $storage"
+podman="podman --log-level fatal $storage"
 work=$(mktemp -d)
 cleanup() {
   $podman rm --all --force --time 0 >/dev/null 2>&1 || true
@@ -54,7 +54,7 @@ for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
   [ ! -e "$file" ] || reach="$reach --volume $file:$file:ro"
 done
 # shellcheck disable=SC2086
-$buildah bud -q --isolation chroot --network host $reach --build-arg BASE=localhost/mailstack-base -f "$here/Dockerfile" \
+$buildah bud -q --format docker --isolation chroot --network host $reach --build-arg BASE=localhost/mailstack-base -f "$here/Dockerfile" \
   -t mailstack "$here" >"$work/build" 2>&1 || { tail -40 "$work/build"; exit 1; }
 
 # Its size, as it goes over the network.

@@ -11,7 +11,6 @@ from typing import Any
 
 import typer
 
-from mailstack.app import RESTART_SIGNAL
 from mailstack.cli.accounts import invocation
 from mailstack.cli.demo import DOMAIN, ORDINARY_PORTS
 from mailstack.cli.dns import print_domains, wait_until_right
@@ -242,6 +241,8 @@ def _start_again(one: Invocation, plan: Plan, before: Path) -> None:
 
 
 def _signal(one: Invocation) -> None:
+    from mailstack.app import RESTART_SIGNAL
+
     os.kill(one.run("server")["pid"], RESTART_SIGNAL)
 
 

@@ -20,8 +20,6 @@ from mailstack.cli.following import bars
 from mailstack.cli.imap_source import Folder, ImapSource, Listed, Login, SourceProblem
 from mailstack.cli.invocation import Invocation, Refused, amount, fail, opened, read_password, show
 from mailstack.control.client import ask
-from mailstack.control.operations import run
-from mailstack.control.pulling import flag_text
 from mailstack.control.story import clean
 from mailstack.store.lock import become_owner
 
@@ -144,6 +142,8 @@ def _through(one: Invocation, work: Callable[[Call, Path], list[Row]]) -> list[R
         return work(asked, config.data / "spool")
 
     async def directly() -> list[Row]:
+        from mailstack.control.operations import run
+
         async with opened(config) as table:
             if isinstance(table, Refused):
                 fail(table.reason, table.code)
@@ -249,6 +249,8 @@ class _Pull:
 
     def _flags(self, listed: list[Listed], origin: dict[str, Any], row: Row, before: dict[int, str]) -> None:
         """What changed there since the last run."""
+        from mailstack.control.pulling import flag_text
+
         changed = {str(one.uid): list(one.flags) for one in listed if before.get(one.uid, "") != flag_text(list(one.flags))}
         changed = {uid: flags for uid, flags in changed.items() if int(uid) in before}
         if changed:
