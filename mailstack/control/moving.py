@@ -1,8 +1,9 @@
 """move.*: whole accounts come in from Dovecot's or Courier's Maildir with their UIDs, and leave as such."""
 
 import asyncio
-import getpass
+import contextlib
 import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,9 @@ def reason(problem: OSError) -> str:
     """With what helps where the server's user is not the one who may read it."""
     text = f"{os.fsdecode(problem.filename)}: {problem.strerror}" if problem.filename else str(problem)
     if isinstance(problem, PermissionError):
-        text += f" for {getpass.getuser()}, as whom this runs; let it read there: setfacl -R -m u:{getpass.getuser()}:rX"
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwuid(os.geteuid()).pw_name
+            text += f" for {user}, as whom this runs; let it read there: setfacl -R -m u:{user}:rX"
     return text
 
 

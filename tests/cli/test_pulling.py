@@ -1,11 +1,13 @@
 """import-imap: what other servers say is read, and mail is pulled from one of ours."""
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from mailstack.cli.imap_source import Folder, ImapSource, moment
+from mailstack.cli import pulling
+from mailstack.cli.imap_source import Fetched, Folder, ImapSource, Listed, Login, moment
 from mailstack.store.importing.pulled import Origin, Pulled, Row
 from tests.conftest import unused
 from tests.support.console import Console
@@ -93,3 +95,47 @@ def test_what_is_wrong_is_said(server: Server, account: str) -> None:
     ):
         ended = Console(server).run(*common, *arguments, stdin="x", check=False)
         assert (ended.returncode, reason in ended.stderr) == (code, True), ended
+
+
+class Gmail:
+    """As Gmail shows itself: labels are folders, and All Mail has all of them and more."""
+
+    gmail = True
+    ALL = Folder(b"[Gmail]/All Mail", "All Mail", None, "\\All")
+    STARRED = Folder(b"[Gmail]/Starred", "Starred", None, "\\Flagged")
+    SENT = Folder(b"[Gmail]/Gesendet", "Gesendet", "\\Sent")
+    FOLDERS: ClassVar = {Folder(b"INBOX", "INBOX", None): (1, 2), SENT: (3,), ALL: (1, 2, 3, 4), STARRED: (1,)}
+
+    def __init__(self, login: Login) -> None:
+        self.chosen: tuple[int, ...] = ()
+
+    def folders(self) -> list[Folder]:
+        return list(self.FOLDERS)
+
+    def examine(self, folder: Folder) -> int:
+        self.chosen = self.FOLDERS[folder]
+        return 7
+
+    def listing(self) -> list[Listed]:
+        return [Listed(uid, len(self.text(number)), ("\\Seen",), number) for uid, number in enumerate(self.chosen, 1)]
+
+    def text(self, number: int) -> bytes:
+        return b"Subject: %d\r\n\r\n" % number
+
+    def fetch(self, uids: list[int]) -> list[Fetched]:
+        return [Fetched(uid, ("\\Seen",), 1.7e9, self.text(self.chosen[uid - 1])) for uid in uids]
+
+    def close(self) -> None:
+        pass
+
+
+def test_gmail_gives_each_message_once(server: Server, account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "ImapSource", Gmail)
+    arguments = ("import-imap", f"{account}@a.test", "--from", "a@gmail.test@imap.gmail.test", "--password-stdin", "--json")
+    rows = json.loads(Console(server).run(*arguments, stdin="x").stdout)
+    assert [(row["folder"], row["mailbox"], row["came"], row["wrong"]) for row in rows[:3]] == [
+        ("INBOX", "INBOX", 2, []), ("[Gmail]/Gesendet", "Sent", 1, []), ("[Gmail]/All Mail", "Archive", 1, []),
+    ]  # fmt: skip
+    assert "not fetched" in rows[3]["mailbox"]
+    again = json.loads(Console(server).run(*arguments, stdin="x").stdout)
+    assert [(row["came"], row["known"]) for row in again[:3]] == [(0, 2), (0, 1), (0, 1)]

@@ -23,7 +23,7 @@ from mailstack.store.mailbox.files import MailFiles
 from mailstack.store.mailbox.foldername import INBOX, SEPARATOR
 from mailstack.store.moving import modseq, uidlist
 from mailstack.store.moving.errors import MoveProblem
-from mailstack.store.moving.placing import copy, linked
+from mailstack.store.moving.placing import Copier, linked
 from mailstack.store.moving.survey import Told
 from mailstack.store.moving.uidlist import UidList
 from mailstack.store.sieve.files import file_of
@@ -78,6 +78,7 @@ class Leaving:
         self._part = target.with_name(target.name + ".part")
         self._links = links
         self._told = told
+        self._copier = Copier(disk)
         self._folders: dict[str, int] = {}  # with their UIDVALIDITY
         self.left = Left()
 
@@ -99,12 +100,16 @@ class Leaving:
         there = {b"cur/" + name for name in os.listdir(os.fsencode(place / "cur"))}
         there |= {b"new/" + name for name in os.listdir(os.fsencode(place / "new"))}
         rows = []
-        for message in box.messages:
-            name = self._message(place, message, there)
-            if name is not None:
-                there.discard(name)
-                rows.append((message.uid, message.base))
-            self._told(1)
+        try:
+            for message in box.messages:
+                name = self._message(place, message, there)
+                if name is not None:
+                    there.discard(name)
+                    rows.append((message.uid, message.base))
+                self._told(1)
+            self._copier.finish()
+        finally:
+            self._copier.close()
         for name in there:  # of an earlier try; changed since
             self._disk.unlink(os.fsencode(place) + b"/" + name)
         if any(box.keywords):
@@ -146,7 +151,7 @@ class Leaving:
         if self._links and int(status.st_mtime) == message.date and linked(self._disk, self._files.path(path), target):
             self.left.linked += 1
             return
-        copy(self._disk, self._files.path(path), target, beside, None, message.date)
+        self._copier.add(self._files.path(path), target, beside, None, message.date)
 
     def finish(self, subscribed: Iterable[str], scripts: Mapping[str, bytes], active: str | None) -> Left:
         """What is not a mailbox's; then it has its name. Raises OSError."""

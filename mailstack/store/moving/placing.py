@@ -1,4 +1,4 @@
-"""One message's file from here to there: a hard link, or a copy that has its name only when it is whole and flushed."""
+"""Messages' files from here to there: hard links, or copies that have their names only when they are whole and flushed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from mailstack.store.disk import Disk
 from mailstack.store.moving.errors import MoveProblem
 
 BLOCK = 1 << 18
+TOGETHER = 64  # copies that share the wait for the device
 OPENERS: dict[str, Callable[[IO[bytes]], io.BufferedIOBase]] = {
     "gzip": lambda file: gzip.GzipFile(fileobj=file),
     "bzip2": bz2.BZ2File,
@@ -38,24 +39,44 @@ def linked(disk: Disk, origin: bytes, target: bytes) -> bool:
     return True
 
 
-def copy(disk: Disk, origin: bytes, target: bytes, beside: Path, packed: str | None, date: int) -> None:
-    """By a name in the folder `beside`. `packed`: how the origin is packed (survey.sniff()). Raises MoveProblem, OSError."""
-    temporary = os.fsencode(beside) + b"/" + hashlib.blake2b(target, digest_size=12).hexdigest().encode()
-    with contextlib.suppress(FileNotFoundError):
-        disk.unlink(temporary)
-    descriptor = disk.create(temporary)
-    try:
+class Copier:
+    """Copies that wait for the device together. Raises MoveProblem, OSError; then close() leaves nothing half done open."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._waiting: list[tuple[int, bytes, bytes, int]] = []
+
+    def add(self, origin: bytes, target: bytes, beside: Path, packed: str | None, date: int) -> None:
+        """By a name in the folder `beside`. `packed`: how the origin is packed (survey.sniff())."""
+        temporary = os.fsencode(beside) + b"/" + hashlib.blake2b(target, digest_size=12).hexdigest().encode()
+        with contextlib.suppress(FileNotFoundError):
+            self._disk.unlink(temporary)
         with opened(origin, packed) as file:
+            descriptor = self._disk.create(temporary)
+            self._waiting.append((descriptor, temporary, target, date))
             if packed is None:
-                disk.copy(file.fileno(), descriptor, os.fstat(file.fileno()).st_size)
+                self._disk.copy(file.fileno(), descriptor, os.fstat(file.fileno()).st_size)
             else:
                 while block := file.read(BLOCK):
-                    disk.write(descriptor, block)
-        disk.sync(descriptor)
-        os.utime(descriptor, (date, date))
-    finally:
-        disk.close(descriptor)
-    disk.rename(temporary, target)
+                    self._disk.write(descriptor, block)
+        self._disk.start_sync(descriptor)
+        if len(self._waiting) >= TOGETHER:
+            self.finish()
+
+    def finish(self) -> None:
+        """All that wait are whole and flushed; then they have their names."""
+        for descriptor, _, _, date in self._waiting:
+            self._disk.sync(descriptor)
+            os.utime(descriptor, (date, date))
+        for _, temporary, target, _ in self._waiting:
+            self._disk.rename(temporary, target)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what waits."""
+        waiting, self._waiting = self._waiting, []
+        for descriptor, _, _, _ in waiting:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.opening import PROVISIONED, TAKEN_OVER
 from mailstack.store.moving.errors import MoveProblem
 from mailstack.store.moving.names import roles
-from mailstack.store.moving.placing import BLOCK, copy, linked, opened
+from mailstack.store.moving.placing import BLOCK, Copier, linked, opened
 from mailstack.store.moving.survey import ForeignFolder, ForeignMessage, Survey, Told, sniff
 
 STAGING = "taking-over"
@@ -53,6 +53,7 @@ class Staging:
         self._links = links
         self._told = told
         self._ids: set[str] = set()
+        self._copier = Copier(disk)
         self.staged = Staged()
 
     def build(self, survey: Survey) -> Staged:
@@ -147,10 +148,14 @@ class Staging:
         self._disk_folder(place)
         self._mark_as_folder(place)
         there = {path: os.lstat(self._path(path)).st_ino for path in _names(place)}
-        for message in folder.messages:
-            wanted = self._message(source, place, message, validity, there)
-            there.pop(wanted, None)
-            self._told(1)
+        try:
+            for message in folder.messages:
+                wanted = self._message(source, place, message, validity, there)
+                there.pop(wanted, None)
+                self._told(1)
+            self._copier.finish()
+        finally:
+            self._copier.close()
         for path in there:  # of an earlier try; changed since
             self._disk.unlink(self._path(path))
         if any(folder.keywords):
@@ -186,7 +191,7 @@ class Staging:
         if packed is None and self._links and linked(self._disk, origin, target):
             self.staged.linked += 1
         else:
-            copy(self._disk, origin, target, place / "tmp", packed, message.date)
+            self._copier.add(origin, target, place / "tmp", packed, message.date)
             self.staged.copied += 1
         return path
 
