@@ -135,11 +135,10 @@ def _side(old: Path) -> list[object]:
         return side.execute("SELECT x FROM side").fetchall()
 
 
-def test_stopped_after_each_step(template: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.crash)])
+def test_stopped_after_each_step(template: Path, tmp_path: Path, stride: int) -> None:
     migrations = later(tmp_path, GOOD)
-    for steps in range(60):
-        if steps in (1, 2, 3, 5):
-            continue  # nothing but folders was made
+    for steps in range(6, 60, stride):
         path = tmp_path / str(steps) / "mailstack.sqlite3"
         shutil.copytree(template, path.parent)
         disk, before = StoppingDisk(steps), octets(path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -135,20 +136,26 @@ async def restore(account: Account) -> None:
     await bring_back(account, found(account), account.folder.path, account._with.disk)
 
 
+async def prepared(folder: Path, operation: Callable[[Account], Awaitable[None]]) -> None:
+    boxes, account = await filled(folder)
+    await account.create("Work")
+    mailbox = await account.open("INBOX")
+    if operation is delete_mailbox:
+        await mailbox.move(mailbox.uids, "Work")
+    elif operation is restore:
+        await mailbox.expunge(mailbox.uids)
+        await account.settled()
+    mailbox.release()
+    await boxes.close()
+
+
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.crash)])
 @pytest.mark.parametrize("operation", [expunge, delete_mailbox, restore], ids=lambda operation: operation.__name__)
-async def test_stopped_after_each_step(tmp_path: Path, operation: Callable[[Account], Awaitable[None]]) -> None:
-    for steps in range(200):
+async def test_stopped_after_each_step(tmp_path: Path, operation: Callable[[Account], Awaitable[None]], stride: int) -> None:
+    await prepared(tmp_path / "template", operation)
+    for steps in range(0, 200, stride):
         folder = tmp_path / str(steps)
-        boxes, account = await filled(folder)
-        await account.create("Work")
-        mailbox = await account.open("INBOX")
-        if operation is delete_mailbox:
-            await mailbox.move(mailbox.uids, "Work")
-        elif operation is restore:
-            await mailbox.expunge(mailbox.uids)
-            await account.settled()
-        mailbox.release()
-        await boxes.close()
+        shutil.copytree(tmp_path / "template", folder)
         disk = StoppingDisk(10_000)
         boxes = keeping(disk)
         account = await boxes.account(place(folder))
@@ -165,6 +172,8 @@ async def test_stopped_after_each_step(tmp_path: Path, operation: Callable[[Acco
         for task in (account._promises._worker, account._appender._worker):
             if task is not None:
                 await asyncio.wait((task,))
+                if not task.cancelled() and not isinstance(task.exception(), Stopped | None):
+                    raise AssertionError from task.exception()
         finished = disk.left > 0
         again = keeping()
         account = await again.account(place(folder))
