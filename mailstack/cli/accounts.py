@@ -176,6 +176,23 @@ def user_remove(context: typer.Context, address: str) -> None:
     print(f"{address} removed. Its mail is still in {removed['folder']}")
 
 
+@user.command("undelete")
+def user_undelete(
+    context: typer.Context,
+    address: str,
+    password_stdin: bool = STDIN,
+    folder: str = typer.Option("", help="which, where it was removed more than once"),
+) -> None:
+    """Bring back an account that was removed, with its mail and a new password; what it shared, and its devices, are not back.
+
+    Example: mailstack user undelete alice@example.org
+    """
+    back = invocation(context).run("user.undelete", address=address, folder=folder, password=read_password(password_stdin))
+    print(f"{back['address']} is back, with {back['messages']} messages.")
+    if back["password"]:
+        print(f"Password, shown this once: {back['password']}")
+
+
 @user.command("import")
 def user_import(context: typer.Context, file: Path) -> None:
     """Add many accounts: a CSV file with the columns address,password,hash,quota; all or nothing.

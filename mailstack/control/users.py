@@ -51,6 +51,7 @@ class UserOperations:
             "user.enable": self.user_enable,
             "user.rename": self.user_rename,
             "user.remove": self.user_remove,
+            "user.undelete": self.user_undelete,
             "user.import": self.user_import,
             "alias.add": self.alias_add,
             "alias.list": self.alias_list,
@@ -131,6 +132,18 @@ class UserOperations:
         await self._mailboxes.forget(self._directory.folder(record))
         folder = self._directory.folder(record)
         return {"folder": str(folder.path), "index": str(folder.index)}
+
+    async def user_undelete(self, arguments: Arguments) -> Any:
+        """An account that was removed is there again, with its mail and a new password."""
+        address = read_address(arguments["address"])
+        password = read_password(arguments.get("password") or make_password())
+        scram = await self._scram_keys(address.key, password)
+        hashed = await self._hop(hash_password, password)
+        record = await self._directory.take_back(address, hashed, scram, self._clock(), arguments.get("folder") or None)
+        account = await self._mailboxes.account(self._directory.folder(record))
+        usage = await account.usage()
+        made = None if arguments.get("password") else password
+        return {"address": record.address, "password": made, "messages": usage.messages}
 
     def _source(self, text: str) -> str:
         return "@" + read_domain(text[1:]) if text.startswith("@") else read_address(text).key

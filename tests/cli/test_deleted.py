@@ -30,3 +30,18 @@ def test_deleted_mail_is_listed_brought_back_and_purged(server: Server, account:
         assert client.fetch("1", "(FLAGS)")[1][0] in (b"1 (FLAGS (\\Seen))", b"1 (FLAGS (\\Seen \\Recent))")
     assert server.run("user", "deleted", "purge", address, "--all").stdout == "1 gone for good.\n"
     assert "INBOX" not in server.run("user", "deleted", "list", address).stdout
+
+
+def test_a_removed_account_comes_back_with_its_mail(server: Server, account: str) -> None:
+    address = f"{account}@a.test"
+    with server.imap(account) as client:
+        client.append("INBOX", None, None, b"Subject: kept\r\n\r\n")  # type: ignore[arg-type]
+    server.run("user", "remove", address)
+    server.run("user", "add", address, "--password-stdin", stdin="other\n")
+    assert "there already" in server.run("user", "undelete", address, check=False).stderr
+    server.run("user", "remove", address)
+    twice = server.run("user", "undelete", address, "--password-stdin", stdin="x\n", check=False)
+    assert f"--folder a.test/{account} or a.test/{account}=2" in twice.stderr
+    back = server.run("user", "undelete", address, "--folder", f"a.test/{account}", "--password-stdin", stdin="x\n")
+    assert "with 1 messages" in back.stdout
+    assert "no account" in server.run("user", "undelete", "never@a.test", "--password-stdin", stdin="x\n", check=False).stderr

@@ -169,7 +169,9 @@ def test_backups_under_load_and_kills_hold_what_was_acknowledged(tmp_path: Path)
                     cut = subprocess.Popen(
                         [*server.command, "backup", str(tmp_path / "b")], env=server.environment, stdout=subprocess.DEVNULL
                     )
-                    load.stop.wait(pause.uniform(0.5, 4.0))
+                    while not (tmp_path / "b" / ".partial").exists() and cut.poll() is None:
+                        load.stop.wait(0.01)
+                    load.stop.wait(pause.uniform(0.0, 3.0))
                     server.kill()
                     cut.wait(60)
                 else:

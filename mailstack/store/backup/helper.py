@@ -63,6 +63,7 @@ class Work:
             self._taking.close()
 
     def prune(self, folder: str, keep: int, proven: str | None) -> list[str]:
+        (Path(folder) / layout.PROGRESS).unlink(missing_ok=True)
         return prune(Path(folder), keep, Disk(), proven)
 
     def prove(self, folder: str, name: str, sample: int) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Accounts in the database, for its thread."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -90,6 +92,24 @@ def add(
         connection.execute(insert(account_table).values(**values, disabled=False, folder=folder, created=created))
         added.append(AccountRecord(address.key, hashed, quota, False, folder, scram=scram.get(address.key)))
     return added
+
+
+def take_back(
+    connection: Connection, address: Address, hashed: str, scram: str | None, created: float, wanted: str | None
+) -> AccountRecord:
+    """An account that was removed, with the folder that it had. Raises DirectoryProblem."""
+    gone = [row.value for row in connection.execute(select(setting_table.c.value).where(setting_table.c.name.like("gone:%")))]
+    plain = re.compile(re.escape(folder_name(address, set())) + "(=[0-9]+)?")
+    mine = sorted(folder for folder in gone if plain.fullmatch(folder) and wanted in (None, folder))
+    if not mine:
+        raise DirectoryProblem(f"no account {address.key} was removed here")
+    if len(mine) > 1:
+        raise DirectoryProblem(f"it was removed more than once; say which: --folder {' or '.join(mine)}")
+    folder = mine[0]
+    (record,) = add(connection, [(address, hashed, None)], created, {address.key: scram})
+    connection.execute(update(account_table).where(account_table.c.address == address.key).values(folder=folder))
+    connection.execute(delete(setting_table).where(setting_table.c.name == f"gone:{folder}"))
+    return replace(record, folder=folder)
 
 
 def listing(connection: Connection) -> list[dict[str, Any]]:

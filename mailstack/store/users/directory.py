@@ -194,6 +194,13 @@ class Directory:
         await self._change(renaming.rename, key, new, keep)
         self._lock(key)
 
+    async def take_back(
+        self, address: Address, hashed: str, scram: str | None, created: float, folder: str | None = None
+    ) -> AccountRecord:
+        """An account that was removed, with its mail; `folder`: which, of several. Raises DirectoryProblem."""
+        record: AccountRecord = await self._change(accounts.take_back, address, hashed, scram, created, folder)
+        return record
+
     async def accounts(self) -> list[dict[str, Any]]:
         return await self._database.run(accounts.listing)
 
