@@ -1,5 +1,7 @@
 """Domains, and the DNS records that they need."""
 
+from collections import Counter
+
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -21,8 +23,8 @@ class DomainPages:
         )
 
     async def _list(self, visit: Visit) -> Response:
-        accounts = [row["address"].rpartition("@")[2] for row in await visit.run("user.list")]
-        rows = [{**row, "accounts": accounts.count(row["domain"])} for row in await visit.run("domain.list")]
+        accounts = Counter(row["address"].rpartition("@")[2] for row in await visit.run("user.list"))
+        rows = [{**row, "accounts": accounts[row["domain"]]} for row in await visit.run("domain.list")]
         return visit.page("admin/domains.html", domains=rows)
 
     async def _add(self, visit: Visit) -> Response:

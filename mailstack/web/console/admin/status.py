@@ -16,6 +16,7 @@ from mailstack.web.console.visit import Page, Visit
 DAYS = 7
 SHOWN = 20
 KEPT_SECONDS = 300.0
+SENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class StatusPages:
         self._data = data
         self._clock = clock
         self._kept: Look | None = None
+        self._sent: tuple[float, list[dict[str, Any]]] | None = None
 
     def routes(self) -> list[BaseRoute]:
         return self._desk.routes(
@@ -46,7 +48,7 @@ class StatusPages:
         values: dict[str, Any] = {
             "queue": await self._queue(visit),
             "disk": await asyncio.to_thread(shutil.disk_usage, self._data),
-            "receivers": (await visit.run("trace.receivers", days=DAYS))[:SHOWN],
+            "receivers": await self._receivers(visit),
             "bans": (await visit.run("ban.list"))[:SHOWN],
             "logins": await visit.run("logins.recent"),
             "backup": await visit.run("backup.last"),
@@ -56,12 +58,13 @@ class StatusPages:
         return visit.page("admin/status.html", **values)
 
     async def _queue(self, visit: Visit) -> dict[str, int]:
-        rows = await visit.run("queue.list")
-        return {
-            "all": len(rows),
-            "held": sum(row["held"] for row in rows),
-            "failing": sum(any(one["reply"] and not one["done"] for one in row["recipients"]) for row in rows),
-        }
+        return await asyncio.to_thread(_count, await visit.run("queue.list"))
+
+    async def _receivers(self, visit: Visit) -> list[dict[str, Any]]:
+        """The trace of a busy server is long: one look at it is enough for a minute."""
+        if self._sent is None or self._clock() - self._sent[0] > SENT_SECONDS:
+            self._sent = self._clock(), await visit.run("trace.receivers", days=DAYS)
+        return self._sent[1][:SHOWN]
 
     async def _checks(self, visit: Visit) -> Response:
         """Many questions to the DNS: what was found a moment ago is shown with its time, unless one asks for a new look."""
@@ -78,3 +81,11 @@ class StatusPages:
     async def _ban(self, visit: Visit) -> Response:
         done = await visit.run("ban.add", network=visit.form["network"], seconds=visit.form["seconds"] or None)
         return visit.back(f"Nobody from {done['network']} may log in now.")
+
+
+def _count(rows: list[dict[str, Any]]) -> dict[str, int]:
+    return {
+        "all": len(rows),
+        "held": sum(row["held"] for row in rows),
+        "failing": sum(any(one["reply"] and not one["done"] for one in row["recipients"]) for row in rows),
+    }
