@@ -47,7 +47,6 @@ def test_an_update_makes_all_right(console: Console, zone: DnsServer) -> None:
     done = console.run("dns", "--update", "--json")
     assert "+ a.test. MX 10 mail.a.test." in done.stderr
     assert {row["state"] for row in json.loads(done.stdout)} == {"ok", "info"}
-    assert "Nothing to change" in console.run("dns", "--update", "--json").stderr
     assert "ok    MX" in console.run("dns").stdout
     apex = zone.records[dns.name.from_text("a.test")]
     apex["MX"] = ["5 mx.b.test."]
@@ -59,7 +58,6 @@ def test_an_update_makes_all_right(console: Console, zone: DnsServer) -> None:
     del apex["MX"]
     said = console.run("dns", "--update", check=False)
     assert (said.returncode, "key" in said.stderr, SECRET in said.stderr) == (1, True, False)
-    assert "there is no domain" in console.run("dns", "b.test", check=False).stderr
 
 
 def test_waiting_ends_when_all_is_right(server: Server, zone: DnsServer) -> None:

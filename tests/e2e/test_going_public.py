@@ -62,6 +62,9 @@ def subjects(trial: Server, address: str) -> int:
 def test_a_trial_becomes_the_real_server(trial: Server, zone: DnsServer) -> None:
     console = Console(trial)
     text = trial.configuration.read_text()
+    for command, words in ((("nonsense",), "not a domain"), (("real.test", "--tls", "nonsense"), "tls.mode")):
+        said = console.run("go-public", *command, "--keep-listeners", check=False)
+        assert (said.returncode, words in said.stderr) == (2, True), said.stderr
     planned = console.run(*COMMAND, "--dry-run").stdout
     assert "alice@home.test is alice@real.test then" in planned
     assert '+hostname = "mail.real.test"' in planned
@@ -87,16 +90,3 @@ def test_a_trial_becomes_the_real_server(trial: Server, zone: DnsServer) -> None
         "alice@real.test",
         "bob@real.test",
     ]
-
-
-def test_what_can_not_be_is_said_first(trial: Server) -> None:
-    console = Console(trial)
-    for command, words in (
-        (("go-public", "nonsense"), "not a domain"),
-        (("go-public", "real.test", "--tls", "nonsense"), "tls.mode"),
-    ):
-        said = console.run(*command, "--keep-listeners", check=False)
-        assert (said.returncode, words in said.stderr) == (2, True), said.stderr
-    trial.stop()
-    said = console.run("go-public", "real.test", check=False)
-    assert (said.returncode, "start the trial first" in said.stderr) == (1, True)
