@@ -98,12 +98,13 @@ def _update(one: Invocation, domain: str | None, replace: bool) -> None:
 def wait_until_right(
     one: Invocation, asked: dict[str, Any], every: float, limit: float | None, *, quiet: bool = False, essential: bool = False
 ) -> list[dict[str, Any]]:
-    """The last rows: all of them right, or what they were when the time was over or Ctrl-C came.
+    """The last rows: all of them right, or what they were when the time was over. Ctrl-C ends the command.
 
     `essential`: what is merely better (warn) is not waited for.
     """
     end = time.monotonic() + limit if limit is not None else None
-    console, rows = Console(stderr=quiet), []
+    console = Console(stderr=quiet)
+    rows: list[dict[str, Any]] = []
     told: dict[tuple[str, str], str] = {}
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -119,18 +120,28 @@ def wait_until_right(
                 time.sleep(every)
     except KeyboardInterrupt:
         console.print("Stopped waiting; the same command goes on with it.")
-    left = _left(rows, essential)
-    if left:
-        console.print("Still missing:")
-        for row in left:
-            console.print(f"  {row['what']} {row['name']}: {row['fix'] or row['text']}", soft_wrap=True, markup=False)
-    else:
+        _tell_left(console, _left(rows, essential))
+        raise typer.Exit(1) from None
+    _tell_left(console, left)
+    if not left:
         console.print("The DNS is as it should be.")
     return rows
 
 
+def _tell_left(console: Console, left: list[dict[str, Any]]) -> None:
+    if left:
+        console.print("Still missing:")
+        for row in left:
+            console.print(f"  {row['what']} {row['name']}: {row['fix'] or row['text']}", soft_wrap=True, markup=False)
+
+
 def _left(rows: list[dict[str, Any]], essential: bool) -> list[dict[str, Any]]:
-    return [row for row in rows if row["state"] == "bad" or (row["state"] == "warn" and not essential)]
+    return [row for row in rows if is_essential(row) or (row["state"] in ("bad", "warn") and not essential)]
+
+
+def is_essential(row: dict[str, Any]) -> bool:
+    """What no server can do without: what is bad, and addresses and MX of which nobody can say how they are."""
+    return row["state"] == "bad" or (row["state"] == "warn" and row["what"] in ("A", "MX") and not row["found"])
 
 
 def _table(rows: list[dict[str, Any]], every: float) -> Table:

@@ -13,7 +13,7 @@ import typer
 
 from mailstack.cli.accounts import invocation
 from mailstack.cli.demo import DOMAIN, ORDINARY_PORTS
-from mailstack.cli.dns import print_domains, wait_until_right
+from mailstack.cli.dns import is_essential, print_domains, wait_until_right
 from mailstack.cli.invocation import Invocation, fail
 from mailstack.cli.selfcheck import StepFailed, run_selftest
 from mailstack.cli.settings_file import put
@@ -176,7 +176,8 @@ def _read(plan: Plan) -> Config:
 def _show(plan: Plan) -> None:
     print(f"{plan.path}:")
     for line in unified_diff(plan.before.splitlines(), plan.text.splitlines(), "now", "then", n=0, lineterm=""):
-        print(f"  {line}")
+        if not line.startswith(("---", "+++", "@@")):
+            print(f"  {line}")
     print("Accounts:")
     for old, new in plan.moves:
         print(f"  {old} is {new} then; the same mail and password, and mail for {old} still comes")
@@ -193,11 +194,11 @@ def _right_dns(one: Invocation, plan: Plan, addresses: list[str], servers: list[
         one.run("dns.update", **{**asked, "servers": []})
     rows = one.run("dns.compare", fresh=True, **asked)
     print_domains(rows)
-    if every is None or not any(row["state"] == "bad" for row in rows):
+    if every is None or not any(is_essential(row) for row in rows):
         return
     print("\nPublish what is missing; as a zone file: mailstack dns --zone. Waiting (Ctrl-C is safe) …", flush=True)
     rows = wait_until_right(one, asked, every, None, essential=True)
-    if any(row["state"] == "bad" for row in rows):
+    if any(is_essential(row) for row in rows):
         fail("the DNS is not right yet; the trial runs on, and the same command goes on from here")
 
 

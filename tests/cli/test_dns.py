@@ -8,7 +8,9 @@ from pathlib import Path
 
 import dns.name
 import pytest
+import typer
 
+from mailstack.cli.dns import is_essential, wait_until_right
 from mailstack.control.client import ask
 from mailstack.net.dns_update import quoted
 from tests.support.console import Console
@@ -84,3 +86,27 @@ def test_waiting_ends_when_all_is_right(server: Server, zone: DnsServer) -> None
     zone.records.pop(dns.name.from_text("_dmarc.a.test"))
     late = Console(server).run("dns", "a.test", "--wait", "--server", at, "--for", "1s", check=False)
     assert (late.returncode, "DMARC _dmarc.a.test: publish" in late.stdout) == (1, True)
+
+
+def test_what_nobody_can_say_is_not_right() -> None:
+    row = {"what": "MX", "state": "warn", "found": []}
+    assert is_essential(row)
+    assert not is_essential({**row, "what": "SPF"})
+    assert not is_essential({**row, "found": ["10 mail.a.test."]})
+
+
+def test_ctrl_c_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It does not pass for right, also when it comes before the first answer."""
+    row = {"what": "MX", "name": "a.test", "state": "bad", "text": "t", "fix": "publish it", "found": []}
+    answers: list[list[dict[str, object]]] = [[row]]
+
+    class Interrupted:
+        def run(self, *_: object, **__: object) -> list[dict[str, object]]:
+            if not answers:
+                raise KeyboardInterrupt
+            return answers.pop()
+
+    for wanted in ("MX a.test: publish it", "Stopped waiting"):
+        with pytest.raises(typer.Exit):
+            wait_until_right(Interrupted(), {}, 0.0, None)  # type: ignore[arg-type]
+        assert wanted in capsys.readouterr().out
