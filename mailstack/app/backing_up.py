@@ -92,6 +92,8 @@ class BackingUp:
                     await self._backups.run(settings.folder, settings.keep, settings.sample)
                 except StoreProblem as problem:
                     log.error("backup.not_begun", folder=str(settings.folder), problem=problem.detail)
+                except Exception:
+                    log.exception("backup.failed", folder=str(settings.folder))
 
     async def _alarm(self, outcome: Outcome) -> None:
         state = await asyncio.to_thread(self._backups.state)
