@@ -272,8 +272,9 @@ async def cut_off(relay: Relay, disk: StoppingDisk) -> None:
     await relay.queue._namings.settled()
     disk.left = 100_000 if finished else 0
     try:
-        await relay.data.close()
-    except (Stopped, StoreFailed):
+        async with asyncio.timeout(None if finished else 0.5):  # what trails behind a commit would try for ever
+            await relay.data.close()
+    except (Stopped, StoreFailed, TimeoutError):
         relay.data.lock.release()
     relay.data.close = _closed  # type: ignore[method-assign]
 
