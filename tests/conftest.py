@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import gc
 import json
 import os
 import shutil
@@ -12,6 +13,13 @@ import structlog
 
 from tests.support.provider import SigningKey
 from tests.support.server import TEMPLATES, Server
+
+# Python before 3.12 fails a parse during which the collector runs another one, and pytest parses every test module.
+gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
