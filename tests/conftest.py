@@ -1,6 +1,5 @@
 """Fixtures for all tests."""
 
-import gc
 import json
 import os
 import shutil
@@ -13,13 +12,6 @@ import structlog
 
 from tests.support.provider import SigningKey
 from tests.support.server import TEMPLATES, Server
-
-# Python before 3.12 fails a parse during which the collector runs another one, and pytest parses every test module.
-gc.disable()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:

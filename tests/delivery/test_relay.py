@@ -369,7 +369,8 @@ async def test_a_slow_destination_does_not_delay_another(relay: Relay, peer: Pee
     await until(lambda: peer.open >= 100)
     peer.play(Script())
     assert await relay.settled(await relay.send("bob@fast.test")) is None
-    assert peer.messages[0].to == ["bob@fast.test"]
+    assert ["bob@fast.test"] in [message.to for message in peer.messages]
+    assert peer.open >= 100  # those that wait, wait still
     gate.set()
 
 

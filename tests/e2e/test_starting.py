@@ -172,7 +172,7 @@ def test_data_of_a_newer_version(tmp_path: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num='9999'")
     connection.close()
     assert "data_dir: " in (line := refused(server))
-    assert "written by a newer version (revision 9999)" in line
+    assert "newer version of mailstack (revision 9999" in line
     # Commands say the same, and a command that was refused holds no lock.
     said = server.run("user", "list", check=False)
     assert (said.returncode, said.stdout) == (2, "")

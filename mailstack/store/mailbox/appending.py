@@ -165,8 +165,7 @@ class Appender:
                         self.discard([one])
                         given.append(done[one.unique])
                         continue
-                    # What must not come twice is known before it has its name: a try after a crash finds it.
-                    uid = group.add(places[one.mailbox], one, alone=len(prepared) == 1 and not one.once)
+                    uid = group.add(places[one.mailbox], one, alone=len(prepared) == 1)
                     if one.once:
                         done[one.unique] = uid
                     given.append(uid)
