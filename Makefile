@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: run test check lint bench lock test-crash test-clients test-huge test-package test-container fuzz clean
 
