@@ -22,6 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
+def everybody_may_read_it() -> None:
+    """A server that ran in this process made new files its own: other users' programs must be able to read a test's."""
+    os.umask(0o022)
+
+
+@pytest.fixture(autouse=True)
 def log_as_it_comes() -> None:
     """What a test before this one set up of the log is not this one's."""
     structlog.reset_defaults()

@@ -270,7 +270,7 @@ def _certificate(one: Invocation) -> None:
     rows: list[dict[str, Any]] = []
     while time.monotonic() < end:
         rows = one.run("tls.status")
-        if rows and rows[0]["certificate"]:
+        if rows and rows[0]["state"] == "served":
             print(f"  {rows[0]['name']}: {rows[0]['state']}")
             return
         if rows and rows[0].get("problem"):
