@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
@@ -57,7 +58,7 @@ class Messages:
     def __init__(self, submitting: Submitting, size: int) -> None:
         self._has = submitting
         self.size = size
-        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # one goes with its last user
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -87,17 +88,13 @@ class Messages:
         if not key:
             return 202, await self._send(call, data, raw=raw)
         asked = hashlib.sha256(data + request.url.query.encode()).hexdigest()
-        turn = call.token.digest, key
-        async with self._turns.setdefault(turn, asyncio.Lock()):
-            try:
-                before = await self._before(call, key, asked)
-                if before is not None:
-                    return 202, before
-                accepted = await self._send(call, data, raw=raw)
-                await self._has.tokens.keep(call.token, key, SentBefore(asked, accepted.id), self._has.clock())
-                return 202, accepted
-            finally:
-                self._turns.pop(turn, None)
+        async with self._turns.setdefault((call.token.digest, key), asyncio.Lock()):
+            before = await self._before(call, key, asked)
+            if before is not None:
+                return 202, before
+            accepted = await self._send(call, data, raw=raw)
+            await self._has.tokens.keep(call.token, key, SentBefore(asked, accepted.id), self._has.clock())
+            return 202, accepted
 
     async def _send(self, call: Call, data: bytes, *, raw: bool) -> Accepted:
         now = self._has.clock()
