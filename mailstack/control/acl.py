@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.rights import parse_rights, show_rights
@@ -59,10 +60,7 @@ class AclOperations:
         await self._sharing.remove(owner, account, _known(account, arguments["mailbox"]), who)
 
     async def _account(self, text: str) -> tuple[AccountRecord, Account]:
-        key = read_address(text).key
-        record = (await self._directory.entry(key)).account
-        if record is None:
-            raise OperationProblem(f"there is no account {key}")
+        record = await find_account(self._directory, text)
         return record, await self._mailboxes.account(self._directory.folder(record))
 
     async def _identify(self, text: str) -> Identifier:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_label
+from mailstack.control.arguments import Arguments, OperationProblem, read_label
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.store.users.api_tokens import ApiTokens
 from mailstack.store.users.directory import Directory
@@ -24,9 +25,7 @@ class ApiTokenOperations:
         if bool(arguments.get("account")) == bool(arguments.get("admin")):
             raise OperationProblem("say in whose name it acts (--account ADDRESS), or that it may do everything (--admin)")
         if arguments.get("account"):
-            account = read_address(arguments["account"]).key
-            if (await self._directory.entry(account)).account is None:
-                raise OperationProblem(f"there is no account {account}")
+            account = (await find_account(self._directory, arguments["account"])).address
         token = await self._tokens.add(label, account, self._clock())
         if token is None:
             raise OperationProblem(f"there is an API token {label!r} already")

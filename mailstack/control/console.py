@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.second_factor import Codes, make_recovery, make_secret, provisioning_uri
@@ -33,11 +34,7 @@ class ConsoleOperations:
         }
 
     async def _account(self, arguments: Arguments) -> AccountRecord:
-        key = read_address(arguments["address"]).key
-        record = (await self._directory.entry(key)).account
-        if record is None:
-            raise OperationProblem(f"there is no account {key}")
-        return record
+        return await find_account(self._directory, arguments["address"])
 
     async def admin(self, arguments: Arguments) -> Any:
         """`off`: not any more."""

@@ -5,7 +5,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.message.header import decode_words, first, header_end
 from mailstack.store.disk import Disk
@@ -33,10 +34,7 @@ class DeletedOperations:
         return {"deleted.list": self.list_, "deleted.restore": self.restore, "deleted.purge": self.purge}
 
     async def _account(self, arguments: Arguments) -> Account:
-        address = read_address(arguments["account"]).key
-        record = await self._directory.account(address)
-        if record is None:
-            raise OperationProblem(f"there is no account {address}")
+        record = await find_account(self._directory, arguments["account"])
         return await self._mailboxes.account(self._directory.folder(record))
 
     async def list_(self, arguments: Arguments) -> Any:

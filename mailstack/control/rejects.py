@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.message.header import decode_words, first, split_header
 from mailstack.policy.judgement import Judgement, read_evidence
@@ -38,10 +39,7 @@ class RejectOperations:
         return {"rejects.list": self.listing, "rejects.rescue": self.rescue}
 
     async def _account(self, arguments: Arguments) -> Account:
-        address = read_address(arguments["address"])
-        record = await self._directory.account(address.key)
-        if record is None:
-            raise OperationProblem(f"there is no account {address.key}")
+        record = await find_account(self._directory, arguments["address"])
         return await self._mailboxes.account(self._directory.folder(record))
 
     async def listing(self, arguments: Arguments) -> Any:

@@ -7,7 +7,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.control.sieve import told
 from mailstack.sieve.forms.checking import Fault, problems
@@ -52,11 +53,7 @@ class RuleOperations:
         return {"rules.show": self.show, "rules.save": self.save, "rules.script": self.script}
 
     async def _account(self, arguments: Arguments) -> AccountRecord:
-        address = read_address(arguments["address"])
-        record = await self._directory.account(address.key)
-        if record is None:
-            raise OperationProblem(f"there is no account {address.key}")
-        return record
+        return await find_account(self._directory, arguments["address"])
 
     async def show(self, arguments: Arguments) -> Any:
         """The forms; `active`: whether mail goes by them; `hand`: the name of the active script where a hand wrote it."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_domain
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.delivery.stopping import Keeper
 from mailstack.policy.sending import Sending
@@ -39,11 +40,7 @@ class SendingOperations:
         }
 
     async def _account(self, arguments: Arguments) -> AccountRecord:
-        key = read_address(arguments["address"]).key
-        record = (await self._directory.entry(key)).account
-        if record is None:
-            raise OperationProblem(f"there is no account {key}")
-        return record
+        return await find_account(self._directory, arguments["address"])
 
     async def show(self, arguments: Arguments) -> Any:
         record = await self._account(arguments)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.delivery.rehearsal import Rehearsal
 from mailstack.sieve.problem import SieveProblem
@@ -41,11 +42,7 @@ class SieveOperations:
         }
 
     async def _account(self, arguments: Arguments) -> AccountRecord:
-        address = read_address(arguments["address"])
-        record = await self._directory.account(address.key)
-        if record is None:
-            raise OperationProblem(f"there is no account {address.key}")
-        return record
+        return await find_account(self._directory, arguments["address"])
 
     def _name(self, arguments: Arguments) -> str:
         name = str(arguments["script"])

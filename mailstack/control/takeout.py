@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.store.takeout.gathering import PAGE, Gatherer
 from mailstack.store.users.directory import Directory
@@ -37,8 +38,5 @@ class TakeoutOperations:
         return {"pieces": msgspec.to_builtins(page.pieces), "after": page.after}
 
     async def _record(self, text: str) -> Any:
-        key = read_address(text).key
-        record = await self._directory.account(key)
-        if record is None:
-            raise OperationProblem(f"there is no account {key}")
+        record = await find_account(self._directory, text)
         return record

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.store.errors import NoSuchMailbox
 from mailstack.store.mailbox.mailboxes import Mailboxes
@@ -24,11 +25,7 @@ class UsageOperations:
         return {"user.usage": self.usage, "user.logins": self.logins, "logins.recent": self.recent}
 
     async def _record(self, arguments: Arguments) -> AccountRecord:
-        key = read_address(arguments["address"]).key
-        record = await self._directory.account(key)
-        if record is None:
-            raise OperationProblem(f"there is no account {key}")
-        return record
+        return await find_account(self._directory, arguments["address"])
 
     async def usage(self, arguments: Arguments) -> Any:
         """Octets and messages of each mailbox, and of all; `quota` is None where there is none."""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.delivery.webhooks import EVENTS, Webhooks, make_secret
 from mailstack.store.users.directory import Directory
@@ -41,9 +42,7 @@ class WebhookOperations:
             raise OperationProblem(f"there is no event {unknown[0]!r}; there are {', '.join(EVENTS)}")
         account = None
         if arguments.get("account"):
-            account = read_address(arguments["account"]).key
-            if (await self._directory.entry(account)).account is None:
-                raise OperationProblem(f"there is no account {account}")
+            account = (await find_account(self._directory, arguments["account"])).address
         hook = Hook(secrets.token_hex(4), url, make_secret(), events, account)
         await self._table.add(hook, self._clock())
         await self._renew()
