@@ -1,8 +1,9 @@
 """Where certificates come from: files of the admin's, an authority, or this server's own authority. All of it blocks."""
 
 import datetime
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -21,15 +22,21 @@ TRAEFIK_LIMIT = 64 << 20  # octets of an acme.json
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """load() gives what should be served now. `folder`: <data>/tls."""
+    """load() gives what should be served now, to any thread. `folder`: <data>/tls."""
 
     folder: Path
     hostname: str
     files: AcmeFiles
     clock: Callable[[], float]
+    # A key and its certificate are two files: who looks while another makes them anew would see one of each.
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def load(self, mode: str, pair: tuple[Path, Path] | None, domains: frozenset[str] = frozenset()) -> list[Chain]:
         """At least one. `domains`: of this server; others' in an acme.json are left. Raises TlsProblem, OSError."""
+        with self._turn:
+            return self._load(mode, pair, domains)
+
+    def _load(self, mode: str, pair: tuple[Path, Path] | None, domains: frozenset[str]) -> list[Chain]:
         if pair is not None:
             return self._of_traefik(pair[0], domains) if pair[0].suffix == ".json" else [Chain.load(*pair)]
         if mode == "acme":

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def held(authority: trustme.CA, *names: str) -> dict[str, object]:
 
 def sources(folder: Path) -> Sources:
     return Sources(folder / "tls", "mail.a.test", AcmeFiles(folder / "tls" / "acme", Disk()), lambda: 1_800_000_000.0)
+
+
+def test_many_ask_while_our_own_is_made(tmp_path: Path) -> None:
+    """A reload and the proof of what is served look at the same time: all find one and the same whole pair."""
+    one = sources(tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: one.load("self-signed", None)[0].leaf.serial_number, range(32)))
+    assert len(set(found)) == 1
 
 
 def test_what_traefik_holds_for_us(authority: trustme.CA, tmp_path: Path) -> None:
