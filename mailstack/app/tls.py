@@ -82,6 +82,8 @@ class Tls:
         self.proof.start()
         if self.keeper is not None:
             self.keeper.start()
+            # Somebody who adds a domain waits for its certificate.
+            self._data.directory.on_domains.append(self.keeper.look_soon)
 
     async def stop(self) -> None:
         await self.watch.stop()

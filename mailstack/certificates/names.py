@@ -1,11 +1,13 @@
 """Which names this server needs certificates for, and which of them lead here."""
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 from mailstack.certificates.settings import AcmeSettings, Control
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
+from mailstack.net.looking import side_by_side
 
 # What a domain's other hosts and mail programs ask for by HTTPS: policies of MTA-STS, settings of mail programs.
 LABELS = ("mta-sts", "autoconfig", "autodiscover")
@@ -35,7 +37,7 @@ class Names:
             return [Wanted(self._hostname, (), {self._hostname: problem})]
         if settings.names:
             return [Wanted(self._hostname, tuple(dict.fromkeys((self._hostname, *settings.names))))]
-        found = [await self._of_domain(domain, here) for domain in sorted(await self._domains())]
+        found = await side_by_side(lambda domain: self._of_domain(domain, here), sorted(await self._domains()))
         # A host that has the name of a domain has its certificate, too.
         same = next((one for one in found if one.name == self._hostname), Wanted(self._hostname, ()))
         host = Wanted(self._hostname, (self._hostname, *same.names), same.elsewhere)
@@ -53,16 +55,10 @@ class Names:
             return frozenset(), f"the DNS gives no answer: {problem}"
 
     async def _of_domain(self, domain: str, here: frozenset[str]) -> Wanted:
-        names, elsewhere = [], {}
-        for name in (f"{label}.{domain}" for label in LABELS):
-            if name == self._hostname:
-                continue
-            problem = await self._problem(name, here)
-            if problem is None:
-                names.append(name)
-            else:
-                elsewhere[name] = problem
-        return Wanted(domain, tuple(names), elsewhere)
+        names = [name for name in (f"{label}.{domain}" for label in LABELS) if name != self._hostname]
+        found = await asyncio.gather(*(self._problem(name, here) for name in names))
+        problems = {name: problem for name, problem in zip(names, found, strict=True) if problem is not None}
+        return Wanted(domain, tuple(name for name in names if name not in problems), problems)
 
     async def _problem(self, name: str, here: frozenset[str]) -> str | None:
         """Why a name does not lead here. An authority may take any of its addresses: all must be ours."""

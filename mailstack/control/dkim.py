@@ -5,6 +5,7 @@ from typing import Any
 from mailstack.control.arguments import Arguments, OperationProblem, read_domain
 from mailstack.control.operations import Operation
 from mailstack.delivery.rotation import KeyLook, Rotation, RotationRefused
+from mailstack.net.looking import side_by_side
 from mailstack.store.users.directory import Directory
 
 
@@ -30,7 +31,7 @@ class DkimOperations:
     async def list_(self, arguments: Arguments) -> Any:
         """The keys of one domain, or of all, and what the DNS says of their records."""
         domains = [await self._domain(arguments)] if arguments.get("domain") else sorted(await self._directory.domains())
-        return [_row(look) for domain in domains for look in await self._rotation.look(domain)]
+        return [_row(look) for looks in await side_by_side(self._rotation.look, domains) for look in looks]
 
     async def rotate(self, arguments: Arguments) -> Any:
         """New keys; all keys of the domain."""

@@ -12,6 +12,7 @@ from mailstack.mailauth.dkim import dns_record
 from mailstack.net.authority import Fresh
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.dns_update import Change, UpdateProblem, Updater
+from mailstack.net.looking import patience, side_by_side
 from mailstack.records import wanted, zonefile
 from mailstack.records.compare import compare_domain, compare_host
 from mailstack.records.publisher import Key, Publisher
@@ -121,9 +122,14 @@ class DnsOperations:
     async def _compare(
         self, domains: list[str], publisher: Publisher, resolver: Resolver, *, foreign: bool
     ) -> list[tuple[str, Row]]:
-        rows = [(publisher.hostname, row) for row in await compare_host(publisher, resolver, self._resolver)]
-        for domain in domains:
+        async def look(domain: str | None) -> list[tuple[str, Row]]:
+            if domain is None:
+                seconds = patience(self._resolver)
+                found = await compare_host(publisher, resolver, self._resolver, seconds=seconds)
+                return [(publisher.hostname, row) for row in found]
             keys = await self._keys(domain)
-            found = await compare_domain(domain, publisher, keys, resolver, foreign=foreign)
-            rows += [(domain, row) for row in found]
-        return rows
+            seconds = patience(self._resolver)
+            found = await compare_domain(domain, publisher, keys, resolver, foreign=foreign, seconds=seconds)
+            return [(domain, row) for row in found]
+
+        return [row for rows in await side_by_side(look, [None, *domains]) for row in rows]

@@ -13,6 +13,7 @@ from mailstack.delivery.signing import Signer, new_keys, usable
 from mailstack.log import get_logger
 from mailstack.mailauth.dkim import SigningKey, dns_record, publishes
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
+from mailstack.net.looking import patience
 from mailstack.store.dkim_keys import KeyEntry, KeyState, KeyStore
 from mailstack.store.errors import StoreProblem
 from mailstack.store.tasks import ended
@@ -125,10 +126,11 @@ class Rotation:
 
     async def _seen(self, key: SigningKey) -> Seen:
         try:
-            records = await self._resolver.txt(f"{key.selector}._domainkey.{key.domain}")
+            async with asyncio.timeout(patience(self._resolver)):
+                records = await self._resolver.txt(f"{key.selector}._domainkey.{key.domain}")
         except NoSuchDomain:
             return Seen.MISSING
-        except DnsTemporary:
+        except (DnsTemporary, TimeoutError):
             return Seen.UNKNOWN
         return Seen.RIGHT if any(publishes(record, key) for record in records) else Seen.OTHER
 

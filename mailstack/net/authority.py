@@ -26,6 +26,11 @@ class Fresh(Resolver):
         self._zone_port = port
         self._holders: dict[str, asyncio.Task[Resolver]] = {}
 
+    @property
+    def who(self) -> str:
+        """Who is asked, for people: without the resolver nobody knows the zone's name servers."""
+        return self._ordinary.who if self._ordinary.silence.patience is not None else "the name servers of the zone"
+
     async def ask(self, name: str, kind: dns.rdatatype.RdataType, *, seconds: float | None = None) -> dns.resolver.Answer:
         """As Resolver.ask(); aliases are followed into other zones. Raises NoSuchDomain, DnsTemporary."""
         for _ in range(ALIASES):

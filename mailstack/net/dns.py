@@ -83,13 +83,18 @@ class Resolver:
                 self._resolver = dns.asyncresolver.Resolver(configure=False)
         self._resolver.lifetime = self._lifetime
         self._resolver.timeout = self._timeout
-        self._resolver.cache = dns.resolver.LRUCache(10_000)
+        self._resolver.cache = _Kept(10_000)
         self.trusts_ad = dnssec and _on_loopback([str(one) for one in self._resolver.nameservers])
         if self.trusts_ad:
             self._resolver.use_edns(0, dns.flags.DO, 1232)
             self._resolver.set_flags(dns.flags.RD | dns.flags.AD)
         self.answers = Answers()
         self.silence = Silence()
+
+    @property
+    def who(self) -> str:
+        """Who is asked, for people."""
+        return f"the resolver ({', '.join(str(one) for one in self._resolver.nameservers) or 'there is none'})"
 
     async def ask(self, name: str, kind: dns.rdatatype.RdataType, *, seconds: float | None = None) -> dns.resolver.Answer:
         """An answer as dnspython has it; for net/. `seconds`: no longer than that. Raises NoSuchDomain, DnsTemporary."""
@@ -102,7 +107,7 @@ class Resolver:
         except (dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong, UnicodeError) as problem:
             raise NoSuchDomain(name) from problem
         except (dns.exception.DNSException, OSError) as problem:
-            raise DnsTemporary(f"{name} {kind.name}: {type(problem).__name__}") from problem
+            raise DnsTemporary(f"{name} {kind.name}: {_why(problem)}") from problem
 
     async def _resolve(self, name: str, kind: dns.rdatatype.RdataType, seconds: float | None) -> dns.resolver.Answer:
         silence, since = self.silence, time.monotonic()
@@ -238,6 +243,25 @@ def _plain(answer: dns.resolver.Answer, kind: str) -> list[str]:
             return [str(one.target).rstrip(".") for one in answer]
         case _:
             return [str(one.address) for one in answer]
+
+
+class _Kept(dns.resolver.LRUCache):
+    """That there is nothing is believed for a moment only: who just published a record waits for it to be seen."""
+
+    def put(self, key: dns.resolver.CacheKey, value: dns.resolver.Answer) -> None:
+        if value.rrset is None:
+            value.expiration = min(value.expiration, time.time() + NOTHING_SECONDS)
+        super().put(key, value)
+
+
+def _why(problem: Exception) -> str:
+    match problem:
+        case dns.resolver.LifetimeTimeout():
+            return "timeout"
+        case dns.resolver.NoNameservers():
+            return "the name servers fail or refuse (SERVFAIL)"
+        case _:
+            return type(problem).__name__
 
 
 def nameserver(text: str) -> tuple[str, int]:

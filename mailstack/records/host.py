@@ -14,9 +14,9 @@ from mailstack.records.rows import plain, publish, want_have
 async def addresses(publisher: Publisher, resolver: Resolver) -> list[Row]:
     """A and AAAA: those that are known to be ours; else any will do."""
     rows = []
-    for kind, version in (("A", 4), ("AAAA", 6)):
+    four, six = await asyncio.gather(*(resolver.found(publisher.hostname, kind) for kind in ("A", "AAAA")))
+    for kind, version, found in (("A", 4, four), ("AAAA", 6, six)):
         ours = tuple(one for one in publisher.addresses if ipaddress.ip_address(one).version == version)
-        found = await resolver.found(publisher.hostname, kind)
         if ours or found.values:
             rows.append(_address(publisher, kind, ours, found))
     if not any(row.found for row in rows) and not publisher.addresses:
@@ -104,12 +104,9 @@ async def _is_signed(name: str, resolver: Resolver) -> bool:
 async def caa(publisher: Publisher, resolver: Resolver) -> Row:
     """Who may issue certificates for this host: the nearest name upwards that has CAA records (RFC 8659 3)."""
     labels = publisher.hostname.split(".")
-    found, name = Found(), publisher.hostname
-    for place in range(len(labels)):
-        name = ".".join(labels[place:])
-        found = await resolver.found(name, "CAA")
-        if found.values:
-            break
+    names = [".".join(labels[place:]) for place in range(len(labels))]
+    looks = zip(names, await asyncio.gather(*(resolver.found(one, "CAA") for one in names)), strict=True)
+    name, found = next(((one, look) for one, look in looks if look.values), (publisher.hostname, Found()))
     ours = publisher.authority
     wish = f'0 issue "{ours}"' if ours else None
     if not found.values:

@@ -1,7 +1,7 @@
 """Who may send in a domain's name: its SPF record, and the one that would be right."""
 
 from mailstack.mailauth.results import Result
-from mailstack.net.dns import Found, Resolver
+from mailstack.net.dns import DnsTemporary, Found, Resolver
 from mailstack.net.spf import check_host
 from mailstack.records import spf
 from mailstack.records.mail import patience
@@ -9,7 +9,7 @@ from mailstack.records.publisher import Publisher
 from mailstack.records.record import Record, Row, State
 from mailstack.records.rows import compared
 
-SECONDS = 10.0
+SECONDS = 10.0  # the comparison ends before
 
 
 async def senders(domain: str, publisher: Publisher, resolver: Resolver) -> Row:
@@ -35,6 +35,8 @@ async def _problem(have: tuple[str, ...], domain: str, publisher: Publisher, res
     for address in publisher.addresses:
         sender = f"postmaster@{domain}"
         seen = await check_host(resolver, address, sender, publisher.hostname, publisher.hostname, seconds=SECONDS)
+        if seen.result is Result.TEMPERROR:
+            raise DnsTemporary(f"{domain} SPF: {seen.reason}")
         if seen.result is Result.PERMERROR:
             return f"it can't be worked out ({seen.reason})"
         if seen.result is not Result.PASS:

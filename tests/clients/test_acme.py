@@ -141,6 +141,14 @@ def test_renewal_keeps_the_key_and_the_record(stages: Any) -> None:
     assert stage.server.run("tls", "record").stdout == record
 
 
+def test_a_domain_that_is_added_gets_its_certificate_at_once(stages: Any) -> None:
+    stage = stages(records={"mta-sts.b.test": HERE})
+    serve(stage)
+    stage.server.wait_for_event("tls.certificate_obtained", 1, 60)
+    stage.server.run("domain", "add", "b.test")
+    assert stage.server.wait_for_event("tls.certificate_obtained", 2, 60)["names"] == ["mta-sts.b.test"]
+
+
 def test_by_a_record_that_the_name_server_takes(stages: Any, tmp_path: Path) -> None:
     """RFC 2136 with a key; also through a CNAME into a zone of its own."""
     (tmp_path / "tsig").write_text(f"mail:{SECRET}")

@@ -1,6 +1,7 @@
 """The doctor: each look finds what is wrong, says what follows and what mends it, and is content where all is well."""
 
 import datetime
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mailstack.config import Acme, Config, Dns, Listen, MtaSts, Relay, Tls
 from mailstack.control.doctor import certificates, disk, keys, machine, names, outgoing, ports, settings, work
 from mailstack.control.doctor.finding import Finding, Patient
 from mailstack.control.doctor.rounds import CHECKS, examine
+from mailstack.net import looking
 from mailstack.net.dns import Resolver
 from mailstack.net.trial_ca import make_trial
 from tests.support.dnsserver import DnsServer
@@ -186,6 +188,21 @@ async def test_dnssec_and_the_policy() -> None:
         domains = [{"domain": "a.test"}]
         assert said(*await keys.policies(patient(config, Resolver(server), domain_list=domains))) == ["bad"]
         assert said(*await keys.policies(patient(Config(), Resolver(server), domain_list=domains))) == []
+
+
+async def test_dns_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "SECONDS", 0.1)
+    monkeypatch.setattr(looking, "MOMENT", 0.05)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        server = f"127.0.0.1:{nobody.getsockname()[1]}"
+        config = Config(hostname="mail.a.test", dns=Dns([server], True, ["8.8.8.8"]), mta_sts=MtaSts("testing"))
+        silent = patient(config, Resolver([server], dnssec=True), domain_list=[{"domain": f"{one}.test"} for one in range(20)])
+        assert said(*await names.blocklists(silent)) == ["warn"] * 3
+        assert said(*await names.dnssec(silent)) == ["warn"]
+        found = await keys.policies(silent)
+        assert said(*found) == ["warn"] * 20
+        assert "no answer from the resolver (127.0.0.1)" in found[0].text
 
 
 async def test_what_the_operations_know() -> None:

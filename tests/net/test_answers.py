@@ -1,9 +1,11 @@
 """Answers are kept as long as they are good, from a real DNS server."""
 
+import time
+
 import pytest
 
-from mailstack.net.answers import LIMIT, Answers
-from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
+from mailstack.net.answers import LIMIT, NOTHING_SECONDS, Answers
+from mailstack.net.dns import DnsTemporary, Found, NoSuchDomain, Resolver
 from tests.support.dnsserver import DnsServer
 
 
@@ -61,3 +63,15 @@ async def test_plain_values_of_each_kind() -> None:
         server.add("none.test", A=["192.0.2.9"])
         resolver.use([f"127.0.0.1:{server.port}"])
         assert await resolver.plain("none.test", "A") == ["192.0.2.9"]
+
+
+async def test_what_is_published_is_seen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long others may believe that there is nothing."""
+    with DnsServer({}) as server:
+        resolver = Resolver([f"127.0.0.1:{server.port}"])
+        assert await resolver.found("new.a.test", "A") == Found()
+        server.add("new.a.test", A=["192.0.2.1"])
+        assert await resolver.found("new.a.test", "A") == Found()
+        later = time.time() + NOTHING_SECONDS + 1
+        monkeypatch.setattr(time, "time", lambda: later)
+        assert (await resolver.found("new.a.test", "A")).values == ("192.0.2.1",)

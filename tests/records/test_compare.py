@@ -1,5 +1,6 @@
 """The DNS as a diff: each record right, wrong and missing, at a name server of ours."""
 
+import socket
 from collections.abc import Iterator
 
 import dns.zone
@@ -7,6 +8,7 @@ import pytest
 
 from mailstack.config import Config, Listen
 from mailstack.mailauth.dkim import dns_record, generate, load
+from mailstack.net.authority import Fresh
 from mailstack.net.dns import Resolver
 from mailstack.net.dns_update import Change, quoted
 from mailstack.policy.clients import client_settings
@@ -192,6 +194,22 @@ async def test_who_does_not_answer_is_told(dns_server: DnsServer) -> None:
     finally:
         dns_server.broken.clear()
     assert (row.state, "no answer" in row.text) == (State.WARN, True)
+
+
+async def test_a_resolver_that_is_silent_costs_one_wait() -> None:
+    """All questions together, each row names what is not known, and nothing is taken for missing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        resolver = Resolver([f"127.0.0.1:{nobody.getsockname()[1]}"])
+        for asked in (resolver, Fresh(resolver)):
+            found = [
+                *await compare_host(ME, asked, resolver, seconds=0.1),
+                *await compare_domain("a.test", ME, KEYS, asked, seconds=0.1),
+            ]
+            assert {row.state for row in found} == {State.WARN}
+            assert all("no answer from the" in row.text and row.effect and row.fix for row in found)
+            assert [row.what for row in found][:5] == ["A", "PTR", "TLSA", "CAA", "MX"]
+            assert not zonefile.changes(found)
 
 
 def test_policies_have_ids_of_their_own() -> None:

@@ -1,5 +1,6 @@
 """DKIM keys that should sign and can't be looked up, those that sign for long; the MTA-STS policy as others get it."""
 
+import asyncio
 from typing import Any
 
 from mailstack.config import duration
@@ -7,6 +8,7 @@ from mailstack.control.doctor.finding import Finding, Patient
 from mailstack.message.errors import SyntaxProblem
 from mailstack.net.dns import DnsTemporary, NoSuchDomain
 from mailstack.net.http import Asking, HttpProblem, ask
+from mailstack.net.looking import patience, side_by_side
 from mailstack.net.tls import client_context
 from mailstack.wire.mta_sts import POLICY_LIMIT, StsPolicy, own_policy, parse_policy
 
@@ -48,7 +50,8 @@ async def policies(patient: Patient) -> list[Finding]:
     wanted = own_policy(config.mta_sts.mode, config.hostname, duration(config.mta_sts.max_age))
     if wanted is None:
         return []
-    return [await _policy(row["domain"], wanted, patient) for row in await patient.ask("domain.list") or ()]
+    domains = [row["domain"] for row in await patient.ask("domain.list") or ()]
+    return await side_by_side(lambda domain: _policy(domain, wanted, patient), domains)
 
 
 async def _policy(domain: str, wanted: StsPolicy, patient: Patient) -> Finding:
@@ -56,12 +59,15 @@ async def _policy(domain: str, wanted: StsPolicy, patient: Patient) -> Finding:
     effect = "hosts that know the policy go by the old one, or by none"
     fix = "the name must lead here, and the certificate hold it: mailstack dns, mailstack tls status"
     try:
-        address = (await patient.resolver.addresses(host))[-1]
+        async with asyncio.timeout(patience(patient.resolver)):
+            address = (await patient.resolver.addresses(host))[-1]
         asking = Asking(accept="text/plain", address=address, limit=POLICY_LIMIT)
         answer = await ask(f"https://{host}/.well-known/mta-sts.txt", client_context(verify=True), asking)
         if answer.status != 200:
             raise HttpProblem(f"it says {answer.status}")
         good = parse_policy(answer.body) == wanted
+    except TimeoutError:
+        return Finding(what, "warn", f"{host}: no answer from {patient.resolver.who}", "nobody can say how it is", fix)
     except (NoSuchDomain, DnsTemporary, HttpProblem, SyntaxProblem) as problem:
         text = f"others can't get the policy from https://{host}/.well-known/mta-sts.txt: {problem}"
         return Finding(what, "bad", text, effect, fix)

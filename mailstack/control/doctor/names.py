@@ -7,6 +7,7 @@ from typing import Any
 from mailstack.control.doctor.finding import Finding, Patient
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, Resolver
 from mailstack.net.dnssec import Dnssec
+from mailstack.net.looking import patience
 
 BLOCKLISTS = ("zen.spamhaus.org", "bl.spamcop.net", "b.barracudacentral.org")
 SIGNED_ZONE = "iana.org"  # signed with DNSSEC since 2010
@@ -26,8 +27,9 @@ async def blocklists(patient: Patient) -> list[Finding]:
     """Of addresses that others see; private ones are on no list."""
     given = patient.config.dns.addresses
     try:
-        addresses = list(given) or await patient.resolver.addresses(patient.config.hostname)
-    except (NoSuchDomain, DnsTemporary):
+        async with asyncio.timeout(patience(patient.resolver)):
+            addresses = list(given) or await patient.resolver.addresses(patient.config.hostname)
+    except (NoSuchDomain, DnsTemporary, TimeoutError):
         return []
     pairs = [(one, name) for one in addresses if ipaddress.ip_address(one).is_global for name in BLOCKLISTS]
     return list(await asyncio.gather(*(_listed(patient.resolver, *pair) for pair in pairs)))
@@ -37,12 +39,20 @@ async def _listed(resolver: Resolver, address: str, blocklist: str) -> Finding:
     one = ipaddress.ip_address(address)
     name = one.reverse_pointer.rpartition(".in-addr" if one.version == 4 else ".ip6")[0]
     try:
-        answers = await resolver.addresses(f"{name}.{blocklist}", ipv6=False)
+        async with asyncio.timeout(patience(resolver)):
+            answers = await resolver.addresses(f"{name}.{blocklist}", ipv6=False)
     except NoSuchDomain:
         answers = []
+    except TimeoutError:
+        return _unknown(f"blocklist {blocklist}", f"no answer from {resolver.who}", address)
     except DnsTemporary as problem:
-        return Finding(f"blocklist {blocklist}", "warn", f"the DNS gives no answer: {problem}")
+        return _unknown(f"blocklist {blocklist}", f"the DNS gives no answer: {problem}", address)
     return judge_listing(address, blocklist, answers)
+
+
+def _unknown(what: str, text: str, address: str) -> Finding:
+    fix = 'a resolver of your own (apt install unbound), and dns.nameservers = ["127.0.0.1"]'
+    return Finding(what, "warn", text, f"nobody can say whether {address} is listed", fix)
 
 
 def judge_listing(address: str, blocklist: str, answers: list[str]) -> Finding:
@@ -66,7 +76,10 @@ async def dnssec(patient: Patient) -> list[Finding]:
         text = "dns.dnssec is on, but the name servers are not on this machine: no host is proved by DANE"
         return [Finding("DNSSEC", "bad", text, effect, fix)]
     try:
-        secure = (await Dnssec(patient.resolver).host(SIGNED_ZONE)).secure
+        async with asyncio.timeout(patience(patient.resolver)):
+            secure = (await Dnssec(patient.resolver).host(SIGNED_ZONE)).secure
+    except TimeoutError:
+        return [Finding("DNSSEC", "warn", f"no answer from {patient.resolver.who}", effect, fix)]
     except DnsTemporary as problem:
         return [Finding("DNSSEC", "warn", f"the DNS gives no answer: {problem}", effect, fix)]
     if secure:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from mailstack.control.doctor.finding import Finding, Patient
 from mailstack.net.dns import DnsTemporary, NoSuchDomain, NullMx, Resolver
+from mailstack.net.looking import patience
 
 WELL_KNOWN = ("gmail.com", "outlook.com", "yahoo.com")  # that take mail of the whole world; asked only when the admin says so
 SECONDS = 10.0
@@ -27,8 +28,11 @@ async def outgoing(patient: Patient) -> list[Finding]:
 
 async def _try(domain: str, port: int, resolver: Resolver) -> str | None:
     try:
-        hosts = await resolver.mx(domain)
-        address = (await resolver.addresses(hosts[0].name, ipv6=False))[0]
+        async with asyncio.timeout(patience(resolver)):
+            hosts = await resolver.mx(domain)
+            address = (await resolver.addresses(hosts[0].name, ipv6=False))[0]
+    except TimeoutError:
+        return f"no answer from {resolver.who}"
     except (NoSuchDomain, DnsTemporary, NullMx, IndexError) as problem:
         return f"the DNS: {problem}"
     return await _greets(address, port)

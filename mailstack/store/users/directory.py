@@ -47,6 +47,7 @@ class Directory:
         self._revocations: dict[str, int] = {}
         self.on_revoked: list[Callable[[str], None]] = []
         self.on_locked: list[Callable[[str], None]] = []  # its own password became void: browsers are logged out
+        self.on_domains: list[Callable[[], None]] = []  # there is one more, or one less
         self.on_bound: list[Callable[[str], None]] = []  # a client certificate, as PEM
 
     async def start(self) -> None:
@@ -176,11 +177,17 @@ class Directory:
         if name in await self.domains():
             raise DirectoryProblem(f"domain {name} is there already")
         await self._change(names.add_domain, name)
+        self._tell_of_domains()
 
     async def remove_domain(self, name: str) -> None:
         if name not in await self.domains():
             raise DirectoryProblem(f"there is no domain {name}")
         await self._change(names.remove_domain, name)
+        self._tell_of_domains()
+
+    def _tell_of_domains(self) -> None:
+        for callback in self.on_domains:
+            callback()
 
     async def add_accounts(
         self, rows: list[tuple[Address, str, int | None]], created: float, scram: Mapping[str, str | None] | None = None
