@@ -30,6 +30,7 @@ def publisher(config: Config, clients: ClientSettings, tlsa: Sequence[str] = ())
         policy=own_policy(config.mta_sts.mode, config.hostname, duration(config.mta_sts.max_age)),
         tlsa=tuple(tlsa),
         authority=_authority(config),
+        takes_reports=config.reports.take,
         sends_by=_sends_by(config),
     )
 

@@ -132,7 +132,8 @@ def _tell_left(console: Console, left: list[dict[str, Any]]) -> None:
     if left:
         console.print("Still missing:")
         for row in left:
-            console.print(f"  {row['what']} {row['name']}: {row['fix'] or row['text']}", soft_wrap=True, markup=False)
+            what_to_do = (row["fix"] if row.get("wanted") else "") or row["text"]
+            console.print(f"  {row['what']} {row['name']}: {what_to_do}", soft_wrap=True, markup=False)
 
 
 def _left(rows: list[dict[str, Any]], essential: bool) -> list[dict[str, Any]]:

@@ -107,4 +107,4 @@ def options(
 
 def main() -> None:
     """The program's entry."""
-    app()
+    app(prog_name="mailstack")

@@ -62,6 +62,10 @@ class Recipients:
                     return verdict, ()
         return YES, routes
 
+    async def outside(self, routes: tuple[Route, ...]) -> int:
+        """How many addresses elsewhere these routes lead to."""
+        return await self._router.outside(routes)
+
     async def _room(self, route: Local, size: int) -> Verdict:
         folder = self._directory.folder(route.account)
         if folder.quota is None and folder.message_quota is None:

@@ -1,5 +1,6 @@
 """Where an address leads: into mailboxes here, to other hosts, or nowhere. Aliases are opened, loops end."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.mailings import Mailing
 
 DEPTH = 10
+AT_ONCE = 500  # members of a list that are looked at between two looks at the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,22 @@ class Router:
             await self._postmaster_routes(address.key, found, set(), 0)
             good = [route for route in found.values() if isinstance(route, Local | Remote | ToList)]
         return tuple(good or list(found.values())[:1] or [Unknown()])
+
+    async def outside(self, routes: tuple[Route, ...]) -> int:
+        """How many addresses elsewhere get a message by these routes: members of lists, and what those lead to, included."""
+        found = sum(isinstance(route, Remote) for route in routes)
+        lists = [route for route in routes if isinstance(route, ToList)]
+        seen, pending = {to.mailing.address for to in lists}, [to.targets for to in lists]
+        for targets in pending:
+            for place, target in enumerate(map(str.lower, targets)):
+                if place % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                if not await self._directory.is_local_domain(target.rpartition("@")[2]):
+                    found += 1
+                elif target not in seen:
+                    seen.add(target)
+                    pending.append((await self._directory.entry(target)).targets)
+        return found
 
     async def _collect(self, address: Address, found: dict[object, Route], seen: set[str], depth: int) -> None:
         key = address.key if address.domain else "postmaster"

@@ -92,8 +92,16 @@ class Sending:
         if sign is not None:
             stop = self._stop(own, *sign)
             return self._stopped(stop)
-        self._count(own, domain, fresh)
+        self._count(own, domain, fresh, self._weight(own, transaction))
         return YES
+
+    def _weight(self, own: Page, transaction: Transaction) -> int:
+        """As how many messages it counts: as many as would reach everybody elsewhere without an alias or a list.
+
+        Whatever it weighs, it goes if the account may send one more message: a list is there to be written to.
+        """
+        most = self._allowance(own).recipients
+        return max(1, -(-sum(transaction.outside.values()) // most)) if most else 1
 
     async def send_on(self, account: str, recipients: Iterable[Address]) -> Verdict:
         """Of a message that an account's rules send to others: it counts as sent by the account.
@@ -112,11 +120,11 @@ class Sending:
         self._count(own, domain, new)
         return YES
 
-    def _count(self, own: Page, domain: Page, fresh: set[str]) -> None:
-        """One message, to so many who were never written to."""
+    def _count(self, own: Page, domain: Page, fresh: set[str], messages: int = 1) -> None:
+        """What was sent, and to so many who were never written to."""
         slot = slot_of(self._clock())
         for page in (own, domain):
-            add(page.messages, slot)
+            add(page.messages, slot, messages)
             if fresh:
                 add(page.fresh, slot, len(fresh))
             self._book.count(page, slot)

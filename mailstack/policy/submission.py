@@ -56,6 +56,8 @@ class SubmissionPolicy:
         verdict, routes = await self.recipients.judge(transaction, address)
         if isinstance(verdict, Accept) and self._sending is not None:
             verdict = await self._sending.recipient(transaction, address, routes)
+            if isinstance(verdict, Accept):
+                transaction.outside[address.key] = await self.recipients.outside(routes)
         return verdict, routes
 
     async def body(self, transaction: Transaction, content: Content) -> Verdict:

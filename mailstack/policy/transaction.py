@@ -27,6 +27,7 @@ class Transaction:
     # False where the peer's address is that of a gateway: SPF and iprev would judge the wrong host, and are not asked.
     peer_known: bool = True
     fresh: set[str] = field(default_factory=set)  # recipients to whom the account never wrote before
+    outside: dict[str, int] = field(default_factory=dict)  # addresses elsewhere that get it, by recipient
     overran: bool = False  # a limit of the account stopped it
     mechanism: str | None = None  # of SASL, by which the account logged in
     authentication: Authentication | None = None  # known once the message is here

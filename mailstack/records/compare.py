@@ -11,7 +11,7 @@ from mailstack.records.record import Row, State
 from mailstack.records.senders import senders
 
 Part = Awaitable[Row | list[Row] | None]
-ASK_OTHERS = "name servers that answer: dns.nameservers in the settings, else /etc/resolv.conf"
+ASK_OTHERS = "name a resolver that answers: dns.nameservers in the settings; without it those of /etc/resolv.conf are asked"
 
 
 async def compare_host(publisher: Publisher, resolver: Resolver, signed: Resolver, *, seconds: float = SECONDS) -> list[Row]:
@@ -42,7 +42,7 @@ async def compare_domain(
         *(("DKIM", key.name, mail.dkim(key, resolver)) for key in keys),
         ("DMARC", f"_dmarc.{domain}", mail.dmarc(domain, resolver)),
         ("MTA-STS", f"_mta-sts.{domain}", mail.transport_record(domain, publisher, resolver)),
-        ("TLSRPT", f"_smtp._tls.{domain}", mail.tls_reports(domain, resolver)),
+        ("TLSRPT", f"_smtp._tls.{domain}", mail.tls_reports(domain, publisher, resolver)),
         ("SRV", domain, clients.services(domain, publisher, resolver)),
         ("names", domain, clients.names(domain, publisher, resolver)),
         *([("others", domain, others.seen(domain, keys, resolver))] if foreign else []),

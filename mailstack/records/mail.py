@@ -102,8 +102,9 @@ async def transport_record(domain: str, publisher: Publisher, resolver: Resolver
     return compared("MTA-STS", record, found, missing=None if right else State.WARN, effect=effect)
 
 
-async def tls_reports(domain: str, resolver: Resolver) -> Row:
-    record = Record(f"_smtp._tls.{domain}", "TXT", wanted.tls_reports(domain))
+async def tls_reports(domain: str, publisher: Publisher, resolver: Resolver) -> Row:
+    """By mail or by HTTPS: which of them is the domain's own choice."""
+    record = Record(f"_smtp._tls.{domain}", "TXT", wanted.tls_reports(domain, publisher))
     found = await resolver.found(record.name, "TXT")
     asked = parse_tlsrpt(list(found.values))
     right = asked.mail or asked.web

@@ -30,6 +30,7 @@ class Publisher:
     policy: StsPolicy | None = None  # MTA-STS
     tlsa: tuple[str, ...] = ()  # of the certificates that this server shows, or will
     authority: str | None = None  # the name by which CAA records know who issues them
+    takes_reports: bool = True  # of TLS, by HTTPS
     sends_by: tuple[str, ...] = ()  # SPF terms of hosts that send for us: "include:amazonses.com"
 
     def called(self, hostname: str, addresses: tuple[str, ...] = ()) -> "Publisher":

@@ -7,6 +7,7 @@ from mailstack.message.srs import DAYS, forward
 from mailstack.policy.routing import Disabled, Local, Remote, Route, Unknown
 from mailstack.policy.verdict import Accept, Defer, Reject
 from mailstack.store.content import Content
+from mailstack.store.users.mailings import Mailing
 from tests.policy.conftest import World
 from tests.support.relay import SECRET
 
@@ -145,3 +146,23 @@ def test_fifty_received_fields_and_no_more(world: World) -> None:
 def test_an_srs_address_with_other_letters_is_only_unknown(world: World) -> None:
     assert words(world.route("SRS0=\u00e9=AA=far.test=x@a.test")) == ["Unknown"]
     assert words(world.route("SRS1=\u00e9=far.test==x@a.test")) == ["Unknown"]
+
+
+def test_how_many_get_it_elsewhere(world: World) -> None:
+    """Members of lists, and of lists and aliases in lists; those that are here do not count, nor do rings have an end."""
+
+    async def ask() -> dict[str, int]:
+        directory = world.data.directory
+        await directory.add_alias("in@a.test", ["X@far.test", "alice@a.test", "out@a.test", "outer@a.test"])
+        await directory.add_alias("outer@a.test", ["in@a.test", "y@far.test", "outer@a.test"])
+        for name in ("in@a.test", "outer@a.test"):
+            await directory.set_mailing(Mailing(name))
+        names = ("in", "outer", "mixed", "alice")
+        routes = [await world.router.route(parse_address(f"{name}@a.test")) for name in names]
+        try:
+            return {name: await world.router.outside(some) for name, some in zip(names, routes, strict=True)}
+        finally:
+            for name in ("in@a.test", "outer@a.test"):
+                await directory.remove_alias(name)
+
+    assert world.run(ask()) == {"in": 3, "outer": 3, "mixed": 1, "alice": 0}

@@ -45,7 +45,9 @@ class World:
     def signs(self, **signs: int) -> None:
         self.sending.use(dataclasses.replace(SETTINGS, signs=SignSettings(**{**dict.fromkeys(SIGNS, 0), **signs})))
 
-    async def send(self, *to: str, account: str = "alice@a.test", peer: str = HOME) -> list[Verdict]:
+    async def send(
+        self, *to: str, account: str = "alice@a.test", peer: str = HOME, outside: int | None = None
+    ) -> list[Verdict]:
         """What MAIL, each RCPT and the final dot are answered, up to the first no."""
         record = AccountRecord(account, "", None, False, "x")
         one = Transaction("0" * 16, peer, "x", "ESMTPSA", None, record, self.now)
@@ -55,14 +57,16 @@ class World:
                 address = parse_address(text)
                 route = Local(record) if address.domain == "a.test" else Remote(address)
                 answers.append(await self.sending.recipient(one, address, (route,)))
+                if outside is not None:
+                    one.outside[text] = outside
                 one.recipients.append(None)  # type: ignore[arg-type]
         if isinstance(answers[-1], Accept):
             answers.append(await self.sending.take(one))
         return answers
 
-    async def sent(self, *to: str, account: str = "alice@a.test", peer: str = HOME) -> str:
+    async def sent(self, *to: str, account: str = "alice@a.test", peer: str = HOME, outside: int | None = None) -> str:
         """Why not; "" when it went."""
-        last = (await self.send(*to, account=account, peer=peer))[-1]
+        last = (await self.send(*to, account=account, peer=peer, outside=outside))[-1]
         return "" if isinstance(last, Accept) else last.reason
 
 
@@ -146,6 +150,19 @@ async def test_the_same_new_recipient_twice_in_a_message_and_at_once(world: Worl
     assert (one, two) == ("", "")
     _, _, used = await world.sending.state("alice@a.test")
     assert used == (3, 3, 2)
+
+
+async def test_mail_to_a_list_counts_as_what_it_would_take_without_it(world: World) -> None:
+    """Ten messages an hour with five recipients each: no list lets more through, and none is too large for a message."""
+    assert [await world.sent("list@a.test", outside=12) for _ in range(5)] == ["", "", "", "", "sending-hour"]  # 3 each
+    world.now += HOUR * SLOT
+    assert [await world.sent("list@a.test", outside=500) for _ in range(2)] == ["", "sending-hour"]
+    assert await world.sent("list@a.test", account="bob@a.test", outside=0) == "sending-hour"  # the domain's
+    world.now += DAY * SLOT
+    assert [await world.sent("list@a.test", outside=5) for _ in range(10)] == [""] * 10
+    assert world.told == []
+    await world.sending.except_("bob@a.test", Allowance(recipients=0))
+    assert [await world.sent("list@a.test", account="bob@a.test", outside=500) for _ in range(3)] == [""] * 3
 
 
 async def test_recipients_of_one_message(world: World) -> None:

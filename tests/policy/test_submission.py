@@ -1,8 +1,11 @@
 """In one's own name: envelope, From and Sender."""
 
+import random
+
 import pytest
 
 from mailstack.message.address import parse_address
+from mailstack.policy.submission import SubmissionPolicy
 from mailstack.policy.verdict import Accept
 from mailstack.store.content import Content
 from tests.policy.conftest import World
@@ -51,6 +54,23 @@ def test_addresses_of_others(world: World, sender: str) -> None:
     assert (verdict.reply.code, verdict.reply.enhanced) == (550, "5.7.1")
     assert not isinstance(world.submit(f"From: {sender}"), Accept)
     assert not isinstance(world.submit(f"From: alice@a.test\r\nSender: {sender}"), Accept)
+
+
+def test_everybody_elsewhere_who_gets_it_is_counted(world: World) -> None:
+    """An alias or a list is no way around what an account may send."""
+    transaction = world.transaction("alice@a.test", "alice@a.test")
+    data = world.data
+    policy = SubmissionPolicy(
+        world.recipients, data.directory, "mail.a.test", world.clock, random.Random(1), sending=data.sending
+    )
+
+    async def ask() -> None:
+        await policy.sender(transaction)
+        for address in ("mixed@a.test", "x@far.test", "bob@a.test"):
+            await policy.recipient(transaction, parse_address(address))
+
+    world.run(ask())
+    assert transaction.outside == {"mixed@a.test": 1, "x@far.test": 1, "bob@a.test": 0}
 
 
 def test_the_null_sender_is_for_notices(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dns.zone
 import pytest
@@ -210,6 +211,19 @@ async def test_a_resolver_that_is_silent_costs_one_wait() -> None:
             assert all("no answer from the" in row.text and row.effect and row.fix for row in found)
             assert [row.what for row in found][:5] == ["A", "PTR", "TLSA", "CAA", "MX"]
             assert not zonefile.changes(found)
+
+
+def test_reports_of_tls_come_by_mail_and_where_the_door_is_open_by_https() -> None:
+    web = "v=TLSRPTv1; rua=mailto:postmaster@a.test,https://mail.a.test/tlsrpt"
+    assert wanted.tls_reports("a.test", ME) == web
+    mail = "v=TLSRPTv1; rua=mailto:postmaster@a.test"
+    assert {wanted.tls_reports("a.test", one) for one in (Publisher(HOST), replace(ME, takes_reports=False))} == {mail}
+
+
+async def test_one_way_for_reports_of_tls_is_enough(dns_server: DnsServer) -> None:
+    for text in ("v=TLSRPTv1; rua=mailto:a@a.test", "v=TLSRPTv1; rua=https://reports.b.test/"):
+        records = right() | {"_smtp._tls.a.test": {"TXT": [quoted(text)]}}
+        assert (await one(dns_server, records, "TLSRPT")).state is State.OK
 
 
 def test_policies_have_ids_of_their_own() -> None:
