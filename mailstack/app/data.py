@@ -46,7 +46,6 @@ from mailstack.control.rules import RuleOperations
 from mailstack.control.selftests import SelftestOperations, Selftests
 from mailstack.control.sending import SendingOperations
 from mailstack.control.setting_up import SetupOperations
-from mailstack.control.setup_links import SetupLinks
 from mailstack.control.sieve import SieveOperations
 from mailstack.control.spam import SpamOperations
 from mailstack.control.takeout import TakeoutOperations
@@ -110,6 +109,7 @@ from mailstack.store.users.scram import Scram, ScramMode
 from mailstack.store.users.second_factor import Codes
 from mailstack.store.users.sending import SendingBook
 from mailstack.store.users.sessions import Sessions
+from mailstack.store.users.setup_links import SetupLinks
 from mailstack.store.users.shares import Shares
 from mailstack.store.users.webhooks import WebhookTable
 
@@ -177,7 +177,7 @@ class Data:
         self.transport = TransportStore(data / "transport.sqlite3")
         self.clients = client_settings(config)
         self.leaving = Leaving(self.directory, lambda: self.clients.web)
-        self.setup_links = SetupLinks(self.surroundings.clock)
+        self.setup_links = SetupLinks(self.database, self.surroundings.clock)
         self.keeper = Keeper(self.queue, self.trace)
         self.reports = ReportStore(data / "reports.sqlite3")
         self.report_mail = ReportMail(
@@ -298,6 +298,7 @@ class Data:
                 self.backups,
                 self.directory,
                 self.mailboxes,
+                self.jobs,
                 self.path / "spool",
                 Path(self.config.backup.dir) if self.config.backup.dir else None,
                 self.config.backup.keep,

@@ -20,6 +20,8 @@ from mailstack.metrics import Gauge
 from mailstack.net.handshake import STARTTLS, Listener
 from mailstack.net.listen import ListeningSocket
 from mailstack.net.tls import Certificates, Chain, Chains, TlsProblem, names_of
+from mailstack.net.trial_ca import TrialFiles
+from mailstack.net.vouching import vouched_names
 
 log = get_logger()
 ANY = {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}  # where a listener for all addresses is reached from here
@@ -34,6 +36,7 @@ class Tls:
         self._data = data
         self._settings = settings
         self._domains: frozenset[str] = frozenset()
+        self._vouched: frozenset[str] = frozenset()
         self.certificates = Certificates(chains)
         self.sources = data.sources
         self.by_http = ByHttp()
@@ -127,6 +130,10 @@ class Tls:
             return None
         return await asyncio.to_thread(self.sources.authority)
 
+    def hsts(self, host: str) -> int | None:
+        """For how many seconds browsers may be told to come by https alone: where a public authority vouches for the name."""
+        return self._settings.hsts if host in self._vouched else None
+
     def _wanted(self) -> Chains:
         return Chains(self.sources.load(self._settings.mode, self._settings.pair, self._domains))
 
@@ -144,12 +151,15 @@ class Tls:
             self.proof.look_soon()
 
     async def _refresh(self) -> None:
-        """Our own authority's certificate is made anew in time."""
+        """Our own authority's certificate is made anew in time; who vouches for what is served is looked at."""
         if self._settings.pair is None:
             try:
                 self.certificates.use(await self.prepare(self._settings))
             except (TlsProblem, OSError) as problem:
                 log.error("tls.files_unusable", problem=str(problem))
+        own = TrialFiles(self.sources.folder).certificate  # nobody is held to it, though this system may trust it
+        chains = [chain for chain in self.certificates.chains.all if chain.pair[0] != own]
+        self._vouched = await asyncio.to_thread(vouched_names, chains) if chains else frozenset()
 
     async def _obtained(self) -> None:
         self.certificates.use(await self.prepare(self._settings))

@@ -7,7 +7,7 @@ from mailstack.app.surroundings import StartProblem
 from mailstack.certificates.controls import available
 from mailstack.certificates.settings import AcmeSettings, Control
 from mailstack.certificates.sources import read_traefik
-from mailstack.config import Config
+from mailstack.config import Config, duration
 from mailstack.net.acme_values import Binding
 from mailstack.net.dns_update import TsigKey, UpdateProblem, Updater, parse_key
 from mailstack.net.tls import TlsProblem, client_context, try_pair
@@ -20,6 +20,7 @@ class TlsSettings:
     mode: str
     pair: tuple[Path, Path] | None
     acme: AcmeSettings | None
+    hsts: int | None  # seconds
 
     @classmethod
     def of(cls, config: Config) -> "TlsSettings":
@@ -33,7 +34,8 @@ class TlsSettings:
                     try_pair(*pair)
             except TlsProblem as problem:
                 raise StartProblem(f"tls.{'key' if problem.is_key else 'certificate'}: {problem}") from problem
-        return cls(config.tls.mode, pair, _acme(config) if config.tls.mode == "acme" else None)
+        hsts = int(duration(config.tls.hsts)) if config.tls.hsts else None
+        return cls(config.tls.mode, pair, _acme(config) if config.tls.mode == "acme" else None, hsts)
 
 
 def given_pair(config: Config) -> tuple[Path, Path] | None:

@@ -74,7 +74,8 @@ class Web:
         )
         routes = (route for part in parts for route in part.routes())
         self._server = WebServer(
-            build(routes, self.console.explain, lambda: self._proxies), lambda peer: self._proxies.trusts(peer)
+            build(routes, self.console.explain, lambda: self._proxies, tls.hsts if tls is not None else lambda _: None),
+            lambda peer: self._proxies.trusts(peer),
         )
 
     def _api(self, behind: "Behind", operations: Mapping[str, Operation], size: int) -> Api:

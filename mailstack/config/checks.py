@@ -75,6 +75,7 @@ def check(config: Config, refuse: Refuse) -> None:
     _one_of(config.relay.downgrade, ("warn", "defer"), "relay.downgrade", refuse)
     _one_of(config.mta_sts.mode, ("off", "testing", "enforce"), "mta_sts.mode", refuse)
     _positive("mta_sts.max_age", [config.mta_sts.max_age], duration, refuse)
+    _positive("tls.hsts", [config.tls.hsts] if config.tls.hsts else [], duration, refuse)
     _positive("dkim.overlap", [config.dkim.overlap], duration, refuse)
     _positive("dkim.valid", [config.dkim.valid] if config.dkim.valid else [], duration, refuse)
     _one_of(config.dkim.unaligned, ("warn", "defer"), "dkim.unaligned", refuse)

@@ -24,6 +24,7 @@ MEANINGS: dict[str, str] = {
     "tls.mode": '"acme": certificates by themselves; "files" with certificate and key; "self-signed"; or "off"',
     "tls.certificate": "PEM file: the certificate and its chain; or Traefik's acme.json. A new one is served within seconds",
     "tls.key": "PEM file: the private key; not with acme.json",
+    "tls.hsts": "how long browsers come by https alone, once a public authority's certificate is served; empty: not told",
     "acme": 'certificates from an authority (tls.mode = "acme"); by this you agree to its terms of service',
     "acme.directory": "the authority: the URL of its directory",
     "acme.contact": "addresses that it may write to; many authorities need none",

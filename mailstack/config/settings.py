@@ -35,6 +35,7 @@ class Tls(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mode: str = "self-signed"
     certificate: str = ""
     key: str = ""
+    hsts: str = "30d"
 
 
 class Acme(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

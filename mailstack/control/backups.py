@@ -1,17 +1,20 @@
 """backup.*: backups, what became of the last one, and accounts out of them."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.jobs import Jobs, Progress
 from mailstack.control.operations import Operation
+from mailstack.store.backup import layout, manifest
 from mailstack.store.backup.backups import Backups
 from mailstack.store.backup.bringing import bring_back
 from mailstack.store.backup.restoring import choose
-from mailstack.store.errors import OverQuota
+from mailstack.store.errors import OverQuota, StoreProblem
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.users.directory import Directory
 
@@ -22,9 +25,17 @@ class BackupOperations:
     """`folder`: where the settings let backups go; None where they do not."""
 
     def __init__(
-        self, backups: Backups, directory: Directory, mailboxes: Mailboxes, spool: Path, folder: Path | None, keep: int = KEEP
+        self,
+        backups: Backups,
+        directory: Directory,
+        mailboxes: Mailboxes,
+        jobs: Jobs,
+        spool: Path,
+        folder: Path | None,
+        keep: int = KEEP,
     ) -> None:
         self._backups = backups
+        self._jobs = jobs
         self._directory = directory
         self._mailboxes = mailboxes
         self._spool = spool
@@ -32,7 +43,14 @@ class BackupOperations:
         self._keep = keep
 
     def table(self) -> dict[str, Operation]:
-        return {"backup.run": self.run, "backup.last": self.last, "backup.bring": self.bring}
+        return {
+            "backup.run": self.run,
+            "backup.begin": self.begin,
+            "backup.last": self.last,
+            "backup.list": self.listing,
+            "backup.bring": self.bring,
+            "backup.bring.begin": self.begin_bringing,
+        }
 
     def _place(self, arguments: Arguments) -> Path:
         if arguments.get("dir"):
@@ -48,10 +66,32 @@ class BackupOperations:
             raise OperationProblem("at least one backup must be kept")
         return _plain(await self._backups.run(self._place(arguments), keep, int(arguments.get("sample") or 0)))
 
+    async def begin(self, arguments: Arguments) -> Any:
+        """The same, for those who do not wait for it: `job.status` and `backup.last` tell of it."""
+        self._place(arguments)
+        if self._backups.running:
+            raise OperationProblem("a backup is being made already")
+        return self._begin("backup.run", lambda: self.run(arguments))
+
+    def _begin(self, name: str, work: Callable[[], Awaitable[Any]], text: str = "") -> dict[str, Any]:
+        async def job(progress: Progress) -> Any:
+            progress.begin(text)
+            return await work()
+
+        return self._jobs.begin(name, job)
+
     async def last(self, _: Arguments) -> Any:
-        """The last one, and the last one that was proven; None where there was none."""
+        """The last one, the last one that was proven, and the one that is being made; None where there is none."""
         state = await asyncio.to_thread(self._backups.state)
-        return {"last": _plain(state.last), "proven": _plain(state.proven)}
+        running = _plain(self._backups.running)
+        if running is not None:
+            running["progress"] = _plain(await asyncio.to_thread(self._backups.progress))
+        folder = str(self._folder) if self._folder is not None else None
+        return {"last": _plain(state.last), "proven": _plain(state.proven), "running": running, "folder": folder}
+
+    async def listing(self, arguments: Arguments) -> Any:
+        """Those that are in the folder, the newest first."""
+        return await asyncio.to_thread(_listed, self._place(arguments))
 
     async def bring(self, arguments: Arguments) -> Any:
         """An account's mail out of a backup: in place where it has none, else beside what it has."""
@@ -70,6 +110,26 @@ class BackupOperations:
         finally:
             account.let_go()
         return {"backup": backup.name, "mailboxes": brought.mailboxes, "messages": brought.messages, "there": brought.there}
+
+    async def begin_bringing(self, arguments: Arguments) -> Any:
+        """The same, for those who do not wait for it."""
+        address = read_address(arguments["account"]).key
+        return self._begin("backup.bring", lambda: self.bring(arguments), address)
+
+
+def _listed(folder: Path) -> list[dict[str, Any]]:
+    """Blocking."""
+    rows = []
+    for name in reversed(layout.backups(folder)):
+        try:
+            made = manifest.read(folder / name)
+        except StoreProblem as problem:
+            rows.append({"name": name, "begun": layout.moment_of(name), "problem": problem.detail})
+            continue
+        accounts = sum(bool(unit.address) for unit in made.units)
+        counts = {"accounts": accounts, "messages": made.messages, "octets": made.octets, "new_octets": made.new_octets}
+        rows.append({"name": name, "begun": made.begun, "problem": None, **counts})
+    return rows
 
 
 def _plain(value: object) -> Any:

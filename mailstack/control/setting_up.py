@@ -6,7 +6,7 @@ from typing import Any
 from mailstack.control.arguments import Arguments
 from mailstack.control.devices import DeviceOperations
 from mailstack.control.operations import Operation
-from mailstack.control.setup_links import SetupLinks
+from mailstack.store.users.setup_links import SetupLinks
 from mailstack.wire.client_settings import ClientSettings
 
 
@@ -36,5 +36,5 @@ class SetupOperations:
         web = self._settings().web
         link = None
         if self._links is not None and web is not None:
-            link = f"{web}/setup/{self._links.offer(made['address'], made['label'], made['password'])}"
+            link = f"{web}/setup/{await self._links.offer(made['address'], made['label'], made['password'])}"
         return {**made, **await self.clients({}), "link": link}

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,6 +18,7 @@ from mailstack.web.forwarded import Forwarded
 
 log = get_logger()
 Explain = Callable[[Request, int, str], Response]
+Hsts = Callable[[str], int | None]
 
 # Everything comes from this server; nothing is framed, nothing inline runs.
 POLICY = (
@@ -39,13 +40,24 @@ def _nobody() -> Proxies:
 
 
 class OwnHeaders:
-    """Date, and what keeps a browser careful; a handler's own header of a name stays."""
+    """Date, and what keeps a browser careful; a handler's own header of a name stays.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `hsts`: for how many seconds browsers shall come to a host by https alone. It is said over our own TLS, to who came to the
+    ordinary port: a browser would keep another one, also where http is spoken there (RFC 6797 8.3).
+    """
+
+    def __init__(self, app: ASGIApp, hsts: Hsts) -> None:
         self._app = app
+        self._hsts = hsts
+
+    def _strict(self, scope: Scope) -> str | None:
+        if scope["type"] != "http" or scope["scheme"] != "https":
+            return None
+        seconds = self._hsts(Headers(scope=scope).get("host", "").lower().removesuffix(":443").rstrip("."))
+        return f"max-age={seconds}" if seconds is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answered = False
+        answered, strict = False, self._strict(scope)
 
         async def sending(message: Message) -> None:
             nonlocal answered
@@ -55,6 +67,8 @@ class OwnHeaders:
                 headers.setdefault("date", email.utils.formatdate(time.time(), usegmt=True))
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if strict is not None:
+                    headers["strict-transport-security"] = strict
             await send(message)
 
         try:
@@ -69,7 +83,16 @@ def _plain(request: Request, status: int, text: str) -> Response:
     return PlainTextResponse(f"{text}\n", status)
 
 
-def build(routes: Iterable[BaseRoute], explain: Explain = _plain, proxies: Callable[[], Proxies] = _nobody) -> ASGIApp:
+def _never(_: str) -> None:
+    return None
+
+
+def build(
+    routes: Iterable[BaseRoute],
+    explain: Explain = _plain,
+    proxies: Callable[[], Proxies] = _nobody,
+    hsts: Hsts = _never,
+) -> ASGIApp:
     """The application of these routes. `explain` says what went wrong; `proxies`: who may say for whom it asks."""
 
     async def refused(request: Request, problem: Exception) -> Response:
@@ -84,4 +107,4 @@ def build(routes: Iterable[BaseRoute], explain: Explain = _plain, proxies: Calla
         return explain(request, 500, "Something went wrong here; the server's log says what.")
 
     site = Starlette(routes=list(routes), exception_handlers={HTTPException: refused, Exception: failed})
-    return OwnHeaders(Forwarded(site, proxies))
+    return OwnHeaders(Forwarded(site, proxies), hsts)

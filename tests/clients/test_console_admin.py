@@ -30,6 +30,7 @@ PAGES = {
     "trace": f"/admin/trace?who={ADMIN}",
     "story": f"/admin/trace?who={ADMIN}&words=offer",
     "sent": f"/admin/trace/sent?address={ADMIN}",
+    "backups": "/admin/backups",
     "missing": "/admin/nothing",
 }
 
@@ -38,7 +39,8 @@ PAGES = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One whose questions to the DNS are answered at once: there is nothing."""
     with DnsServer({}) as dns:
-        one = Server(tmp_path_factory.mktemp("console"), settings=f'[dns]\nnameservers = ["127.0.0.1:{dns.port}"]\n')
+        settings = f'[dns]\nnameservers = ["127.0.0.1:{dns.port}"]\n[backup]\ndir = "{tmp_path_factory.mktemp("backups")}"\n'
+        one = Server(tmp_path_factory.mktemp("console"), settings=settings)
         one.provision()
         one.start()
         one.run("user", "admin", ADMIN)
@@ -139,6 +141,20 @@ def test_each_page_fits_and_breaks_no_rule_of_the_site(server: Server, window: C
     window.dark(False)
     complaints = [text for text in window.complaints() if "404" not in text]
     assert complaints == []
+
+
+def test_a_backup_now_and_mail_out_of_it(server: Server, window: Chromium) -> None:
+    """The page follows it by itself."""
+    window.size(*DESKTOP)
+    log_in(server, window)
+    window.get(f"{origin(server)}/admin/backups")
+    window.click("main button[value=now]")
+    window.says("restored and compared")
+    assert "proven" in window.text("table")
+    window.get(f"{origin(server)}/admin/backups")
+    window.type("#f-account", f"bob@{DOMAIN}")
+    window.click("button[value=bring]")
+    window.says("are back, from")
 
 
 def test_without_javascript(server: Server, window: Chromium) -> None:

@@ -221,3 +221,9 @@ async def test_deliverability_is_what_hosts_said_last(tmp_path: Path) -> None:
     await trace.close()
     numbers = [(row["domain"], row["delivered"], row["deferred"], row["refused"], row["reply"]) for row in rows]
     assert numbers == [("far.test", 2, 1, 1, "550 5.7.1 no <script>"), ("other.test", 0, 1, 0, "")]
+
+
+def test_where_backups_go_is_said_in_the_settings(admin: Browser) -> None:
+    assert "[backup]" in admin.get("/admin/backups").text
+    assert "say where" in told(admin.submit("/admin/backups", "now"))
+    assert "Name the account" in told(admin.submit("/admin/backups", "bring", account="", backup=""))

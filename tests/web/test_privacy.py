@@ -16,6 +16,7 @@ from mailstack.store.behind import WriteBehind
 from mailstack.store.database import Database
 from mailstack.store.users.directory import Directory
 from mailstack.store.users.sessions import IDLE_SECONDS, LONGEST_SECONDS, Sessions
+from mailstack.store.users.setup_links import SECONDS, SetupLinks
 from mailstack.web.console.pace import Pace
 from mailstack.web.console.privacy import is_own, is_private
 from mailstack.web.site import build
@@ -88,7 +89,7 @@ async def test_whose_page_a_form_is(headers: dict[str, str], own: bool) -> None:
 
 class World:
     def __init__(self, folder: Path) -> None:
-        self.now = 1_000_000.0
+        self.now, self.folder = 1_000_000.0, folder
         self.database = Database(folder / "mailstack.sqlite3")
         self.database.start()
         self.directory = Directory(self.database, folder / "mail")
@@ -188,6 +189,52 @@ async def test_one_account_has_so_many_sessions(world: World) -> None:
         world.now += 1
     there = [await world.other().find(token) is not None for token in tokens]
     assert there == [False] * 2 + [True] * 50
+
+
+def links(world: World) -> SetupLinks:
+    """As after a start: nothing in memory."""
+    return SetupLinks(world.database, lambda: world.now)
+
+
+async def test_a_link_for_a_device_works_once_and_over_a_restart(world: World) -> None:
+    await world.directory.add_app_password("alice@a.test", "phone", "digest", 0.0)
+    token = await links(world).offer("alice@a.test", "phone", "the secret")
+    offer = await links(world).look(token)
+    assert offer is not None
+    assert (offer.address, offer.label, offer.password) == ("alice@a.test", "phone", "the secret")
+    assert await links(world).take(token[:-1]) is None
+    assert await links(world).take("\ud800") is None
+    kept = b"".join(path.read_bytes() for path in world.folder.glob("mailstack.sqlite3*"))
+    assert b"setup_link" in kept
+    assert token.encode() not in kept
+    assert b"the secret" not in kept
+    assert await links(world).take(token) == offer
+    assert await links(world).take(token) is None
+
+
+async def test_a_link_is_over_with_its_time_its_device_and_its_account(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.store.users.setup_links.KEPT", 3)
+    address = "alice@a.test"
+    await world.directory.add_app_password(address, "phone", "digest", 0.0)
+    token = await links(world).offer(address, "phone", "secret")
+    world.now += SECONDS
+    assert await links(world).take(token) is None
+    token = await links(world).offer(address, "phone", "secret")
+    await world.directory.rename_account(address, parse_address("anna@a.test"), keep=False)
+    found = await links(world).look(token)
+    assert found is not None
+    assert found.address == "anna@a.test"
+    await world.directory.remove_app_password("anna@a.test", "phone")
+    assert await links(world).look(token) is None
+    await world.directory.add_app_password("anna@a.test", "phone", "digest", 0.0)
+    first = await links(world).offer("anna@a.test", "phone", "secret")
+    for _ in range(3):
+        world.now += 0.1
+        last = await links(world).offer("anna@a.test", "phone", "secret")
+    assert await links(world).look(first) is None
+    assert await links(world).look(last) is not None
+    await world.directory.remove_account("anna@a.test")
+    assert await links(world).look(last) is None
 
 
 def test_a_pace() -> None:

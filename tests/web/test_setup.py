@@ -16,7 +16,6 @@ from xml.etree import ElementTree
 import pytest
 
 from mailstack.cli.reaching import trusting
-from mailstack.control.setup_links import KEPT, SECONDS, SetupLinks
 from mailstack.web.setup.domains import Domains, address_of
 from mailstack.wire.autodiscover import OUTLOOK
 from tests.support.server import Server
@@ -290,18 +289,3 @@ async def test_domains_are_found_in_any_writing_and_a_server_of_many_says_its_ow
     assert await domains.of("mail.a.test", None) == "mail.a.test"
     assert await domains.of("autoconfig.autoconfig.a.test", None) is None
     assert await domains.of("", None) is None
-
-
-def test_links_end_after_their_time_and_are_only_so_many() -> None:
-    now = [0.0]
-    links = SetupLinks(lambda: now[0])
-    first = links.offer("a@a.test", "phone", "secret")
-    assert links.look(first) == links.look(first)
-    assert links.take("\ud800") is None
-    now[0] = SECONDS
-    assert links.look(first) is None
-    assert links.take(first) is None
-    kept = [links.offer("a@a.test", str(number), "secret") for number in range(KEPT + 1)]
-    assert links.look(kept[0]) is None
-    assert links.take(kept[-1]) is not None
-    assert links.take(kept[-1]) is None

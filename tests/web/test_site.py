@@ -3,15 +3,20 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message
 from structlog.testing import capture_logs
 
+from mailstack.net.proxied import Proxies
+from mailstack.store.errors import StoreFailed
 from mailstack.web.console.home import ErrorPages
+from mailstack.web.console.streaming import Stream
 from mailstack.web.console.templates import Templates
 from mailstack.web.crowd import WebCrowd
 from mailstack.web.server import WebServer
@@ -75,3 +80,68 @@ async def test_one_too_many_is_let_go_and_the_others_stay(monkeypatch: pytest.Mo
         writer.close()
         there[1][1].close()
         await server.stop(1)
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "strict"),
+    [
+        ("https://mail.a.test/", {}, "max-age=600"),
+        ("https://MAIL.a.test./", {}, "max-age=600"),
+        ("https://mail.a.test/", {"host": "mail.a.test:443"}, "max-age=600"),
+        ("https://mail.a.test/missing", {}, "max-age=600"),
+        ("https://mail.a.test:8443/", {}, None),
+        ("https://other.a.test/", {}, None),
+        ("http://mail.a.test/", {}, None),
+        ("http://mail.a.test/", {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.1"}, None),
+    ],
+)
+async def test_browsers_are_held_to_https_where_it_is_ours_and_vouched_for(
+    url: str, more: dict[str, str], strict: str | None
+) -> None:
+    """What a proxy's own https is worth, only that proxy knows."""
+    vouched = {"mail.a.test": 600}
+    site = build([Route("/", fine)], proxies=lambda: Proxies.of(["10.0.0.1"]), hsts=vouched.get)
+    transport = httpx.ASGITransport(site, client=("10.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport) as client:
+        answer = await client.get(url, headers=more)
+    assert answer.headers.get("strict-transport-security") == strict
+
+
+async def test_what_is_made_while_it_is_sent_ends_when_nobody_listens() -> None:
+    ended = asyncio.Event()
+
+    async def blocks() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1000
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            sent.append(message["body"])
+
+    async def receive() -> Message:
+        while len(sent) < 3:
+            await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    sent: list[bytes] = []
+    await Stream(blocks())({"type": "http"}, receive, send)
+    assert ended.is_set()
+    assert len(sent) >= 3
+
+
+async def test_what_can_not_be_finished_is_no_whole_answer() -> None:
+    async def blocks() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise StoreFailed("the disk")
+
+    async def take(request: Request) -> Response:
+        return Stream(blocks())
+
+    transport = httpx.ASGITransport(build([Route("/", take)]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+        with pytest.raises(AssertionError):
+            await client.get("/")

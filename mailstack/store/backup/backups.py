@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from mailstack.log import get_logger
+from mailstack.store.backup import layout
 from mailstack.store.backup.process import BackupProcess
 from mailstack.store.disk import Disk
 from mailstack.store.errors import StoreFailed, StoreProblem
@@ -47,6 +48,14 @@ class State(msgspec.Struct, omit_defaults=True):
     proven: Outcome | None = None
 
 
+class Progress(msgspec.Struct):
+    """`step`: "copy" or "prove"; `share`: of it, from 0 to 1."""
+
+    step: str
+    what: str
+    share: float
+
+
 class Backups:
     """`config` gives the settings as a file has them."""
 
@@ -60,7 +69,8 @@ class Backups:
         self._hostname = hostname
         self._config = config
         self._process: BackupProcess | None = None
-        self._running = self._stops = False
+        self._stops = False
+        self._running: Outcome | None = None
         self._opened: list[AccountFolder] = []  # by a backup; they need not stay open
         self._ended = asyncio.Event()
         self._ended.set()
@@ -73,6 +83,20 @@ class Backups:
         except (OSError, msgspec.DecodeError):
             return State()
 
+    @property
+    def running(self) -> Outcome | None:
+        """The one that is being made, as far as it is known yet."""
+        return self._running
+
+    def progress(self) -> Progress | None:
+        """How far that is; None where none is made, or nothing can be said. Blocking."""
+        if self._running is None:
+            return None
+        try:
+            return msgspec.json.decode((Path(self._running.folder) / layout.PROGRESS).read_bytes(), type=Progress)
+        except (OSError, msgspec.DecodeError):
+            return None
+
     async def run(self, folder: Path, keep: int, sample: int = 0) -> Outcome:
         """Back up, restore into a scratch place and compare, remove what need not be kept. Trouble is in `problems`, and told.
 
@@ -80,12 +104,28 @@ class Backups:
         """
         if self._running:
             raise StoreFailed("a backup is being made already")
-        here, there = await asyncio.to_thread(lambda: (self._data.resolve(), folder.resolve()))
+        outcome = self._running = Outcome(str(folder), time.time())
+        try:
+            outcome.folder = await asyncio.to_thread(self._place, folder)
+            await self._make(outcome, keep, sample)
+            if self._stops:
+                log.info("backup.cut_short", folder=outcome.folder)
+                return outcome
+            await asyncio.to_thread(self._remember, outcome)
+        finally:
+            self._running = None
+        await self._tell(outcome)
+        return outcome
+
+    def _place(self, folder: Path) -> str:
+        """Raises StoreFailed for one that holds the data, or is among them. Blocking."""
+        here, there = self._data.resolve(), folder.resolve()
         if here == there or here in there.parents or there in here.parents:
             raise StoreFailed(f"{folder}: a backup has its place outside of the data folder {self._data}")
-        self._running = True
+        return str(there)
+
+    async def _make(self, outcome: Outcome, keep: int, sample: int) -> None:
         self._ended.clear()
-        outcome = Outcome(str(there), time.time())
         process = self._process = BackupProcess()
         try:
             await process.start()
@@ -95,15 +135,8 @@ class Backups:
         finally:
             await process.close()
             self._process = None
-            self._running = False
             self._ended.set()
         outcome.ended = time.time()
-        if self._stops:
-            log.info("backup.cut_short", folder=outcome.folder)
-            return outcome
-        await asyncio.to_thread(self._remember, outcome)
-        await self._tell(outcome)
-        return outcome
 
     async def _run(self, process: BackupProcess, outcome: Outcome, keep: int, sample: int) -> None:
         folder = outcome.folder

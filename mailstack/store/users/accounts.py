@@ -18,6 +18,7 @@ from mailstack.store.users import (
     second_factor,
     senders,
     sessions,
+    setup_links,
     webhooks,
 )
 from mailstack.store.users.devices import Device, app_table
@@ -148,6 +149,7 @@ def remove(connection: Connection, key: str) -> None:
     logins.forget(connection, key)
     api_tokens.forget(connection, key)
     webhooks.forget(connection, key)
+    setup_links.forget(connection, key)
     connection.execute(delete(account_table).where(account_table.c.address == key))
     # The mail stays on disk until the admin removes it; its folder is never given to a new account.
     connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=f"gone:{folder}", value=folder))

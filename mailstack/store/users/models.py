@@ -99,6 +99,17 @@ class AppPassword(SQLModel, table=True):
     last_client: str = ""
 
 
+class SetupLink(SQLModel, table=True):
+    """Links by which a device is set up: store/users/setup_links.py."""
+
+    __tablename__ = "setup_link"
+    digest: str = Field(primary_key=True)  # SHA-256 of 160 random bits
+    account: str = Field(foreign_key="account.address", index=True)
+    label: str  # of the app password
+    sealed: str  # the password, which only the link's secret opens
+    ends: float = Field(index=True)
+
+
 class LoginRow(SQLModel, table=True):
     """Ways in that were used: store/users/logins.py."""
 

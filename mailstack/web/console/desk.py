@@ -79,6 +79,7 @@ class Desk:
 
     def _guarded(self, page: Page) -> Callable[[Request], object]:
         async def answer(request: Request) -> Response:
+            await self.templates.ready()
             if not is_private(request):
                 return self.elsewhere(request)
             visit = await self.visit(request)

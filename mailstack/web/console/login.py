@@ -55,6 +55,7 @@ class LoginPages:
         ]
 
     async def _login(self, request: Request) -> Response:
+        await self._desk.templates.ready()
         if not is_private(request):
             return self._desk.elsewhere(request)
         if request.method != "POST":

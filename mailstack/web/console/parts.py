@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 from mailstack import __version__
 from mailstack.web.console.admin.accounts import AccountPages
 from mailstack.web.console.admin.aliases import AliasPages
+from mailstack.web.console.admin.backups import BackupPages
 from mailstack.web.console.admin.domains import DomainPages
 from mailstack.web.console.admin.queue import QueuePages
 from mailstack.web.console.admin.status import StatusPages
@@ -34,6 +35,7 @@ def pages_of(desk: Desk, clock: Callable[[], float]) -> tuple[Part, ...]:
         AliasPages(desk),
         QueuePages(desk),
         TracePages(desk),
+        BackupPages(desk),
         MyPages(desk),
         HomePage(desk),
     )

@@ -1,5 +1,6 @@
 """Pages from templates; everything that is put into one is escaped."""
 
+import asyncio
 import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,18 @@ class Templates:
         )
         self._environment.globals.update(shared, zone=zone)
         self._environment.filters.update(moment=moment, day=day, octets=octets, clean=clean)
+        self._ready: asyncio.Task[None] | None = None
+
+    async def ready(self) -> None:
+        """Before the first page: all templates are compiled, beside the loop, since each takes it longer than a turn may."""
+        if self._ready is None:
+            self._ready = asyncio.create_task(asyncio.to_thread(self._compile))
+        if not self._ready.done():
+            await asyncio.shield(self._ready)
+
+    def _compile(self) -> None:
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
 
     def answer(self, name: str, status: int, values: dict[str, Any]) -> Response:
         return HTMLResponse(self._environment.get_template(name).render(values), status, headers=HEADERS)

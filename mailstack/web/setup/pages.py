@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from mailstack.control.setup_links import PROFILE_SECONDS, Offer, SetupLinks
+from mailstack.store.users.setup_links import PROFILE_SECONDS, Offer, SetupLinks
 from mailstack.web.console.my.qr import picture
 from mailstack.web.console.privacy import is_private
 from mailstack.web.console.templates import Templates
@@ -52,7 +52,7 @@ class SetupPages:
 
     async def _public(self, request: Request) -> Response:
         domain = await self._domains.of(host_of(request), None)
-        return self._page("public.html", settings=self._settings(), domain=domain)
+        return await self._page("public.html", settings=self._settings(), domain=domain)
 
     async def _public_profile(self, request: Request) -> Response:
         """Without a password; the same for every address of a domain, whether there is such an account or not."""
@@ -66,35 +66,35 @@ class SetupPages:
     async def _link(self, request: Request) -> Response:
         """What a link leads to is not given yet: programs that show a preview of a link look at it, too."""
         _need_privacy(request)
-        offer = self._links.look(request.path_params["token"])
+        offer = await self._links.look(request.path_params["token"])
         if offer is None:
-            return self._page("over.html", 404)
-        return self._page("link.html", offer=offer, token=request.path_params["token"])
+            return await self._page("over.html", 404)
+        return await self._page("link.html", offer=offer, token=request.path_params["token"])
 
     async def _take_settings(self, request: Request) -> Response:
         _need_privacy(request)
-        offer = self._links.take(request.path_params["token"])
+        offer = await self._links.take(request.path_params["token"])
         if offer is None:
-            return self._page("over.html", 404)
+            return await self._page("over.html", 404)
         settings = self._settings()
         code = await asyncio.to_thread(_mobile_code, settings, offer)
-        return self._page("settings.html", settings=settings, offer=offer, code=code)
+        return await self._page("settings.html", settings=settings, offer=offer, code=code)
 
     async def _take_profile(self, request: Request) -> Response:
         """Devices take a profile from a plain GET: there is one, once, within a minute."""
         _need_privacy(request)
-        offer = self._links.take(request.path_params["token"])
+        offer = await self._links.take(request.path_params["token"])
         if offer is None:
-            return self._page("over.html", 404)
-        token = self._links.offer(offer.address, offer.label, offer.password, PROFILE_SECONDS)
+            return await self._page("over.html", 404)
+        token = await self._links.offer(offer.address, offer.label, offer.password, PROFILE_SECONDS)
         return RedirectResponse(f"/setup/profile/{token}.mobileconfig", 303, SECRET)
 
     async def _profile(self, request: Request) -> Response:
         _need_privacy(request)
         token = request.path_params["token"]
-        offer = self._links.look(token) if request.method == "HEAD" else self._links.take(token)
+        offer = await self._links.look(token) if request.method == "HEAD" else await self._links.take(token)
         if offer is None:
-            return self._page("over.html", 404)
+            return await self._page("over.html", 404)
         return await self._profile_answer(offer.address, offer.label, offer.password, SECRET)
 
     # --------------------------------------------------------------------------------------------------------------------
@@ -109,7 +109,8 @@ class SetupPages:
         named = {"content-disposition": 'attachment; filename="mail.mobileconfig"', **headers}
         return Response(profile, media_type=apple_profile.MEDIA_TYPE, headers=named)
 
-    def _page(self, name: str, status: int = 200, **values: object) -> Response:
+    async def _page(self, name: str, status: int = 200, **values: object) -> Response:
+        await self._templates.ready()
         return self._templates.answer(f"setup/{name}", status, values)
 
 

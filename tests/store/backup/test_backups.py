@@ -11,6 +11,8 @@ import pytest
 
 from mailstack.app.data import Data
 from mailstack.config import Config
+from mailstack.control.arguments import OperationProblem
+from mailstack.control.backups import BackupOperations
 from mailstack.message.address import parse_address
 from mailstack.message.envelope import Envelope, Recipient
 from mailstack.message.flag import Flags
@@ -273,3 +275,35 @@ async def test_it_has_no_place_in_the_data_and_is_made_once_at_a_time(data: Data
     other.begin(0.0)
     assert "another" in (await backed_up(data, tmp_path / "b")).problems[0]
     other.close()
+
+
+async def test_who_begins_one_and_does_not_wait_is_told_the_truth(data: Data, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    table = BackupOperations(data.backups, data.directory, data.mailboxes, data.jobs, tmp_path, folder).table()
+
+    async def end(job: int) -> Any:
+        while not (state := await data.jobs.status({"job": job, "wait": 1}))["ended"]:
+            pass
+        return state["answer"]
+
+    assert await table["backup.last"]({}) == {"last": None, "proven": None, "running": None, "folder": str(folder)}
+    assert await table["backup.list"]({}) == []
+    begun = await table["backup.begin"]({})
+    steps = set()
+    while (state := await table["backup.last"]({}))["running"] is not None or state["last"] is None:
+        steps.add(((state["running"] or {}).get("progress") or {}).get("step"))
+        if state["running"]:
+            with pytest.raises(OperationProblem, match="already"):
+                await table["backup.begin"]({})
+    assert steps <= {None, "", "copy", "prove"}
+    assert (await end(begun["job"]))["ok"]["problems"] == []
+    assert state["last"] == state["proven"]
+    (row,) = await table["backup.list"]({})
+    assert (row["name"], row["messages"], row["accounts"], row["problem"]) == (state["last"]["name"], 6, 1, None)
+    brought = await end((await table["backup.bring.begin"]({"account": "alice@a.test"}))["job"])
+    assert (brought["ok"]["backup"], brought["ok"]["messages"]) == (row["name"], 6)
+    (folder / row["name"] / layout.MANIFEST).write_text("{")
+    assert "manifest.json" in (await table["backup.list"]({}))[0]["problem"]
+    inside = await end((await table["backup.begin"]({"dir": str(data.path / "x")}))["job"])
+    assert "outside" in inside["error"]
+    assert data.backups.running is None

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mailstack.control.operations import run
@@ -15,6 +15,7 @@ from mailstack.store.errors import StoreFailed
 from mailstack.store.takeout.pieces import Piece
 from mailstack.store.takeout.streaming import stream
 from mailstack.web.console.desk import Desk
+from mailstack.web.console.streaming import Stream
 from mailstack.web.console.visit import Page, Refused, Visit
 
 AT_ONCE = 2  # takeouts that are made
@@ -45,7 +46,7 @@ class AccountPage:
         day = datetime.date.today().isoformat()
         name = f"{''.join(one if one.isalnum() or one in '.-@' else '_' for one in address)}-{day}.zip"
         headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
-        return StreamingResponse(self._zip(address), media_type="application/zip", headers=headers)
+        return Stream(self._zip(address), media_type="application/zip", headers=headers)
 
     async def _zip(self, address: str) -> AsyncGenerator[bytes, None]:
         """What can't be finished breaks off, so that no browser takes it for whole."""
