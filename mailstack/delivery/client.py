@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from mailstack.net.tls import peer_chain
 from mailstack.wire.smtp import Reply, ReplyParser, encode_xtext, parse_ehlo
 
 LINE_LIMIT = 65536
+_SIZE = re.compile("[0-9]{1,20}")  # RFC 1870 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class SmtpClient:
     def refuses(self, envelope: Envelope, size: int, recipients: list[Recipient], utf8_header: bool) -> Reply | None:
         """Why this host can't take the message at all; None when it can."""
         limit = self.extensions.get("SIZE", "")
-        if limit.isdigit() and int(limit) and size > int(limit):
+        if _SIZE.fullmatch(limit) and int(limit) and size > int(limit):
             return Reply(552, "5.3.4", f"{self.host} takes messages of up to {limit} octets")
         if envelope.tls is TlsWish.REQUIRED and "REQUIRETLS" not in self.extensions:
             return Reply(550, "5.7.30", f"{self.host} does not support REQUIRETLS, which the message asks for")

@@ -12,9 +12,10 @@ from mailstack.log import get_logger
 from mailstack.message.address import Address, parse_address
 from mailstack.message.envelope import Envelope, Notify, Recipient, derived_id, new_id
 from mailstack.message.errors import SyntaxProblem
-from mailstack.message.header import split_header
+from mailstack.message.header import authors, split_header
 from mailstack.message.report import Action, RecipientReport, delivery_status
 from mailstack.message.srs import forward
+from mailstack.policy.inbound import HEADER_LIMIT
 from mailstack.policy.leaving import Leaving
 from mailstack.policy.lists import list_fields, passed
 from mailstack.policy.routing import Router, ToList
@@ -134,10 +135,30 @@ class Parcels:
         away = replace(envelope, id=id, sender=await self._sender(envelope), recipients=(recipient,))
         away = replace(away, forwarded=_of_others(envelope), origin=None, sent=(), after=None, signed_as=None)
         prefix, content = message.prefix, message.content
-        if one.header is not None:
+        if one.header is not None and await self._in_own_name(place, message, one.header):
             prefix, content = one.header, await body_alone(message.content, one.body)
         mark = f"{REDIRECTED}: {place.address}\r\n".encode()
         return Parcel(away, mark + prefix, content, Kind.REDIRECTED, place.address)
+
+    async def _in_own_name(self, place: Place, message: Message, edited: bytes) -> bool:
+        """Whether a message that a script changed may leave so: it says nothing in the name of others here, nor in one that
+        it did not bring along. Else it goes on as it came.
+        """
+        account = place.route.account
+        brought = {one.key for one in authors(split_header(message.content.head(HEADER_LIMIT))[0]) if one is not None}
+        named = authors(edited)
+        for one in named:
+            if one is None:
+                break
+            if await self._directory.owns(account, one):
+                continue
+            if one.key not in brought or await self._directory.is_local_domain(one.domain):
+                break
+        else:
+            if named:
+                return True
+        log.warning("sieve.redirected_as_it_came", account=account.address, authors=[str(one) for one in named[:10]])
+        return False
 
     def _refusal(self, envelope: Envelope, place: Place, message: Message, reason: str, id: str) -> Parcel:
         """RFC 5429 2.1.2: a notice of failure, where the SMTP dialog was no place for it."""

@@ -97,6 +97,9 @@ class _Reader:
                 self._entries.append(Group(None))
                 self._in_group = False
         elif token == b"<" and not inside:
+            if self._closed:
+                # Two addresses where one may stand: nobody may take the first for the author, and we the last.
+                self._flush()
             self._angle, self._angle_at, self._closed = [], None, False
         elif token == b">" and inside:
             self._closed = True

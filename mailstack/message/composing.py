@@ -1,5 +1,6 @@
 """A message from its parts, in MIME, for programs that have no library for mail."""
 
+import email.errors
 import email.policy
 import re
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from email.utils import format_datetime
 
 from mailstack.message.address import Address
 from mailstack.message.errors import SyntaxProblem
-from mailstack.message.header import addresses
+from mailstack.message.header import addresses, fields, split_header
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,75}")
 _TYPE = re.compile(r"[a-zA-Z0-9][\w.+-]{0,126}/[a-zA-Z0-9][\w.+-]{0,126}")
@@ -22,6 +23,9 @@ _RESERVED = frozenset(
     }
 )  # fmt: skip
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+_Person = tuple[str, Address]  # name and address
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,19 @@ def compose(draft: Draft, moment: datetime, message_id: str) -> Composed:
     if not recipients:
         raise SyntaxProblem("to, cc and bcc are empty")
     needs_utf8 = any(one.needs_smtputf8 for _, one in (sender, *(pair for pairs in people.values() for pair in pairs)))
+    try:
+        data = _written(_message(draft, sender, people, moment, message_id, needs_utf8=needs_utf8))
+    except SyntaxProblem:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, email.errors.MessageError) as problem:
+        # The library's ways to say no to what it can't read or write.
+        raise SyntaxProblem("headers, names or texts: something in them can't be written") from problem
+    return Composed(data, sender[1], tuple(recipients.values()))
+
+
+def _message(
+    draft: Draft, sender: _Person, people: dict[str, list[_Person]], moment: datetime, message_id: str, *, needs_utf8: bool
+) -> EmailMessage:
     message = EmailMessage(email.policy.SMTPUTF8 if needs_utf8 else email.policy.SMTP)
     message["From"] = _header(sender)
     for name, field_name in (("to", "To"), ("cc", "Cc"), ("reply_to", "Reply-To")):
@@ -78,12 +95,28 @@ def compose(draft: Draft, moment: datetime, message_id: str) -> Composed:
             raise SyntaxProblem(f"headers: {name!r} can't be given")
         message[name] = _clean(f"headers.{name}", value)
     _fill(message, draft)
-    return Composed(message.as_bytes(), sender[1], tuple(recipients.values()))
+    return message
+
+
+def _written(message: EmailMessage) -> bytes:
+    """Its octets, with the fields that were given and no others: encoded words (RFC 2047) may hold line ends, and are decoded
+    and written anew on the way.
+    """
+    for part in message.walk():
+        for name, value in part.items():
+            _clean(name.lower(), str(value))
+    data = message.as_bytes()
+    names = [name.decode() for name, _ in fields(split_header(data)[0])]
+    if names != [name for name, _ in message.items()]:
+        raise SyntaxProblem("headers: one of them can't be written")
+    return data
 
 
 def _fill(message: EmailMessage, draft: Draft) -> None:
     if draft.text is None and draft.html is None:
         raise SyntaxProblem("text or html is needed")
+    if "\0" in (draft.text or "") + (draft.html or ""):
+        raise SyntaxProblem("text or html: NUL is in it")
     if draft.text is not None:
         message.set_content(draft.text)
     if draft.html is not None:
@@ -109,8 +142,7 @@ def _media_type(attachment: Attachment) -> tuple[str, str]:
     return main, sub
 
 
-def _person(what: str, text: str) -> tuple[str, Address]:
-    """Name and address of one."""
+def _person(what: str, text: str) -> _Person:
     found = addresses(_clean(what, text).encode())
     if len(found) != 1 or found[0].address is None:
         raise SyntaxProblem(f"{what}: {text!r} is not an address, or not one")
@@ -118,7 +150,7 @@ def _person(what: str, text: str) -> tuple[str, Address]:
     return display.replace('\\"', '"'), found[0].address
 
 
-def _header(person: tuple[str, Address]) -> HeaderAddress:
+def _header(person: _Person) -> HeaderAddress:
     name, address = person
     local, _, domain = str(address).rpartition("@")
     return HeaderAddress(name, local.strip('"').replace('\\"', '"').replace("\\\\", "\\"), domain)

@@ -148,6 +148,11 @@ def addresses(value: bytes) -> list[Mailbox]:
     return found
 
 
+def authors(header: bytes) -> list[Address | None]:
+    """All in From and in Sender (RFC 5322 3.6.2), of every such field; None for what is no address."""
+    return [one.address for name in (b"from", b"sender") for value in every(header, name) for one in addresses(value)]
+
+
 def decode_words(value: bytes) -> str:
     """Text of a header value, with its encoded words decoded (RFC 2047). Never raises."""
     value = unfold(value)

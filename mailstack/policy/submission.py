@@ -5,7 +5,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from mailstack.message.address import Address
-from mailstack.message.header import addresses, every, first
+from mailstack.message.header import addresses, authors, every, first
 from mailstack.policy.inbound import HEADER_LIMIT, Recipients, forged, loop_verdict
 from mailstack.policy.milters import Milters
 from mailstack.policy.routing import Route
@@ -67,11 +67,10 @@ class SubmissionPolicy:
         if not isinstance(verdict, Accept):
             return verdict
         header = content.header(HEADER_LIMIT)
-        senders = [one.address for value in every(header, b"from") for one in addresses(value)]
-        if not senders:
+        named = every(header, b"from")
+        if not named or not all(addresses(value) for value in named):
             return reject(554, "5.6.0", "The message has no address in From", "no-from")
-        senders += [one.address for value in every(header, b"sender") for one in addresses(value)]
-        for address in senders:
+        for address in authors(header):
             if address is None:
                 return reject(550, "5.7.1", "From or Sender holds what is no address", "from")
             if not await self._directory.owns(transaction.account, address):

@@ -45,6 +45,7 @@ LINGER_SECONDS = 10.0
 PARTING_SECONDS = 2.0
 BAD_LIMIT = 10
 REFUSED_LIMIT = 100
+COMMANDS_AT_ONCE = 32  # between two looks at the other clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +256,11 @@ class SmtpConnection(SMTP):
         return f"{self._writer.get_extra_info('ssl_object').version()} {cipher[0]}" if cipher else None
 
     async def encrypt(self, context: ssl.SSLContext) -> None:
-        """TLS from here on. Raises ConnectionResetError when the handshake fails."""
+        """Answer, and TLS from here on. Raises ConnectionResetError when the handshake fails, or was not waited for."""
+        self._nothing_waits()
         await self.flush()
         await self._writer.drain()
+        self._nothing_waits()  # a client that reads slowly had the time to send more
         loop = asyncio.get_running_loop()
         try:
             transport = await loop.start_tls(self._writer.transport, self, context, server_side=True, ssl_handshake_timeout=30)
@@ -272,6 +275,14 @@ class SmtpConnection(SMTP):
         self.secure = True
         self._tls = TlsEnd.of(transport)
 
+    def _nothing_waits(self) -> None:
+        """RFC 3207 4.2, RFC 5321 4.1.4: what was sent before the handshake is nobody's word."""
+        if self.more_waits():
+            log.warning("smtp.starttls_injection", peer=self.peer)
+            self._out = []
+            self.abort()
+            raise ConnectionResetError
+
     def channel(self) -> Channel:
         """What a login may know of this connection."""
         private = self.secure or (self.services.allow_plaintext and is_loopback(self.peer))
@@ -282,7 +293,12 @@ class SmtpConnection(SMTP):
     # The conversation -----------------------------------------------------------------------------------------------
 
     async def _converse(self) -> None:
+        steps = 0
         while not self.leaving:
+            steps += 1
+            if steps % COMMANDS_AT_ONCE == 0:
+                await self.flush()
+                await asyncio.sleep(0)
             self.busy = False
             line = await self.read_line()
             self.busy = True

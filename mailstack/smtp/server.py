@@ -53,6 +53,7 @@ class SmtpServer:
         for connection, name in list(self._accounts.items()):
             if name == account:
                 connection.say(Reply(421, "4.7.0", "Log in again"))
+                connection.leaving = True  # what it has sent already is not looked at
                 connection.close()
 
     def stop_listening(self) -> None:

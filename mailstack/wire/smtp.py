@@ -13,6 +13,8 @@ _XTEXT = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*")
 _ESCAPE = re.compile(r"\+([0-9A-F]{2})")
 _CODE = re.compile(rb"([2-5][0-9]{2})([ -]?)(.*)", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: |$)")
+_BREAK = re.compile(r"\r\n|\r|\n")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 LINE_LIMIT = 4096
 REPLY_LIMIT = 100
 
@@ -158,7 +160,11 @@ class Reply:
         return f"{self.code} {self.enhanced + ' ' if self.enhanced else ''}{self.text}"
 
     def render(self) -> bytes:
-        return f"{self}\r\n".encode("utf-8", "replace")
+        """On the wire: a line for each of its text's (RFC 5321 4.2.1), and nothing in them that would begin another."""
+        lines = [_CONTROLS.sub(" ", line) for line in _BREAK.split(self.text)]
+        status = f"{self.enhanced} " if self.enhanced else ""
+        rendered = [f"{self.code}{' ' if line is lines[-1] else '-'}{status}{line}\r\n" for line in lines]
+        return "".join(rendered).encode("utf-8", "replace")
 
 
 class ReplyParser:

@@ -25,6 +25,13 @@ async def test_taken(relay: Relay, peer: Peer) -> None:
     assert await relay.inbox() == []
 
 
+@pytest.mark.parametrize("size", ["\u00b2", "9" * 5000, "-1", "1e9", "x"])
+async def test_a_size_that_is_no_number_is_no_limit(relay: Relay, peer: Peer, size: str) -> None:
+    peer.play(Script({}, (*EXTENSIONS, f"SIZE {size}")))
+    assert await relay.settled(await relay.send("bob@b.test")) is None
+    assert len(peer.messages) == 1
+
+
 # What a host says, step by step -----------------------------------------------------------------------------------------
 
 STEPS = ["", "EHLO", "MAIL", "RCPT", "DATA", "."]

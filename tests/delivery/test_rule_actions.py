@@ -272,3 +272,45 @@ async def test_include_mailboxexists_and_scripts_for_everybody(here: Relay) -> N
     mailbox = await (await account_of(here)).open("Archive")
     assert Flags(mailbox.flags[0]) & 0xFF == Flags.FLAGGED
     mailbox.release()
+
+
+AS_ANOTHER = [
+    'deleteheader "from"; addheader "From" "Bob <bob@a.test>";',
+    'addheader "From" "bob@a.test";',
+    'addheader "Sender" "bob@a.test";',
+    'deleteheader "from"; addheader "From" "somebody@bank.test";',
+    'deleteheader "from";',
+    'deleteheader "from"; addheader "From" "<bob@a.test> <alice@a.test>";',
+    'addheader "Subject" "what he never wrote"; deleteheader "from"; addheader "From" "bob@a.test";',
+]
+
+
+@pytest.mark.parametrize("change", AS_ANOTHER)
+async def test_a_script_sends_on_in_nobody_elses_name(here: Relay, peer: Peer, change: str) -> None:
+    await use(here, f'require ["editheader", "copy"]; {change} redirect :copy "x@b.test";')
+    assert (await take(here)).positive
+    (message,) = peer.messages
+    assert message.data.endswith(BODY)
+    assert b"bob@a.test" not in message.data
+    assert len(await here.inbox()) == 1
+
+
+async def test_what_another_one_here_wrote_is_sent_on_as_it_came(here: Relay, peer: Peer) -> None:
+    await use(here, 'require ["replace", "copy"]; replace "You are fired."; redirect :copy "x@b.test";')
+    body = BODY.replace(b"far@far.test", b"bob@a.test")
+    assert (await take(here, body=body, sender="bob@a.test")).positive
+    assert peer.messages[0].data.endswith(body)
+    await use(
+        here, 'require ["replace", "copy"]; replace :from "Alice <alice@a.test>" "In my own words."; redirect "x@b.test";'
+    )
+    assert (await take(here, body=body, sender="bob@a.test")).positive
+    assert b"In my own words." in peer.messages[1].data
+
+
+async def test_a_new_author_is_one_field(here: Relay) -> None:
+    line = "${hex:0d 0a}"
+    author = f"alice@a.test ({line}From: bob@a.test{line} )"
+    await use(here, f'require ["replace", "encoded-character"]; replace :from "{author}" "hi";')
+    assert (await take(here)).positive
+    (message,) = await here.inbox()
+    assert message_from_bytes(message).get_all("From") == ["alice@a.test ( From: bob@a.test )"]

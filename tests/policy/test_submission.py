@@ -134,6 +134,11 @@ def test_forms_of_ones_own(world: World, header: str) -> None:
         "From: alice@\u0430.test",
         "From: alice\uff20far.test@a.test",
         "From: <@a.test,@b.test:bob@a.test>",
+        "From: <bob@a.test> <alice@a.test>",
+        "From: Bob <bob@a.test> Alice <alice@a.test>",
+        "From: <bob@a.test>\r\n\t<alice@a.test>",
+        "From: alice@a.test\r\nSender: <bob@a.test><alice@a.test>",
+        "From: (bob@a.test)\r\nFrom: alice@a.test",
     ],
 )
 def test_forms_that_hide_another(world: World, header: str) -> None:

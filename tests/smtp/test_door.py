@@ -340,6 +340,51 @@ async def test_a_changed_password_ends_sessions(relay: Relay) -> None:
         assert (await other.say(PLAIN)).startswith("535 5.7.8")
 
 
+async def test_what_comes_while_the_answer_to_starttls_waits_is_nobodys_word(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that reads slowly, or somebody in front of it who makes it so, has time to send more before the handshake."""
+    server, _ = tls_context()
+    async with opened(relay, tls=server) as door, door.client() as client:
+        await client.reply()
+        (connection,) = door.server.connections
+
+        async def drain() -> None:
+            connection._reader.feed_data(b"EHLO evil\r\nMAIL FROM:<evil@far.test>\r\n")  # type: ignore[attr-defined]
+
+        monkeypatch.setattr(connection._writer, "drain", drain)
+        client.writer.write(b"STARTTLS\r\n")
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(client.reader.read(), 20)
+        await until(lambda: not door.server.connections)
+        assert not connection.secure
+        assert connection.helo is None
+
+
+async def test_a_session_that_is_ended_looks_at_nothing_more(relay: Relay) -> None:
+    async with opened(relay, submission=True) as door, door.client() as client:
+        await client.reply()
+        await client.say("EHLO x")
+        assert (await client.say(PLAIN)).startswith("235")
+        (connection,) = door.server.connections
+        connection.put_back(b"MAIL FROM:<alice@a.test>\r\n")
+        door.server.end_sessions("alice@a.test")
+        assert (await client.reply()).startswith("421 4.7.0")
+        await until(lambda: not door.server.connections)
+        assert connection.transaction is None
+
+
+async def test_thousands_of_commands_in_one_go_keep_nobody_waiting(door: Door) -> None:
+    async with door.client() as many, door.client() as other:
+        for one in (many, other):
+            await one.reply()
+        await asyncio.sleep(0)
+        many.writer.write(b"NOOP\r\n" * 20_000 + b"QUIT\r\n")
+        assert (await other.say("NOOP")).startswith("250")
+        assert (await asyncio.wait_for(many.reader.read(200_000), 20)).count(b"\r\n") < 20_000
+        await asyncio.wait_for(many.reader.read(), 20)
+
+
 async def test_wrong_passwords_slow_the_pair(relay: Relay) -> None:
     waits = []
 

@@ -217,3 +217,15 @@ def test_only_2xx_is_done() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("text", ["no\nsuch\r\nuser", "a\r250 2.0.0 Ok", "a\0b\tc"])
+def test_a_reply_says_nothing_that_another_reply_could_be(text: str) -> None:
+    rendered = Reply(550, "5.1.1", text).render()
+    lines = rendered.decode().removesuffix("\r\n").split("\r\n")
+    assert all(line.startswith(("550-5.1.1 ", "550 5.1.1 ")) and line.isprintable() for line in lines)
+    parser = ReplyParser()
+    *more, last = [parser.line(line.encode()) for line in lines]
+    assert more == [None] * len(more)
+    assert last is not None
+    assert last.code == 550

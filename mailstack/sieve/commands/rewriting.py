@@ -44,7 +44,7 @@ def _replace(bound: Bound) -> Step:
         if subject is not None:
             changed[b"subject"] = words(subject(run))
         if author is not None:
-            who = _check(bound, author(run))
+            who = " ".join(_check(bound, author(run)).replace("\0", "").split())  # one field, whatever is in it
             if all(one.address is not None and is_own(run, one.address, ()) for one in addresses(who.encode())):
                 changed[b"from"] = who
             else:  # RFC 5703 5: what may not be there is left out, and the rest is done

@@ -77,11 +77,6 @@ async def start_tls(connection: SmtpConnection, argument: str) -> None:
     if context is None or not may_start_tls(connection):
         connection.complain(Reply(503, "5.5.1", "STARTTLS is not possible now"))
         return
-    if connection.more_waits():
-        # RFC 3207 4.2, RFC 5321 4.1.4: what was sent before the handshake is nobody's word.
-        log.warning("smtp.starttls_injection", peer=connection.peer)
-        connection.abort()
-        raise ConnectionResetError
     connection.say(Reply(220, "2.0.0", "Begin TLS now"))
     await connection.encrypt(context)
     connection.helo, connection.extended, connection.account = None, False, None
