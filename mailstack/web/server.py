@@ -18,14 +18,23 @@ from mailstack.wire.proxy import Ends
 
 log = get_logger()
 HEAD_SECONDS = 15.0  # from the first octet, or from the connection, to the end of a request's head
+HEAD_LIMIT = 65536  # octets of a request's head that has no end yet
+BODY_SECONDS, BODY_LEAST = 20.0, 10_000  # so many octets of a body must come in such a time
+PIPELINED = 32  # requests that wait behind the one that is answered
 KEPT_SECONDS = 30  # a connection that asks nothing more
 
 
+class _TooMuch(Exception):
+    """The parser stops at it, and 400 is answered."""
+
+
 class WebConnection(HttpToolsProtocol):
-    """`client` is who a trusted proxy named; a head that does not come ends the connection."""
+    """`client` is who a trusted proxy named; a head without an end, or what does not come, ends the connection."""
 
     ends: Ends | None = None
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _in_head = True
+    _head_size = _body_size = 0
     _counted: str | None = None
 
     def __init__(self, config: Config, state: ServerState, crowd: WebCrowd) -> None:
@@ -51,22 +60,53 @@ class WebConnection(HttpToolsProtocol):
             self._counted = None
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > HEAD_LIMIT and not self.transport.is_closing():
+                log.info("http.head_too_large", peer=self.client[0] if self.client else "local")
+                self.send_400_response("The head is too large.")
+
     def on_message_begin(self) -> None:
         self._stop_waiting()
         self._wait_for_head()
+        self._in_head, self._head_size, self._body_size = True, 0, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._stop_waiting()
+        self._in_head, self._head_size = False, 0
+        if len(self.pipeline) >= PIPELINED:
+            raise _TooMuch
         super().on_headers_complete()
+        self._wait_for_body(0)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_size += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
 
     def _wait_for_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _wait_for_body(self, had: int) -> None:
+        self._timer = self.loop.call_later(BODY_SECONDS, self._look_at_body, had)
+
+    def _look_at_body(self, had: int) -> None:
+        """Drop by drop, a body would hold the connection for ever. While we do not read it, it is not late."""
+        if self.flow.read_paused or self._body_size >= had + BODY_LEAST:
+            self._wait_for_body(self._body_size)
+        else:
+            self._give_up()
 
     def _stop_waiting(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _give_up(self) -> None:
         log.info("http.timed_out", peer=self.client[0] if self.client else "local")

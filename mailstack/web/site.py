@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -106,5 +106,10 @@ def build(
         log.error("http.failed", path=request.url.path, exc_info=problem)
         return explain(request, 500, "Something went wrong here; the server's log says what.")
 
-    site = Starlette(routes=list(routes), exception_handlers={HTTPException: refused, Exception: failed})
+    async def gone(request: Request, _: Exception) -> Response:
+        """Who asked left in the middle of it: nobody hears this, and nothing is wrong here."""
+        return explain(request, 400, "The request has no end.")
+
+    handlers = {HTTPException: refused, ClientDisconnect: gone, Exception: failed}
+    site = Starlette(routes=list(routes), exception_handlers=handlers)
     return OwnHeaders(Forwarded(site, proxies), hsts)

@@ -15,7 +15,7 @@ from mailstack.control.doctor.pseudonyms import Pseudonyms
 from tests.support.console import Console
 from tests.support.server import Server
 
-SECRETS = ("hunter2", "verysecret", "kid-1234")
+SECRETS = ("hunter2", "verysecret", "kid-1234", "T00/B00", "oPen5esAme9quiTeLongAndSecret", "typed-here")
 NAMES = ("alice", "wonderland", "198.51.100.7", "2001:db8:1::7", "queen", "tea party", "Hatter", "10.1.2.3")
 CONFIG = Config(
     hostname="mail.wonderland.org",
@@ -29,6 +29,9 @@ LOG = [
     '{"event":"message.accepted","id":"0mwx1qf0knpc4d3v","sender":"queen@wonderland.org","to":["alice@wonderland.org"],"size":5}',
     '{"event":"imap.login","user":"alice","peer":"198.51.100.7","client":"Hatter 1.0","timestamp":"2026-11-26T04:00:00Z"}',
     '{"event":"x","subject":"tea party","exception":"File /srv/alice/x.py: mail.wonderland.org [2001:db8:1::7] 10.1.2.3"}',
+    '{"event":"webhook.failed","url":"https://hooks.wonderland.org/services/T00/B00/oPen5esAme9quiTeLongAndSecret?x=hunter2"}',
+    '{"event":"http.failed","path":"/setup/oPen5esAme9quiTeLongAndSecret"}',
+    '{"event":"smtp.login_failed","user":"typed-here"}',
     "2026-11-26 04:00:00 message.deferred reply='450 <alice@wonderland.org> says queen@WONDERLAND.org from 198.51.100.7'",
 ]
 FINDINGS = [
@@ -56,7 +59,8 @@ def test_no_secret_and_nobody_gets_in() -> None:
     lines = files["log.txt"].splitlines()
     first = json.loads(lines[0])
     assert (first["event"], first["id"], first["size"]) == ("message.accepted", "0mwx1qf0knpc4d3v", 5)
-    assert json.loads(lines[1])["peer"] in lines[3]  # the same name for the same thing
+    assert json.loads(lines[1])["user"] == "user1"
+    assert json.loads(lines[1])["peer"] in lines[-1]  # the same name for the same thing
     assert json.loads(lines[1])["timestamp"] == "2026-11-26T04:00:00Z"
 
 

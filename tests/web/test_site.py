@@ -145,3 +145,60 @@ async def test_what_can_not_be_finished_is_no_whole_answer() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
         with pytest.raises(AssertionError):
             await client.get("/")
+
+
+async def takes(request: Request) -> Response:
+    size = 0
+    async for block in request.stream():
+        size += len(block)
+    return PlainTextResponse(str(size))
+
+
+@contextlib.asynccontextmanager
+async def site() -> AsyncIterator[int]:
+    server = WebServer(build([Route("/", takes, methods=["GET", "POST"])]))
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        await server.listen([one], None)
+        yield one.getsockname()[1]
+        await server.stop(1)
+
+
+async def ask(port: int, *pieces: bytes) -> bytes:
+    """What is answered, until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        found = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    return found
+
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\nX: ", b"GET /", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9_000 + b"Y: "])
+async def test_a_head_without_an_end_takes_no_room(head: bytes) -> None:
+    async with site() as port:
+        assert (await ask(port, head, *[b"x" * 60_000] * 40)).startswith((b"HTTP/1.1 400", b""))
+        assert (await ask(port, POST % 200_000, b"x" * 200_000)).endswith(b"200000"), "a body is no head"
+
+
+async def test_a_body_drop_by_drop_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.web.server.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("mailstack.web.server.BODY_LEAST", 1000)
+    async with site() as port:
+        with capture_logs() as events:
+            assert b"200" not in await ask(port, POST % 1000, *[b"x"] * 20)
+            assert (await ask(port, POST % 40_000, *[b"x" * 1000] * 40)).endswith(b"40000")
+        assert {event["event"] for event in events} == {"http.timed_out"}
+
+
+async def test_requests_in_one_go_are_bounded() -> None:
+    one = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with site() as port:
+        assert (await ask(port, one * 19 + one.replace(b"Host", b"Connection: close\r\nHost"))).count(b"200 OK") == 20
+        assert (await ask(port, one * 5_000)).count(b"200 OK") <= 40

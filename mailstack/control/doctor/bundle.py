@@ -107,6 +107,9 @@ def _field(key: str, value: Any, names: Pseudonyms) -> Any:
         return value
     if key in FREE or any(word in key for word in SECRET):
         return "…"
+    if key == "user" and "@" not in str(value):
+        # Sometimes people type their password here.
+        return names.hide(str(value)) if names.knows(str(value)) else "…"
     if isinstance(value, list):
         return [_field(key, one, names) for one in value]
     if isinstance(value, dict):

@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterable
 
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+# Paths of URLs may be keys: hooks, links that work once. Those that everybody knows say what was asked.
+_PATH = re.compile(r"((?:https?|smtps?)://[^/?#\s\"'<>]+)(?:/(?!\.well-known/)[^\s\"'<>?#]+)?(?:[?#][^\s\"'<>]*)?")
+_TOKEN = re.compile(r"(?<![\w-])(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{20,}(?![\w-])")
 _MAIL = re.compile(r"[^\s<>\"'(),;:=\[\]{}|\\/@]+@(?:\[[^\]\s]*\]|[\w.-]*\w)")
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?:%\w+)?(?![\w:])")
@@ -28,8 +31,14 @@ class Pseudonyms:
         known = sorted({one.lower() for one in people if len(one) > 1}, key=len, reverse=True)
         self._people = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, known))})(?!\w)", re.IGNORECASE) if known else None
 
+    def knows(self, text: str) -> bool:
+        """Whether it is the local part of an account."""
+        return self._people is not None and self._people.fullmatch(text) is not None
+
     def hide(self, text: str) -> str:
         text = _USERINFO.sub("***@", text)
+        text = _PATH.sub(lambda found: found[1] + ("/…" if len(found[0]) > len(found[1]) else ""), text)
+        text = _TOKEN.sub("…", text)
         text = _MAIL.sub(lambda found: self._mail(found[0]), text)
         text = _IPV6.sub(lambda found: self._address(found[0]), text)
         text = _IPV4.sub(lambda found: self._address(found[0]), text)
