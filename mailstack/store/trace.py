@@ -19,6 +19,8 @@ from mailstack.store.tasks import ended
 
 KEPT_SECONDS = 30 * 86400
 PRUNE_SECONDS = 3600
+PRUNE_EVENTS = 200_000  # or so many
+EVENTS = 5_000_000  # what strangers may fill the disk with: some 3 GB
 BATCH = 200
 SHOWN = 50  # messages of an address, the newest
 REMEMBERED = 50_000  # copies that were fetched
@@ -71,14 +73,19 @@ FROM last GROUP BY domain ORDER BY count(*) DESC LIMIT ?
 FORGET_SUBJECTS = """
 UPDATE event SET subject = NULL, fields = CAST(json_remove(CAST(fields AS TEXT), '$.subject') AS BLOB) WHERE subject IS NOT NULL
 """
+# Of too many the refused ones go first: whoever floods a server pushes nobody's mail out of its memory.
+REFUSED_GO = "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event WHERE name = 'refused' ORDER BY rowid LIMIT ?)"
+OLDEST_GO = "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event ORDER BY rowid LIMIT ?)"
 Event = tuple[float, str, str, dict[str, Any]]
 
 
 class Trace:
     """record() on the event loop costs nothing; a thread writes once a second."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time, *, subjects: bool = True) -> None:
-        """`subjects`: whether subjects are kept; without, those that were kept before are forgotten."""
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.time, *, subjects: bool = True, most: int = EVENTS
+    ) -> None:
+        """`subjects`: whether subjects are kept; without, those that were kept before are forgotten. `most`: events in all."""
         self._path = path
         self._clock = clock
         self.subjects = subjects
@@ -87,6 +94,8 @@ class Trace:
         self._task: asyncio.Task[None] | None = None
         self._connection: sqlite3.Connection | None = None
         self._pruned = 0.0
+        self._written = 0  # since then
+        self._most = most
         self._fetched: set[str] = set()
         self.lost = 0
         self.on_event: list[Callable[[str, str, dict[str, Any]], None]] = []  # told at once, on the event loop
@@ -154,11 +163,21 @@ class Trace:
             words = {(word, id) for _, id, _, fields in events for word in _words(fields)}
             connection.execute(WORDS, (_json(sorted(words)),))
             now = self._clock()
-            if not self._pruned <= now < self._pruned + PRUNE_SECONDS:
-                self._pruned = now
+            self._written += len(events)
+            if not self._pruned <= now < self._pruned + PRUNE_SECONDS or self._written >= min(PRUNE_EVENTS, self._most):
+                self._pruned, self._written = now, 0
                 connection.execute("DELETE FROM event WHERE time<?", (now - KEPT_SECONDS,))
+                self._make_room(connection)
                 # Ids sort by time.
                 connection.execute("DELETE FROM word WHERE id<(SELECT coalesce(min(id), '~') FROM event)")
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        (rows,) = connection.execute("SELECT count(*) FROM event").fetchone()
+        if rows <= self._most:
+            return
+        gone = connection.execute(REFUSED_GO, (rows - self._most,)).rowcount
+        connection.execute(OLDEST_GO, (rows - self._most - gone,))
+        connection.execute("DELETE FROM word WHERE NOT EXISTS (SELECT 1 FROM event WHERE event.id = word.id)")
 
     def _row(
         self, moment: float, id: str, name: str, fields: dict[str, Any]

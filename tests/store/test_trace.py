@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sqlite3
 from pathlib import Path
 
 from mailstack.store.trace import KEPT_SECONDS, Trace
@@ -187,3 +188,22 @@ async def test_nothing_to_write_makes_no_file(tmp_path: Path) -> None:
     trace = Trace(tmp_path / "trace.sqlite3")
     await trace.close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_strangers_do_not_fill_the_disk_nor_push_out_what_was_mail(tmp_path: Path) -> None:
+    trace = Trace(tmp_path / "trace", most=300)
+    trace.record("0", "delivered", to="alice@a.test")
+    for number in range(1, 1000):
+        trace.record(f"{number:04}", "refused", sender=f"s{number}@far.test", to="nobody@a.test")
+        if number % 200 == 0:
+            await trace.find("x")  # all is written
+    for number in range(1000, 1301):
+        trace.record(f"{number:04}", "accepted", sender="far@far.test", to="alice@a.test")
+    assert not await trace.find("s1@far.test")
+    assert not await trace.find("0500")
+    assert await trace.find("1300")
+    await trace.close()
+    with sqlite3.connect(tmp_path / "trace") as connection:
+        assert connection.execute("SELECT count(*) FROM event").fetchone()[0] <= 300
+        assert connection.execute("SELECT count(*) FROM word").fetchone()[0] <= 3 * 300
+        assert connection.execute("SELECT count(*) FROM event WHERE name='refused'").fetchone()[0] == 0
