@@ -324,8 +324,12 @@ class Selected:
         if self.qresync or self.uid_only:
             lines = list(vanished(runs([one for one in self.uids if one in gone])))
         else:
-            places = [place for place, one in enumerate(self.uids) if one in gone]
-            lines = [b"* %d EXPUNGE\r\n" % (place + 1 - shift) for shift, place in enumerate(places)]
+            lines = []
+            shift = 0
+            for first, last in runs([place for place, one in enumerate(self.uids) if one in gone]):
+                count = last - first + 1
+                lines.append(b"* %d EXPUNGE\r\n" % (first + 1 - shift) * count)  # neighbours go by the same number
+                shift += count
         self.uids = array("I", [one for one in self.uids if one not in gone])
         self._share()
         return before + lines
@@ -346,16 +350,17 @@ class Selected:
 
     def flag_lines(self, uids: list[int], *, uid: bool) -> list[bytes]:
         """FETCH responses with the flags of messages."""
-        lines = []
         mailbox, names = self.mailbox, self.flag_names
-        for one in uids:
-            number, place = self.label(one), mailbox.position(one)
-            if number is None or place is None:
+        flags, modseqs = mailbox.flags, mailbox.modseqs
+        word, with_uid = self.fetch_word, (uid or self.condstore or self.rev2) and not self.uid_only
+        lines = []
+        for one, number, place in zip(uids, self.labels(uids), mailbox.places(uids), strict=True):
+            if not number or place is None:
                 continue
-            text = b"FLAGS " + names(mailbox.flags[place], self.recent(one))
-            if (uid or self.condstore or self.rev2) and not self.uid_only:
+            text = b"FLAGS " + names(flags[place], self.recent(one))
+            if with_uid:
                 text = b"UID %d " % one + text
             if self.condstore:
-                text += b" MODSEQ (%d)" % mailbox.modseqs[place]
-            lines.append(b"* %d %b (%b)\r\n" % (number, self.fetch_word, text))
+                text += b" MODSEQ (%d)" % modseqs[place]
+            lines.append(b"* %d %b (%b)\r\n" % (number, word, text))
         return lines

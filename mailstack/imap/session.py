@@ -232,8 +232,7 @@ class Session:
             if not self.hears_selected:
                 return
             uid = bool(getattr(command, "uid", False)) or self.watch is not None  # RFC 5465 5.1
-            for line in self.selected.updates(may_expunge=may_expunge, uid=uid, rev1=self.rev1):
-                self.write(line)
+            self.write(b"".join(self.selected.updates(may_expunge=may_expunge, uid=uid, rev1=self.rev1)))
 
     @property
     def has_more_news(self) -> bool:

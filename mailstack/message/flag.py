@@ -82,11 +82,14 @@ def from_letters(letters: str) -> Flags:
     return Flags(bits)
 
 
+_OF_SYSTEM: Final = tuple("".join([letter for letter, bit in _SYSTEM_LETTERS.items() if bits & bit]) for bits in range(64))
+
+
 def to_letters(flags: int) -> str:
     """The letters after `:2,`, in ASCII order as the Maildir convention asks."""
     bits = int(flags)
-    if not bits:
-        return ""
-    if bits == 1:
-        return "S"
-    return "".join([letter for letter, bit in LETTERS.items() if bits & bit])
+    if bits < len(_OF_SYSTEM):
+        return _OF_SYSTEM[bits]  # what most messages have
+    if bits >> _FOREIGN_SHIFT:
+        return "".join([letter for letter, bit in LETTERS.items() if bits & bit])
+    return _OF_SYSTEM[bits & 63] + "".join([chr(97 + number) for number in keyword_numbers(bits)])

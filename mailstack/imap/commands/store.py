@@ -1,5 +1,7 @@
 """STORE (RFC 9051 6.4.6, RFC 7162 3.1.3)."""
 
+import asyncio
+
 from mailstack.imap.answers import bad, no
 from mailstack.imap.happening import after_flags, flags_before
 from mailstack.imap.limiting import last_of
@@ -63,6 +65,8 @@ async def store(session: Session, command: c.Store) -> str:
         session.write(line)
     told = sorted(selected.take_changed())
     for first in range(0, len(told), 1000):
+        if first:
+            await asyncio.sleep(0)
         session.write(b"".join(selected.flag_lines(told[first : first + 1000], uid=command.uid)))
         await session.connection.drain()
     await after_flags(session, stored.changed, before)

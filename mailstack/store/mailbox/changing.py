@@ -1,5 +1,6 @@
 """Many messages changed at once, all or none: STORE, EXPUNGE, COPY, MOVE."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +21,12 @@ from mailstack.store.mailbox.state import MailboxState
 from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.values import Copied, How, Stored
 
+AT_ONCE = 500  # messages that are planned between two looks at what else is to be done
+_DELETED, _DRAFT, _KEEPS = int(Flags.DELETED), int(Flags.DRAFT), ~int(SYSTEM | KEYWORDS)
+
 
 class Changer:
-    """Each call takes the turn."""
+    """Each call takes the turn: what is planned stays true while others are served."""
 
     def __init__(
         self,
@@ -69,7 +73,7 @@ class Changer:
                 known = {name.lower() for name in state.keywords if name is not None}
                 names = frozenset(name for name in names if name.lower() in known)
             write.take_keywords(mailbox, names)
-            flagging = _flagging(mailbox, uids, how, mailbox.flags_of(flags, names), unchanged_since, may)
+            flagging = await _flagging(mailbox, uids, how, mailbox.flags_of(flags, names), unchanged_since, may)
             modified = tuple(flagging.modified)
             if not flagging.changed:
                 if write.naming.keywords:
@@ -90,12 +94,14 @@ class Changer:
         """See Mailbox.expunge."""
         async with self._journal.turn:
             state = _still(mailbox)
-            deleted = int(Flags.DELETED)
-            places = [place for place in state.positions(list(uids)) if force or state.flags[place] & deleted]
+            flags = state.flags
+            places = [place for place in state.positions(list(uids)) if force or flags[place] & _DELETED]
             if not places:
                 return ()
             gone = [state.uids[place] for place in places]
-            operations = [_ending(mailbox, place, keep=keep) for place in places]
+            operations: list[Operation] = []
+            async for some in _in_pieces(places):
+                operations += [_ending(mailbox, place, keep=keep) for place in some]
             fact = Gone(state.highest_modseq + 1, pack("I", gone))
             entry = Entry([MailboxFacts(mailbox.id, [fact])], operations)
             await self._committer.commit(Write(Naming(self._maildir), entry), [mailbox])
@@ -116,7 +122,7 @@ class Changer:
             kinds = {state.flags[place] & may for place in places}
             wanted = {name for flags in kinds for name in mailbox.keyword_names(flags)}
             write.take_keywords(target, frozenset(wanted))
-            arrivals, operations = _copies(mailbox, places, target, may, move=move)
+            arrivals, operations = await _copies(mailbox, places, target, may, move=move)
             sources = [state.uids[place] for place in places]
             now = int(self._with.clock())
             changes = [MailboxFacts(target.id, [added(target.loaded.highest_modseq + 1, arrivals, fresh=False, saved=now)])]
@@ -131,7 +137,14 @@ class Changer:
 
 def _ending(mailbox: Mailbox, place: int, *, keep: bool) -> Operation:
     """Drafts are not kept: programs make a new one of each every minute."""
-    return Unlink(mailbox.path(place), keep and not mailbox.flags[place] & Flags.DRAFT)
+    return Unlink(mailbox.path(place), keep and not mailbox.flags[place] & _DRAFT)
+
+
+async def _in_pieces(places: list[int]) -> AsyncIterator[list[int]]:
+    for first in range(0, len(places), AT_ONCE):
+        if first:
+            await asyncio.sleep(0)
+        yield places[first : first + AT_ONCE]
 
 
 def _still(mailbox: Mailbox) -> MailboxState:
@@ -151,25 +164,28 @@ class _Flagging:
     modified: list[int] = field(default_factory=list)  # UIDs that were changed by others meanwhile
 
 
-def _flagging(mailbox: Mailbox, uids: Sequence[int], how: How, bits: int, unchanged_since: int | None, may: int) -> _Flagging:
+async def _flagging(
+    mailbox: Mailbox, uids: Sequence[int], how: How, bits: int, unchanged_since: int | None, may: int
+) -> _Flagging:
     state = mailbox.loaded
     found = _Flagging()
-    keep = ~int(SYSTEM | 0x3FFFFFF00) if how is How.REPLACE else -1
-    for place in state.positions(list(uids)):
-        if unchanged_since is not None and state.modseqs[place] > unchanged_since:
-            found.modified.append(state.uids[place])
-            continue
-        old = state.flags[place]
-        new = old | bits if how is How.ADD else old & ~bits if how is How.REMOVE else (old & keep) | bits
-        new = (old & ~may) | (new & may)
-        if new != old:
-            found.changed.append(state.uids[place])
-            found.values.append(new)
-            found.operations.append(Rename(mailbox.path(place), mailbox.target(state.bases[place], new)))
+    keep = _KEEPS if how is How.REPLACE else -1
+    async for some in _in_pieces(state.positions(list(uids))):
+        for place in some:
+            if unchanged_since is not None and state.modseqs[place] > unchanged_since:
+                found.modified.append(state.uids[place])
+                continue
+            old = state.flags[place]
+            new = old | bits if how is How.ADD else old & ~bits if how is How.REMOVE else (old & keep) | bits
+            new = (old & ~may) | (new & may)
+            if new != old:
+                found.changed.append(state.uids[place])
+                found.values.append(new)
+                found.operations.append(Rename(mailbox.path(place), mailbox.target(state.bases[place], new)))
     return found
 
 
-def _copies(
+async def _copies(
     mailbox: Mailbox, places: list[int], target: Mailbox, may: int, *, move: bool
 ) -> tuple[list[Arrival], list[Operation]]:
     """The same messages in another place, with their flags in its letters."""
@@ -177,14 +193,17 @@ def _copies(
     mapped: dict[int, int] = {}
     arrivals: list[Arrival] = []
     operations: list[Operation] = []
-    for uid, place in enumerate(places, target.loaded.uid_next):
-        flags = state.flags[place] & may
-        if flags not in mapped:
-            mapped[flags] = target.flags_of(Flags(flags), frozenset(mailbox.keyword_names(flags)))
-        base = _renumbered(state.bases[place], target.uid_validity, uid)
-        source, path = mailbox.path(place), target.target(base, mapped[flags])
-        operations.append(Rename(source, path) if move else Link(source, path))
-        arrivals.append(Arrival(uid, mapped[flags], state.sizes[place], state.dates[place], base))
+    uid = target.loaded.uid_next
+    async for some in _in_pieces(places):
+        for place in some:
+            flags = state.flags[place] & may
+            if flags not in mapped:
+                mapped[flags] = target.flags_of(Flags(flags), frozenset(mailbox.keyword_names(flags)))
+            base = _renumbered(state.bases[place], target.uid_validity, uid)
+            source, path = mailbox.path(place), target.target(base, mapped[flags])
+            operations.append(Rename(source, path) if move else Link(source, path))
+            arrivals.append(Arrival(uid, mapped[flags], state.sizes[place], state.dates[place], base))
+            uid += 1
     return arrivals, operations
 
 

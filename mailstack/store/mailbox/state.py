@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -69,15 +70,19 @@ class MailboxState:
 
     def positions(self, wanted: array[int] | tuple[int, ...] | list[int]) -> list[int]:
         """Positions of those of `wanted` (ascending) that exist."""
-        if len(wanted) > 64 and len(wanted) * 4 > len(self.uids):
-            index = {uid: place for place, uid in enumerate(self.uids)}
-            return [index[uid] for uid in wanted if uid in index]
-        found = []
-        for uid in wanted:
-            place = self.position(uid)
-            if place is not None:
-                found.append(place)
-        return found
+        if not wanted:
+            return []
+        first, last = self.position(wanted[0]), self.position(wanted[-1])
+        if first is not None and last is not None and last - first + 1 == len(wanted):
+            return list(range(first, last + 1))  # neighbours are counted, not searched
+        find = self._finder(len(wanted))
+        return [place for uid in wanted if (place := find(uid)) is not None]
+
+    def _finder(self, count: int) -> Callable[[int], int | None]:
+        """`position`, for so many UIDs: with a table where they are a good part of all."""
+        if count > 64 and count * 4 > len(self.uids):
+            return {uid: place for place, uid in enumerate(self.uids)}.get
+        return self.position
 
     def first_without(self, flag: Flags) -> int | None:
         """Where the first message without a flag of the system is."""
@@ -170,13 +175,14 @@ class MailboxState:
 
     def _flag(self, uids: array[int], flags: array[int], modseq: int) -> Change | None:
         changed = []
+        find = self._finder(len(uids))
         for uid, value in zip(uids, flags, strict=True):
-            place = self.position(uid)
+            place = find(uid)
             if place is not None:
                 self.flags[place] = value
                 self.modseqs[place] = modseq
                 changed.append(uid)
-                self.dirty.add(uid // SEGMENT)
+        self.dirty.update({uid // SEGMENT for uid in changed})
         self.fresh.difference_update(uids)
         return FlagsChanged(tuple(changed), modseq) if changed else None
 
