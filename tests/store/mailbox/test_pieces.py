@@ -1,7 +1,7 @@
 """A change of many messages is planned piece by piece: others are served meanwhile, and the plan stays true."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ async def _move(mailbox: Mailbox) -> object:
 
 @pytest.mark.parametrize("change", [_store, _expunge, _copy, _move])
 async def test_others_are_served_while_it_is_planned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Mailbox], Awaitable[object]]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Mailbox], Coroutine[object, object, object]]
 ) -> None:
     monkeypatch.setattr(changing, "AT_ONCE", 1)
     boxes = Mailboxes("mail.a.test")
