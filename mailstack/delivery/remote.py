@@ -18,6 +18,7 @@ from mailstack.store.users.gateways import Gateway
 from mailstack.wire.smtp import Reply
 
 ADDRESSES = 8  # tried for one message
+HOSTS = 16  # asked for their addresses: a domain may name thousands
 REUSE = 200  # messages on one connection
 IPV6_PROVED, IPV6_DENIED = 3600.0, 600.0  # seconds until the PTR is asked for again
 
@@ -141,6 +142,7 @@ class RemoteDelivery:
             hosts = [host for host in hosts if host.preference < own]
             if not hosts:
                 return [never(f"mail for {domain} comes back to this host", "5.4.6")]
+        hosts = hosts[:HOSTS]
         last: Outcome = later(f"no host of {domain} could be reached", "4.4.1")
         tried = 0
         about = await self._reach.policies.domain(domain, wish)

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 LIMIT = 10_000
+LARGEST = 8192  # characters of one answer
 NOTHING_SECONDS = 30.0  # how long it is believed that there is nothing
 LONGEST_SECONDS = 3600.0
 
@@ -33,7 +34,10 @@ class Answers:
         return max(found[0] - self._clock(), 0.0) if found is not None else 0.0
 
     def put(self, name: str, kind: str, values: tuple[str, ...], seconds: float) -> None:
-        """Keep what is good for so long; nothing, where the values are empty, for half a minute at most."""
+        """Keep what is good for so long; nothing, where the values are empty, for half a minute at most; never what is large."""
+        if sum(map(len, values)) > LARGEST:
+            self._kept.pop((name, kind), None)
+            return
         longest = LONGEST_SECONDS if values else NOTHING_SECONDS
         self._kept[name, kind] = (self._clock() + min(seconds, longest), values)
         if len(self._kept) > LIMIT:

@@ -19,6 +19,9 @@ from mailstack.net.answers import NOTHING_SECONDS, Answers
 from mailstack.net.silence import Silence
 
 
+KEPT_OCTETS = 4096  # of one answer: there are ten thousand, and as objects they take ten times the room
+
+
 class NoSuchDomain(Exception):
     """The name does not exist, or has nothing of what was asked."""
 
@@ -246,9 +249,13 @@ def _plain(answer: dns.resolver.Answer, kind: str) -> list[str]:
 
 
 class _Kept(dns.resolver.LRUCache):
-    """That there is nothing is believed for a moment only: who just published a record waits for it to be seen."""
+    """That there is nothing is believed for a moment only: who just published a record waits for it to be seen. What is large
+    is asked again: of anybody's zone we keep little.
+    """
 
     def put(self, key: dns.resolver.CacheKey, value: dns.resolver.Answer) -> None:
+        if len(value.response.wire or b"") > KEPT_OCTETS:
+            return
         if value.rrset is None:
             value.expiration = min(value.expiration, time.time() + NOTHING_SECONDS)
         super().put(key, value)

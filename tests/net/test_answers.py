@@ -75,3 +75,20 @@ async def test_what_is_published_is_seen_soon(monkeypatch: pytest.MonkeyPatch) -
         later = time.time() + NOTHING_SECONDS + 1
         monkeypatch.setattr(time, "time", lambda: later)
         assert (await resolver.found("new.a.test", "A")).values == ("192.0.2.1",)
+
+
+async def test_of_a_strangers_large_answers_nothing_is_kept() -> None:
+    """Ten thousand names with 60 KB each would be all the memory that there is."""
+    records = {
+        "large.test": {"TXT": [" ".join(f'"{"x" * 250}"' for _ in range(60))]},
+        "many.test": {"A": [f"192.0.{one >> 8}.{one & 255}" for one in range(1000)]},
+        "small.test": {"TXT": ['"y"']},
+    }
+    with DnsServer(records) as server:
+        resolver = Resolver([f"127.0.0.1:{server.port}"])
+        assert [len(text) for text in await resolver.plain("large.test", "TXT")] == [15_000]
+        assert len(await resolver.addresses("many.test", ipv6=False)) == 1000
+        assert await resolver.plain("small.test", "TXT") == ["y"]
+        assert resolver.kept("large.test", "TXT") is None
+        assert resolver.kept("small.test", "TXT") == ("y",)
+        assert len(resolver._resolver.cache.data) == 1  # type: ignore[union-attr]
