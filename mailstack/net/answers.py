@@ -34,7 +34,7 @@ class Answers:
         return max(found[0] - self._clock(), 0.0) if found is not None else 0.0
 
     def put(self, name: str, kind: str, values: tuple[str, ...], seconds: float) -> None:
-        """Keep what is good for so long; nothing, where the values are empty, for half a minute at most; never what is large."""
+        """Keep what is good for so long; nothing, where the values are empty, half a minute at most; never what is large."""
         if sum(map(len, values)) > LARGEST:
             self._kept.pop((name, kind), None)
             return

@@ -18,7 +18,6 @@ import dns.reversename
 from mailstack.net.answers import NOTHING_SECONDS, Answers
 from mailstack.net.silence import Silence
 
-
 KEPT_OCTETS = 4096  # of one answer: there are ten thousand, and as objects they take ten times the room
 
 
