@@ -1,4 +1,4 @@
-"""GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). Every account has one root, named by the empty string."""
+"""GETQUOTA, GETQUOTAROOT, SETQUOTA (RFC 9208). An account that has limits has one root, named by the empty string."""
 
 from mailstack.imap.answers import no
 from mailstack.imap.places import find
@@ -8,22 +8,26 @@ from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.responses import mailbox as shown_name
 
 
+def _limited(session: Session) -> bool:
+    return session.mail.quota is not None or session.mail.message_quota is not None
+
+
 async def _tell(session: Session) -> None:
+    """At least one resource: an empty list is no syntax, and Thunderbird says so."""
     account = session.mail
+    used = await account.usage()
     resources = []
-    if account.quota is not None or account.message_quota is not None:
-        used = await account.usage()
-        if account.quota is not None:
-            resources.append(b"STORAGE %d %d" % (-(-used.octets // 1024), account.quota // 1024))
-        if account.message_quota is not None:
-            resources.append(b"MESSAGE %d %d" % (used.messages, account.message_quota))
+    if account.quota is not None:
+        resources.append(b"STORAGE %d %d" % (-(-used.octets // 1024), account.quota // 1024))
+    if account.message_quota is not None:
+        resources.append(b"MESSAGE %d %d" % (used.messages, account.message_quota))
     session.write(b'* QUOTA "" (%b)\r\n' % b" ".join(resources))
 
 
 async def warn(session: Session) -> None:
     """Deliveries are let in over quota: then nothing else is (RFC 9208 4.3.1)."""
     account = session.mail
-    if account.quota is None and account.message_quota is None:
+    if not _limited(session):
         return
     used = await account.usage()
     if account.quota is not None and used.octets > account.quota:
@@ -33,7 +37,7 @@ async def warn(session: Session) -> None:
 
 
 async def get_quota(session: Session, command: c.GetQuota) -> str:
-    if command.root:
+    if command.root or not _limited(session):
         raise no("There is no such quota root", "NONEXISTENT")
     await _tell(session)
     return "GETQUOTA done"
@@ -42,8 +46,8 @@ async def get_quota(session: Session, command: c.GetQuota) -> str:
 async def get_quota_root(session: Session, command: c.GetQuotaRoot) -> str:
     place = await find(session, command.mailbox)
     place.require(Rights.READ)
-    if place.shared:
-        # How full the owner's account is, is the owner's own affair.
+    # How full another's account is, is its owner's own affair.
+    if place.shared or not _limited(session):
         session.write(b"* QUOTAROOT %b\r\n" % shown_name(command.mailbox, utf8=session.utf8))
         return "GETQUOTAROOT done"
     session.write(b'* QUOTAROOT %b ""\r\n' % shown_name(command.mailbox, utf8=session.utf8))
