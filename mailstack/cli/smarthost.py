@@ -16,13 +16,13 @@ from mailstack.cli.settings_file import change
 from mailstack.records.relays import RELAYS, Relay, by_name
 
 SECONDS = 30.0
-TLS_PORT = 465
+TLS_PORTS = frozenset({443, 465, 2465, 8465})  # TLS from the first byte on
 PASSWORD_FILE = "smarthost.password"  # noqa: S105 - a file's name
 smarthost = typer.Typer(no_args_is_help=True, help="Sending by a service, where your provider closes port 25.")
 NAME = typer.Argument(..., help="one of mailstack smarthost list; isp is any other, with --host")
 USER = typer.Option("", "--user", help="the name to log in with; empty: without a login")
 HOST = typer.Option("", "--host", help="instead of the service's own")
-PORT = typer.Option(0, "--port", help="instead of the usual one; 465 is TLS from the first byte on, others begin with STARTTLS")
+PORT = typer.Option(0, "--port", help="instead of the usual one; 443, 465, 2465 and 8465 begin with TLS, others with STARTTLS")
 REGION = typer.Option("", "--region", help="for services that have regions, like eu-central-1")
 TO = typer.Option("", "--to", help="who gets the test message; else postmaster of the settings")
 SENDER = typer.Option("", "--from", help="its sender; else postmaster of the settings")
@@ -83,6 +83,8 @@ def smarthost_set(
     print(f"{path} names it now; all mail for others leaves by it.")
     if relay.include:
         print(f"SPF has to allow it ({relay.include}): mailstack dns shows the record that your domain needs.")
+    elif relay.host:
+        print(f"Your SPF record stays: {relay.title} puts its own domain into the envelope. Let it sign for yours (DKIM).")
     print("See that the test message arrived, and was not put into spam.")
 
 
@@ -112,7 +114,7 @@ def send_test(host: str, port: int, user: str, password: str, sender: str, to: s
     try:
         context = ssl.create_default_context()
         with _connected(host, port, context) as client:
-            if port != TLS_PORT:
+            if port not in TLS_PORTS:
                 step = "STARTTLS"
                 client.starttls(context=context)
             if user:
@@ -131,7 +133,7 @@ def send_test(host: str, port: int, user: str, password: str, sender: str, to: s
 
 
 def _connected(host: str, port: int, context: ssl.SSLContext) -> smtplib.SMTP:
-    if port == TLS_PORT:
+    if port in TLS_PORTS:
         return smtplib.SMTP_SSL(host, port, timeout=SECONDS, context=context)
     return smtplib.SMTP(host, port, timeout=SECONDS)
 
@@ -167,6 +169,6 @@ def _use(one: Invocation, host: str, port: int, user: str, password: str) -> Pat
         if os.geteuid() == 0:
             os.chown(path, status.st_uid, status.st_gid)
         values = {"relay.smarthost_password_file": str(path)}
-    scheme = "smtps" if port == TLS_PORT else "smtp"
+    scheme = "smtps" if port in TLS_PORTS else "smtp"
     login = f"{quote(user, safe='')}@" if user else ""
     return change(one, {"relay.smarthost": f"{scheme}://{login}{host}:{port}", **values})
