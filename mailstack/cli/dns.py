@@ -132,7 +132,7 @@ def _tell_left(console: Console, left: list[dict[str, Any]]) -> None:
     if left:
         console.print("Still missing:")
         for row in left:
-            what_to_do = (row["fix"] if row.get("wanted") else "") or row["text"]
+            what_to_do = (row["fix"] if row.get("wanted", True) else "") or row["text"]
             console.print(f"  {row['what']} {row['name']}: {what_to_do}", soft_wrap=True, markup=False)
 
 

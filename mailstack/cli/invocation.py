@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
@@ -162,13 +163,27 @@ def when(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else "now"
 
 
-def read_password(from_stdin: bool) -> str | None:
-    """From standard input, from the terminal, or None: one is made."""
+def read_text(file: Path) -> str:
+    """What a file that was named holds."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as problem:
+        fail(f"{file}: {problem.strerror}", 2)
+    except UnicodeDecodeError:
+        fail(f"{file}: not UTF-8", 2)
+
+
+def read_password(from_stdin: bool, prompt: str = "") -> str | None:
+    """From standard input, from the terminal, or None: one is made. `prompt`: none is made, it is another's password."""
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
         if not password:
             fail("standard input holds no password", 2)
         return password
+    if prompt and not sys.stdin.isatty():
+        fail("a password is needed: --password-stdin, or type it", 2)
+    if prompt:
+        return str(typer.prompt(prompt, hide_input=True, err=True))
     if sys.stdin.isatty():
         password = typer.prompt("Password (empty: make one)", default="", hide_input=True, show_default=False)
         if password and typer.prompt("Once more", hide_input=True) != password:

@@ -102,9 +102,11 @@ def _login(source: str, port: int, password: bool, token: bool, starttls: bool, 
     security = "none" if plain else "starttls" if starttls else "tls"
     port = port or (993 if security == "tls" else 143)
     if token:
-        return Login(host, port, user, None, sys.stdin.readline().strip(), security, ca or None)
-    found = read_password(True) if password else typer.prompt(f"Password of {user} at {host}", hide_input=True, err=True)
-    return Login(host, port, user, found, None, security, ca or None)
+        if not (found := sys.stdin.readline().strip()):
+            fail("standard input holds no token", 2)
+        return Login(host, port, user, None, found, security, ca or None)
+    secret = read_password(password, f"Password of {user} at {host}")
+    return Login(host, port, user, secret, None, security, ca or None)
 
 
 def _tell(rows: list[Row], *, check: bool) -> None:

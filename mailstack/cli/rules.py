@@ -7,7 +7,7 @@ import orjson
 import typer
 
 from mailstack.cli.accounts import JSON, invocation
-from mailstack.cli.invocation import fail, show
+from mailstack.cli.invocation import fail, read_text, show
 
 HAND = typer.Option("", "--hand", help="where a hand wrote the active script: it goes on 'after' the rules, or 'rest's")
 OFF = typer.Option(False, "--off", help="end it; the text is kept")
@@ -42,7 +42,7 @@ def vacation(
     state = one.run("rules.show", address=address)
     form: dict[str, Any] = state["forms"]["vacation"]
     if text_file is not None:
-        text = _text(text_file)
+        text = read_text(text_file)
     if not text and not off:
         show([form], json, ["on", "first", "last", "days", "subject", "text"])
         return
@@ -86,7 +86,7 @@ def rules(context: typer.Context, address: str, file: Path | None = NO_FILE, han
     state = one.run("rules.show", address=address)
     if file is not None:
         try:
-            wanted = orjson.loads(_text(file))
+            wanted = orjson.loads(read_text(file))
         except orjson.JSONDecodeError as problem:
             fail(f"{file}: not JSON: {problem}", 2)
         one.run("rules.save", address=address, rules=wanted, version=state["version"], hand=hand or None)
@@ -109,12 +109,3 @@ def _test(one: dict[str, Any]) -> str:
 
 def _actions(rule: dict[str, Any]) -> str:
     return ", ".join(f"{one['does']} {one['target']}".strip() for one in rule["actions"])
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as problem:
-        fail(f"{file}: {problem.strerror}", 2)
-    except UnicodeDecodeError:
-        fail(f"{file}: not UTF-8", 2)

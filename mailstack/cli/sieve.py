@@ -5,21 +5,12 @@ from pathlib import Path
 import typer
 
 from mailstack.cli.accounts import JSON, invocation
-from mailstack.cli.invocation import fail, show, when
+from mailstack.cli.invocation import fail, read_text, show, when
 
 sieve = typer.Typer(no_args_is_help=True, help="Users' rules for incoming mail (Sieve scripts).")
 NAME = typer.Option("main", "--name", help="the script's name")
 FILE = typer.Argument(None, help="a script; without one it is the active script")
 ACTIVE = typer.Option(True, "--activate/--keep", help="make it the active one, or only keep it")
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as problem:
-        fail(f"{file}: {problem.strerror}", 2)
-    except UnicodeDecodeError:
-        fail(f"{file}: not UTF-8", 2)
 
 
 @sieve.command("check")
@@ -32,7 +23,7 @@ def sieve_check(file: Path, json: bool = JSON) -> None:
     from mailstack.sieve.script import compile
 
     try:
-        compile(_read(file))
+        compile(read_text(file))
     except SieveProblem as problem:
         if json:
             show([{"line": problem.line, "reason": problem.reason}], True, [])
@@ -50,7 +41,7 @@ def sieve_put(context: typer.Context, address: str, file: Path, name: str = NAME
 
     Example: mailstack sieve put alice@example.org rules.sieve --name holidays
     """
-    invocation(context).run("sieve.put", address=address, script=name, source=_read(file), active=active)
+    invocation(context).run("sieve.put", address=address, script=name, source=read_text(file), active=active)
 
 
 @sieve.command("list")
@@ -106,7 +97,7 @@ def sieve_test(
 
     Example: mailstack sieve test alice@example.org rules.sieve --days 30
     """
-    source = _read(file) if file is not None else None
+    source = read_text(file) if file is not None else None
     rows = invocation(context).run("sieve.test", address=address, source=source, days=days, mailbox=mailbox or None)
     if not json:
         rows = [

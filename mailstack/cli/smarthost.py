@@ -71,9 +71,7 @@ def smarthost_set(
     postmaster = one.config().postmaster
     if not (to or postmaster) or not (sender or postmaster):
         fail("say who sends and gets the test message: --from and --to, or postmaster in the settings", 2)
-    password = (read_password(password_stdin) if user else None) or ""
-    if user and not password:
-        fail("a password is needed: --password-stdin, or type it", 2)
+    password = (read_password(password_stdin, f"Password of {user} at {place}") if user else None) or ""
     try:
         said = send_test(place, number, user, password, sender or postmaster, to or postmaster)
     except RelayRefuses as problem:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from mailstack.config.quantities import duration, size, weight
 from mailstack.config.settings import SERVICES, Bans, Clients, Config, Dns, Milter, Oauth, Proxy, Relay, Spam
 from mailstack.mailauth.dnslist import parse_list
-from mailstack.message.address import normalise_domain, parse_address
+from mailstack.message.address import is_ip, normalise_domain, parse_address
 from mailstack.message.errors import SyntaxProblem
 
 _LISTENER = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]+):([0-9]{1,5})")
@@ -153,7 +153,7 @@ def _check_acme(config: Config, refuse: Refuse) -> None:
     acme = config.acme
     if not _is_safe_url(acme.directory):
         refuse("acme.directory", f"{acme.directory!r} is not an https:// URL")
-    if "." not in config.hostname or _is_address(config.hostname):
+    if "." not in config.hostname or is_ip(config.hostname):
         refuse("hostname", f'{config.hostname!r}: authorities sign for names in the DNS; tls.mode = "self-signed" needs none')
     for text in acme.contact:
         try:
@@ -171,14 +171,6 @@ def _check_acme(config: Config, refuse: Refuse) -> None:
         refuse("acme.challenge", '"dns-01" needs dns.update_server or acme.dns_hook')
     if bool(acme.eab_kid) != bool(acme.eab_hmac_file):
         refuse("acme.eab_hmac_file" if acme.eab_kid else "acme.eab_kid", "acme.eab_kid and acme.eab_hmac_file go together")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_proxy(proxy: Proxy, refuse: Refuse) -> None:

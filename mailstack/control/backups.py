@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.jobs import Jobs, Progress
 from mailstack.control.operations import Operation
 from mailstack.store.backup import layout, manifest
@@ -95,10 +96,8 @@ class BackupOperations:
 
     async def bring(self, arguments: Arguments) -> Any:
         """An account's mail out of a backup: in place where it has none, else beside what it has."""
-        address = read_address(arguments["account"]).key
-        record = await self._directory.account(address)
-        if record is None:
-            raise OperationProblem(f"there is no account {address}; add it first: mailstack user add {address}")
+        record = await find_account(self._directory, arguments["account"], to_fill=True)
+        address = record.address
         backup = await asyncio.to_thread(choose, self._place(arguments), arguments.get("backup") or None)
         account = await self._mailboxes.account(self._directory.folder(record))
         account.hold()

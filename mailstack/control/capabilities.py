@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.store.users.directory import Directory
 
@@ -20,10 +21,7 @@ class CapabilityOperations:
 
     async def capability(self, arguments: Arguments) -> Any:
         """Hide some, show some, or all as it was; and what is announced after the next login."""
-        address = read_address(arguments["address"])
-        record = await self._directory.account(str(address))
-        if record is None:
-            raise OperationProblem(f"there is no account {address.key}")
+        record = await find_account(self._directory, arguments["address"])
         hide, show = ({self._known(name) for name in arguments.get(key) or ()} for key in ("hide", "show"))
         if both := hide & show:
             raise OperationProblem(f"{min(both)}: hide it or show it, not both")
@@ -31,7 +29,7 @@ class CapabilityOperations:
         asked = ((set() if arguments.get("reset") else record.asked) - hide) | (show & self._upper(self._on_request))
         chosen = " ".join([*(f"-{name}" for name in sorted(hidden)), *(f"+{name}" for name in sorted(asked))])
         if chosen != record.capabilities:
-            await self._directory.set_capabilities(address.key, chosen)
+            await self._directory.set_capabilities(record.address, chosen)
         rows = [(name, name.upper() not in hidden) for name in self._always]
         rows += [(name, name.upper() in asked) for name in self._on_request]
         return [{"capability": name, "announced": shown} for name, shown in rows]

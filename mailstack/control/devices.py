@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mailstack.control.arguments import Arguments, OperationProblem, read_address, read_label, read_moment
+from mailstack.control.finding import find_account
 from mailstack.control.importing import Hop
 from mailstack.control.operations import Operation
 from mailstack.store.users.devices import Devices
@@ -41,10 +42,7 @@ class DeviceOperations:
         return {"address": key, "label": label, "password": password, "scope": scope.name, "expires": expires}
 
     async def list_(self, arguments: Arguments) -> Any:
-        key = read_address(arguments["address"]).key
-        if (await self._directory.entry(key)).account is None:
-            raise OperationProblem(f"there is no account {key}")
-        now = self._clock()
+        key, now = (await find_account(self._directory, arguments["address"])).address, self._clock()
         rows = await self._devices.listing(key)
         return [{**row, "expired": row["expires"] is not None and row["expires"] <= now} for row in rows]
 

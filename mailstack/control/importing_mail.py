@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.importing import Hop
 from mailstack.control.jobs import Jobs, Progress
 from mailstack.control.moving import reason
@@ -17,7 +18,7 @@ from mailstack.store.mailbox.account import Account
 from mailstack.store.mailbox.foldername import to_folder
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.moving.errors import MoveProblem
-from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.directory import Directory
 
 
 class ImportOperations:
@@ -33,16 +34,9 @@ class ImportOperations:
     def table(self) -> dict[str, Operation]:
         return {"import.mail": self.mail}
 
-    async def _account(self, arguments: Arguments) -> AccountRecord:
-        address = read_address(arguments["address"])
-        record = await self._directory.account(address.key)
-        if record is None:
-            raise OperationProblem(f"there is no account {address.key}; add it first: mailstack user add {address.key}")
-        return record
-
     async def mail(self, arguments: Arguments) -> Any:
         """A job: all messages of a file or a folder, each once."""
-        record = await self._account(arguments)
+        record = await find_account(self._directory, arguments["address"], to_fill=True)
         path = Path(str(arguments["source"]))
         above = arguments.get("mailbox") or None
         try:

@@ -7,7 +7,8 @@ import pwd
 from pathlib import Path
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.jobs import Jobs, Progress
 from mailstack.control.operations import Operation
 from mailstack.sieve.problem import SieveProblem
@@ -38,11 +39,7 @@ class MoveOperations:
         return {"move.in": self.move_in, "move.out": self.move_out}
 
     async def account(self, arguments: Arguments) -> AccountRecord:
-        address = read_address(arguments["address"])
-        record = await self._directory.account(address.key)
-        if record is None:
-            raise OperationProblem(f"there is no account {address.key}; add it first: mailstack user add {address.key}")
-        return record
+        return await find_account(self._directory, arguments["address"], to_fill=True)
 
     async def move_in(self, arguments: Arguments) -> Any:
         """A job: take over another server's Maildir, or only say what would be (`check`)."""

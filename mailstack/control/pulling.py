@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.arguments import Arguments, OperationProblem
+from mailstack.control.finding import find_account
 from mailstack.control.importing import Hop
 from mailstack.control.operations import Operation
 from mailstack.message.flag import NAMES, SYSTEM, Flags
@@ -61,11 +62,7 @@ class PullOperations:
         return {"pull.known": self.known, "pull.take": self.take, "pull.flags": self.flags, "pull.sample": self.sample}
 
     async def _account(self, arguments: Arguments) -> tuple[Account, Pulled]:
-        address = read_address(arguments["address"])
-        record = await self._directory.account(address.key)
-        if record is None:
-            raise OperationProblem(f"there is no account {address.key}; add it first: mailstack user add {address.key}")
-        folder = self._directory.folder(record)
+        folder = self._directory.folder(await find_account(self._directory, arguments["address"], to_fill=True))
         return await self._mailboxes.account(folder), Pulled(folder.path)
 
     async def known(self, arguments: Arguments) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.control.arguments import Arguments, OperationProblem, read_address
+from mailstack.control.finding import find_account
 from mailstack.control.operations import Operation
 from mailstack.message.header import split_header
 from mailstack.message.tokens import MESSAGE_LIMIT, key, tokens
@@ -38,10 +39,7 @@ class SpamOperations:
         return {"spam.train": self.train, "spam.explain": self.explain, "spam.stats": self.stats}
 
     async def _folder(self, text: str) -> AccountFolder:
-        record = await self._directory.account(read_address(text).key)
-        if record is None:
-            raise OperationProblem(f"there is no account {text}")
-        return self._directory.folder(record)
+        return self._directory.folder(await find_account(self._directory, text))
 
     async def train(self, arguments: Arguments) -> Any:
         """Teach an account all messages of a mailbox, and wait until they are learned."""

@@ -108,6 +108,15 @@ def normalise_domain(text: str) -> str:
     return text.lower()
 
 
+def is_ip(text: str) -> bool:
+    """Whether it is an address of a host, without brackets, and no name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _split(text: str) -> tuple[str, str]:
     if len(text) > 4 * MAX_ADDRESS:
         raise SyntaxProblem("address longer than 254 octets")

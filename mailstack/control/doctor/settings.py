@@ -1,9 +1,8 @@
 """Settings that are allowed, and hardly meant."""
 
-import ipaddress
-
 from mailstack.config import Config
 from mailstack.control.doctor.finding import Finding, Patient
+from mailstack.message.address import is_ip
 
 
 async def settings(patient: Patient) -> list[Finding]:
@@ -16,7 +15,7 @@ async def settings(patient: Patient) -> list[Finding]:
 
 def judge(config: Config) -> Finding | None:
     """None where nothing is to be said."""
-    if "." not in config.hostname or _is_address(config.hostname):
+    if "." not in config.hostname or is_ip(config.hostname):
         effect = "other hosts refuse a HELO that is no full name, and can't find this server"
         return Finding(
             "configuration", "info", f"hostname is {config.hostname}: a trial", effect, "mailstack go-public example.org"
@@ -31,11 +30,3 @@ def judge(config: Config) -> Finding | None:
     if not (config.listen.submission or config.listen.submissions):
         return Finding("configuration", "warn", "no listener for submission", "users can't send", "set listen.submissions")
     return None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -1,9 +1,9 @@
 """Rules about how a message came: the name that its sender gives itself, and the name that its address has."""
 
-import ipaddress
 import re
 
 from mailstack.mailauth.results import Result
+from mailstack.message.address import is_ip
 from mailstack.policy.spam.facts import Facts
 
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
@@ -34,7 +34,7 @@ def helo_is_no_name(facts: Facts) -> str | None:
     """RFC 5321 2.3.5: a name in the DNS is a whole one. Addresses without brackets are no names."""
     if facts.here or facts.helo_literal is not None:
         return None
-    if _NAME.fullmatch(facts.helo_name) and not _is_address(facts.helo_name):
+    if _NAME.fullmatch(facts.helo_name) and not is_ip(facts.helo_name):
         return None
     return f"says {facts.helo[:60]!r}, which is no name of a host"
 
@@ -57,11 +57,3 @@ def reverse_of_a_line(facts: Facts) -> str | None:
     if (len(pieces) == 4 and sum(one.lstrip("0") in numbers for one in pieces) >= 3) or _LINE.search(name):
         return f"comes from {name[:80]}, a name of a customer's line"
     return None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
