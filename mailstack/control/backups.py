@@ -112,7 +112,7 @@ class BackupOperations:
 
     async def begin_bringing(self, arguments: Arguments) -> Any:
         """The same, for those who do not wait for it."""
-        address = read_address(arguments["account"]).key
+        address = (await find_account(self._directory, arguments["account"], to_fill=True)).address
         return self._begin("backup.bring", lambda: self.bring(arguments), address)
 
 
