@@ -177,6 +177,10 @@ class DoorConnection(asyncio.Protocol, abc.ABC):
                 self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
+    @property
+    def shaking(self) -> bool:
+        return self._upgrading
+
     def abort(self) -> None:
         self.closing = True
         self.transport.abort()

@@ -233,6 +233,10 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self.transport.close()
 
+    @property
+    def shaking(self) -> bool:
+        return self._upgrading
+
     def abort(self) -> None:
         self.closing = True
         self.transport.abort()

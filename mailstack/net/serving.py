@@ -15,9 +15,12 @@ LAST_SECONDS = 5.0  # for what is under way when the server stops
 
 
 class Guest(Protocol):
-    """A connection. `task`: what is under way."""
+    """A connection. `task`: what is under way; `shaking`: nothing but hands, for STARTTLS."""
 
     task: asyncio.Task[None] | None
+
+    @property
+    def shaking(self) -> bool: ...
 
     def abort(self) -> None: ...
 
@@ -46,7 +49,9 @@ async def part(connections: Collection[G], bye: Callable[[G], None]) -> None:
     """Let what is under way be answered, say goodbye to everybody, and close."""
     tasks = [connection.task for connection in connections if connection.task is not None]
     for connection in list(connections):
-        if connection.task is None:
+        if connection.shaking:
+            connection.abort()
+        elif connection.task is None:
             bye(connection)
     if tasks:
         await asyncio.wait(tasks, timeout=LAST_SECONDS)

@@ -111,6 +111,7 @@ class SmtpConnection(SMTP):
         self.refused = 0
         self.counted = False
         self.busy = False
+        self.shaking = False  # hands, for TLS
         self.leaving = False
         self._tls: TlsEnd | None = None  # until the login
         self._out: list[bytes] = []
@@ -127,6 +128,10 @@ class SmtpConnection(SMTP):
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
         asyncio.StreamReaderProtocol.connection_lost(self, error)
+        self._leave()
+
+    def _leave(self) -> None:
+        """It counts no more."""
         if self.counted:
             self.counted = False
             self.services.limits.disconnected(self.peer)
@@ -261,13 +266,11 @@ class SmtpConnection(SMTP):
         await self.flush()
         await self._writer.drain()
         self._nothing_waits()  # a client that reads slowly had the time to send more
-        loop = asyncio.get_running_loop()
-        try:
-            transport = await loop.start_tls(self._writer.transport, self, context, server_side=True, ssl_handshake_timeout=30)
-        except (OSError, ssl.SSLError) as problem:
-            log.info("smtp.tls_failed", peer=self.peer, problem=str(problem)[:200])
-            raise ConnectionResetError from None
-        assert transport is not None
+        transport = await self._shake(context)
+        if transport is None:
+            self.abort()
+            self._leave()  # a connection that is lost during the handshake is not told so
+            raise ConnectionResetError
         self.transport = transport
         self._writer._transport = transport  # type: ignore[attr-defined]
         self._reader._transport = transport  # type: ignore[attr-defined]
@@ -282,6 +285,16 @@ class SmtpConnection(SMTP):
             self._out = []
             self.abort()
             raise ConnectionResetError
+
+    async def _shake(self, context: ssl.SSLContext) -> asyncio.Transport | None:
+        self.shaking, loop = True, asyncio.get_running_loop()
+        try:
+            return await loop.start_tls(self._writer.transport, self, context, server_side=True, ssl_handshake_timeout=30)
+        except (OSError, ssl.SSLError) as problem:
+            log.info("smtp.tls_failed", peer=self.peer, problem=str(problem)[:200])
+            return None
+        finally:
+            self.shaking = False
 
     def channel(self) -> Channel:
         """What a login may know of this connection."""

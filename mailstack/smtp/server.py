@@ -67,7 +67,9 @@ class SmtpServer:
         end = loop.time() + seconds
         for connection in list(self.connections):
             connection.leaving = True
-            if not connection.busy:
+            if connection.shaking:
+                connection.abort()
+            elif not connection.busy:
                 connection.say(Reply(421, "4.3.2", "The server is stopping"))
                 connection.close()
         while any(connection.busy for connection in self.connections) and loop.time() < end:

@@ -1,8 +1,10 @@
 """Silent clients are closed with a line in the log; a wall clock that jumps harms nothing. The server runs in this process."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +202,46 @@ async def test_what_happens_while_a_client_reads_nothing_is_told_at_once_when_it
     assert told.count(b" EXISTS") == 1
     assert b"* 30 EXISTS" in told
     assert told.count(b"* 1 FETCH") == 1
+
+
+STARTTLS = (
+    ("smtp", "EHLO x\r\nSTARTTLS\r\n", "220 2.0.0"),
+    ("submission", "EHLO x\r\nSTARTTLS\r\n", "220 2.0.0"),
+    ("imap", "a STARTTLS\r\n", "a OK"),
+    ("pop3", "STLS\r\n", "+OK Begin"),
+    ("managesieve", "STARTTLS\r\n", "Begin"),
+)
+
+
+async def test_who_is_lost_while_shaking_hands_counts_no_more(appliance: Appliance) -> None:
+    for door, words, until in STARTTLS:
+        talk = await Talk.to(appliance, door)
+        await talk.say(words, until)
+        assert appliance._limits.open == 1
+        # The connection ends with a reset.
+        talk.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        talk.writer.transport.abort()
+        async with asyncio.timeout(20):
+            while appliance._limits.open:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_stop_does_not_wait_for_who_is_shaking_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mailstack.app import doors
+    from mailstack.net import serving
+
+    monkeypatch.setattr(doors, "STOP_SECONDS", 1000.0)
+    monkeypatch.setattr(serving, "LAST_SECONDS", 1000.0)
+    one = Appliance(configuration(tmp_path))
+    await one.start()
+    talks = [await Talk.to(one, door) for door, _, _ in STARTTLS]
+    for talk, (_, words, until) in zip(talks, STARTTLS, strict=True):
+        await talk.say(words, until)
+    async with asyncio.timeout(60):
+        await one.stop()
+    for talk in talks:
+        with contextlib.suppress(ConnectionError):
+            assert await talk.rest() == b""
 
 
 async def test_no_more_connections_than_the_limit(tmp_path: Path) -> None:
