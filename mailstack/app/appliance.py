@@ -49,6 +49,7 @@ from mailstack.store.users.passwords import PasswordChecker
 
 log = get_logger()
 SIEVE_PORT = 4190  # RFC 5804 1.8
+RUNNER_STOP_SECONDS = 3.0  # for deliveries under way
 
 
 class Appliance:
@@ -280,7 +281,7 @@ class Appliance:
         await self.doors.stop()
         await self.reporting.stop()
         await self.sending.stop()
-        await self.runner.stop(3.0)
+        await self.runner.stop(RUNNER_STOP_SECONDS)
         await self.data.sending.settled()
         await self._unwanted.close()
         if self.data.webhooks is not None:

@@ -19,6 +19,7 @@ from mailstack.log import configure, get_logger
 from mailstack.store.errors import StoreProblem
 
 RESTART_SIGNAL = signal.SIGUSR1  # stop, and start again with what the settings' file says then
+STOPS = (signal.SIGTERM, signal.SIGINT, RESTART_SIGNAL)
 RESTART = 75  # EX_TEMPFAIL (sysexits.h): a service manager that restarts failures starts it again
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 
@@ -43,7 +44,7 @@ async def _serve(config: Config, path: str | None, surroundings: Surroundings | 
     appliance = Appliance(config, surroundings, path)
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, RESTART_SIGNAL):
+    for number in (signal.SIGHUP, *STOPS):
         loop.add_signal_handler(number, signals.put_nowait, number)
     await appliance.start()
     # What the start made stays: the collector need not look at it again and again while connections wait.
@@ -61,6 +62,8 @@ async def _serve(config: Config, path: str | None, surroundings: Surroundings | 
         await appliance.reload(path)
     _notify("RELOADING=1" if received is RESTART_SIGNAL else "STOPPING=1")
     await appliance.stop()
+    # Ctrl-C reaches this process twice where another one passes it on (`mailstack demo`): the end has its own exit code.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     log.info("stopped", again=received is RESTART_SIGNAL)
     return received
 

@@ -11,7 +11,7 @@ from mailstack.net.proxied import ProxyHeader
 from mailstack.net.tls_layer import Gate, TlsLayer
 
 BACKLOG = 512
-LAST_SECONDS = 5.0  # for what is under way when the server stops
+LAST_SECONDS = 4.0  # for what is under way when the server stops
 
 
 class Guest(Protocol):

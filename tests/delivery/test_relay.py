@@ -11,7 +11,7 @@ import trustme
 from mailstack.store.queue.queue import Queued
 from tests.support.dnsserver import DnsServer
 from tests.support.peer import EXTENSIONS, Act, Peer, Script, until
-from tests.support.relay import SHORT, TEXT, Again, Relay, outcome
+from tests.support.relay import PATIENT, TEXT, Again, Relay, outcome
 
 
 async def test_taken(relay: Relay, peer: Peer) -> None:
@@ -35,6 +35,7 @@ async def test_a_size_that_is_no_number_is_no_limit(relay: Relay, peer: Peer, si
 # What a host says, step by step -----------------------------------------------------------------------------------------
 
 STEPS = ["", "EHLO", "MAIL", "RCPT", "DATA", "."]
+WAITS = dict(zip(STEPS, ("greeting", "command", "command", "command", "data_start", "data_end"), strict=True))
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
@@ -156,10 +157,11 @@ async def test_5xx_and_a_reset_at_rset_is_still_5xx(relay: Relay, peer: Peer) ->
 @pytest.mark.parametrize("act", list(Act))
 @pytest.mark.parametrize("step", STEPS)
 async def test_silence_and_resets_keep_it_queued(tmp_path: Path, dns: DnsServer, step: str, act: Act) -> None:
-    quick = dataclasses.replace(SHORT, greeting=0.2, command=0.2, data_start=0.2, data_end=0.2)
+    quick = dataclasses.replace(PATIENT, **{WAITS[step]: 0.2}) if act is Act.HANG else PATIENT
     async with Peer(Script({step: act}), Script()) as peer, Relay(tmp_path, dns, peer, timeouts=quick) as relay:
         id = await relay.send("bob@b.test")
         queued = await relay.settled(id)
+        relay.remote.use(dataclasses.replace(relay.settings, timeouts=PATIENT))
         assert queued is not None
         assert queued.states[0].reply.startswith("451 4.4.2 ")
         assert ("in time" in queued.states[0].reply) == (act is Act.HANG)
@@ -181,7 +183,7 @@ async def test_a_host_that_stops_reading(tmp_path: Path, dns: DnsServer) -> None
 
     stop = asyncio.Event()
     server = await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024)
-    quick = dataclasses.replace(SHORT, data_block=0.3)
+    quick = dataclasses.replace(PATIENT, data_block=0.3)
     port = server.sockets[0].getsockname()[1]
     async with Relay(tmp_path, dns, port=port, timeouts=quick) as relay:
         id = await relay.send("bob@b.test", text=TEXT + b"x" * 70 + b"\r\n" * 10_000_000)
@@ -262,9 +264,12 @@ async def test_nxdomain_bounces(relay: Relay) -> None:
 @pytest.mark.parametrize("name", ["b.test", "mail.b.test"])
 async def test_dns_trouble_is_for_now(relay: Relay, peer: Peer, dns: DnsServer, kind: str, name: str) -> None:
     getattr(dns, kind).add(name)
+    if kind == "silent":
+        relay.resolver._resolver.lifetime = 0.5
     id = await relay.send("bob@b.test")
     assert (await outcome(relay, id)).startswith("451 4.4.3 ")
     getattr(dns, kind).clear()
+    relay.resolver._resolver.lifetime = 60.0
     assert await relay.again(id) is None
     assert len(peer.messages) == 1
 
@@ -340,16 +345,16 @@ async def test_a_connection_that_the_host_closes_after_each_message(relay: Relay
 
 
 @pytest.mark.parametrize("act", [Act.RESET, Act.HANG])
-async def test_broken_after_the_final_dot_on_a_used_connection_waits(relay: Relay, peer: Peer, act: Act) -> None:
+async def test_broken_after_the_final_dot_on_a_used_connection_waits(tmp_path: Path, dns: DnsServer, act: Act) -> None:
     """The host may have it: a second copy is for the schedule, not for at once."""
-    script = Script()
-    peer.play(script)
-    assert await relay.settled(await relay.send("bob@b.test")) is None
-    script.answers["."] = act
-    queued = await relay.settled(await relay.send("bob@b.test"))
-    assert isinstance(queued, Queued)
-    assert len(peer.messages) == 2
-    assert len(peer.sessions) == 1
+    script, limits = Script(), dataclasses.replace(PATIENT, data_end=0.5 if act is Act.HANG else 60.0)
+    async with Peer(script) as peer, Relay(tmp_path, dns, peer, timeouts=limits) as relay:
+        assert await relay.settled(await relay.send("bob@b.test")) is None
+        script.answers["."] = act
+        queued = await relay.settled(await relay.send("bob@b.test"))
+        assert isinstance(queued, Queued)
+        assert len(peer.messages) == 2
+        assert len(peer.sessions) == 1
 
 
 async def test_no_more_connections_to_a_destination_than_allowed(relay: Relay, peer: Peer) -> None:

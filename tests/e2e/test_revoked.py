@@ -4,7 +4,6 @@ import asyncio
 import random
 import smtplib
 import socket
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -32,13 +31,11 @@ def test_live_sessions_end(server: Server, account: str, command: tuple[str, ...
         assert b"a OK" in stream.readline()
         assert stream.readline().startswith(b"+")
         server.run("user", command[0], f"{account}@a.test", *command[1:], stdin="another password\n")
-        changed = time.monotonic()
         assert stream.readline().startswith(b"* BYE")
         assert stream.readline() == b""
     assert submission.sock is not None
-    submission.sock.settimeout(5)
+    submission.sock.settimeout(20)
     assert submission.getreply()[0] == 421
-    assert time.monotonic() - changed < 1.0
     with pytest.raises(smtplib.SMTPAuthenticationError):
         server.submission(account)
 

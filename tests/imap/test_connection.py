@@ -4,7 +4,6 @@ import base64
 import socket
 import ssl
 import threading
-import time
 import zlib
 
 import pytest
@@ -278,9 +277,9 @@ def test_a_bomb_meets_the_limits_after_inflation(server: Server, client: Client,
         reader = threading.Thread(target=read)
         reader.start()
         while not done.is_set():
-            begun = time.monotonic()
+            begun = server.spent()
             other.ok("NOOP")
-            slowest = max(slowest, time.monotonic() - begun)
+            slowest = max(slowest, server.spent() - begun)
         reader.join()
     assert answers == ["a", "b"]
     assert slowest < 1
@@ -396,9 +395,9 @@ def test_a_flood_of_commands_does_not_stop_the_others(server: Server, client: Cl
         reader.start()
         slowest = 0.0
         while not done.is_set():
-            begun = time.monotonic()
+            begun = server.spent()
             other.ok("NOOP")
-            slowest = max(slowest, time.monotonic() - begun)
+            slowest = max(slowest, server.spent() - begun)
             done.wait(0.02)
         sender.join()
         reader.join()

@@ -100,18 +100,18 @@ def test_1500_mailboxes_do_not_stall_the_others(server: Server, account: str) ->
                     'LIST "" *', 'LIST (RECURSIVEMATCH SUBSCRIBED) "" *', 'LSUB "" *', 'LIST "" "*a*a*a*a*a*a*a*a*a*a*a*b"',
                     'LIST "" (' + " ".join(["*a" * 45] * 20) + ")", 'LIST (SPECIAL-USE) "" "*"',
                 ):  # fmt: skip
-                    begun = time.monotonic()
+                    begun = server.spent()
                     found.append(len(one.ok(command)))
-                    took.append(time.monotonic() - begun)
+                    took.append(server.spent() - begun)
             finally:
                 done.set()
 
         asking = threading.Thread(target=ask)
         asking.start()
-        heard = [time.monotonic()]
+        heard = [server.spent()]
         while not done.is_set():
             other.ok("NOOP")
-            heard.append(time.monotonic())
+            heard.append(server.spent())
             done.wait(0.005)
         asking.join()
     assert found[0] == 1500 + 15 + 6

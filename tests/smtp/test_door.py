@@ -24,7 +24,7 @@ from mailstack.smtp.commands import message as smtp_message
 from mailstack.smtp.protocol import BUFFER, LINE_LIMIT
 from mailstack.wire.milter import AddHeader, ChangeHeader, InsertHeader, Packet, Word
 from tests.support.dnsserver import DnsServer
-from tests.support.door import Door, Strict, opened
+from tests.support.door import Client, Door, Strict, opened
 from tests.support.faults import FailingDisk
 from tests.support.milter import Milter, running
 from tests.support.peer import Peer, until
@@ -135,33 +135,54 @@ ENDLESS = [
 ]
 
 
+@contextlib.asynccontextmanager
+async def endless(client: Client, start: bytes, piece: bytes) -> AsyncIterator[None]:
+    """A client that goes on and on."""
+
+    async def send() -> None:
+        with contextlib.suppress(ConnectionError):
+            client.writer.write(start)
+            while True:
+                client.writer.write(piece * 1000)
+                await client.writer.drain()
+
+    sending = asyncio.create_task(send())
+    yield
+    sending.cancel()
+    await asyncio.wait([sending])
+
+
 @pytest.mark.parametrize(("command", "piece", "answers"), ENDLESS, ids=["data", "bdat", "bdat-nobody"])
 async def test_a_message_without_end_is_cut_off(
     relay: Relay, monkeypatch: pytest.MonkeyPatch, command: bytes, piece: bytes, answers: list[bytes]
 ) -> None:
     for module in (smtp_data, smtp_message):
         monkeypatch.setattr(module, "OVERRUN", 200_000)
-    monkeypatch.setattr(protocol, "PARTING_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "PARTING_SECONDS", 60.0)
     async with opened(relay, message_size=100_000) as door, door.client() as client:
-        client.writer.write(ENVELOPE + command)
-
-        async def send() -> None:
-            with contextlib.suppress(ConnectionError):
-                while True:
-                    client.writer.write(piece * 1000)
-                    await client.writer.drain()
-
-        sending = asyncio.create_task(send())
-        lines = []
-        with contextlib.suppress(ConnectionError):
-            while line := await asyncio.wait_for(client.reader.readline(), 20):
-                lines.append(line)
-        sending.cancel()
+        async with endless(client, ENVELOPE + command, piece):
+            lines = [b""]
+            while not lines[-1].startswith(answers[-1]):
+                lines.append(await asyncio.wait_for(client.reader.readline(), 20))
+                assert lines[-1], lines
+        client.writer.close()
+        await until(lambda: not door.server.connections)
         assert [line[: len(answer)] for line, answer in zip(lines[-len(answers) :], answers, strict=True)] == answers
     assert await bodies(relay) == []
     if len(answers) < 2 or answers[0] == b"354":
         (refused,) = [event for event in await relay.data.trace.find("alice@a.test") if event["event"] == "refused"]
         assert (refused["to"], refused["reason"]) == (["alice@a.test"], "size")
+
+
+async def test_who_goes_on_after_the_answer_is_left(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (smtp_data, smtp_message):
+        monkeypatch.setattr(module, "OVERRUN", 200_000)
+    monkeypatch.setattr(protocol, "PARTING_SECONDS", 0.1)
+    async with opened(relay, message_size=100_000) as door, door.client() as client:
+        async with endless(client, ENVELOPE + ENDLESS[0][0], ENDLESS[0][1]):
+            with contextlib.suppress(ConnectionError):
+                await asyncio.wait_for(client.reader.read(), 20)
+        await until(lambda: not door.server.connections)
 
 
 async def test_a_header_without_end(relay: Relay) -> None:

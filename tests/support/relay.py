@@ -38,7 +38,8 @@ from mailstack.store.queue.queue import Queued
 from tests.support.dnsserver import DnsServer
 from tests.support.peer import Peer, until
 
-SHORT = Timeouts(connect=2.0, greeting=1.0, command=1.0, data_start=1.0, data_block=1.0, data_end=1.0, quit=0.2)
+# Nobody waits as long where all is well; what waits for silence brings limits of its own.
+PATIENT = Timeouts(connect=60.0, greeting=60.0, command=60.0, data_start=60.0, data_block=60.0, data_end=60.0, quit=0.2)
 TEXT = b"From: alice@a.test\r\nTo: bob@b.test\r\nSubject: hello\r\nDate: x\r\nMessage-ID: <1@a.test>\r\n\r\nbody\r\n.dot\r\n"
 SECRET = "secret"
 
@@ -78,7 +79,7 @@ class Relay:
         ipv6: str = "off",
         source: tuple[str, ...] = (),
         verified: ssl.SSLContext | None = None,
-        timeouts: Timeouts = SHORT,
+        timeouts: Timeouts = PATIENT,
         retry: tuple[float, ...] = (300.0, 900.0, 3600.0),
         disk: Disk | None = None,
         postmaster: str = "postmaster-of-all@a.test",
@@ -98,7 +99,7 @@ class Relay:
             ipv6,
             timeouts,
         )
-        self.resolver = Resolver([f"127.0.0.1:{dns.port}"], self.random, lifetime=0.8, timeout=0.4, dnssec=dnssec)
+        self.resolver = Resolver([f"127.0.0.1:{dns.port}"], self.random, lifetime=60.0, timeout=20.0, dnssec=dnssec)
         self.signer = self.data.signer
         self._verified = verified or client_context(verify=True)
         self._retry = retry
