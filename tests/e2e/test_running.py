@@ -108,6 +108,7 @@ def test_a_stop_answers_what_is_under_way_and_says_goodbye(own: Server) -> None:
         if own.process.poll() is not None:
             break
         own.process.send_signal(number)
+        threading.Event().wait(0.002)
     assert own.process.returncode == 0
 
 
