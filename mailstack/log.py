@@ -1,5 +1,6 @@
 """Events with fields. Secrets and message bodies never enter."""
 
+import json
 import logging
 import sys
 from typing import Any
@@ -22,7 +23,10 @@ class _Forward(logging.Handler):
 
 
 def _dump(event: Any, **_: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:  # half a character, as in the name of somebody's file
+        return json.dumps(event, default=str).encode()
 
 
 def configure(format: str = "auto", level: str = "info") -> None:

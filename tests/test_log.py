@@ -1,5 +1,6 @@
 """What is logged, and what never is."""
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,22 @@ try:
 except ValueError:
     get_logger().exception("some.failure", id="x")
 """
+
+
+HALF = """
+from mailstack.log import configure, get_logger
+configure("json", "info")
+get_logger().info("some.file", path="x\\udcff", line="a\\nb\\x1b[2J")
+"""
+
+
+def test_half_a_character_stops_nothing_and_no_value_begins_a_line() -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    found = subprocess.run([sys.executable, "-c", HALF], env=environment, capture_output=True, check=True).stderr
+    (line,) = found.splitlines()
+    event = json.loads(line)
+    assert (event["event"], event["line"]) == ("some.file", "a\nb\x1b[2J")
+    assert b"\x1b" not in line
 
 
 @pytest.mark.parametrize("format", ["json", "console"])

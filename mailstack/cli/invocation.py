@@ -15,6 +15,7 @@ import typer
 
 from mailstack.config import DEFAULT_PATH, Config, ConfigProblem, load
 from mailstack.control.client import ask
+from mailstack.control.story import clean
 from mailstack.store.lock import become_owner
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return clean(value)
 
 
 def octets(number: int) -> str:

@@ -10,7 +10,7 @@ Event = dict[str, Any]
 NAMED = 10  # receivers that are named one by one
 FINDINGS = 8  # spam findings that are told, the heaviest
 _SHOWN = frozenset({"time", "id", "event"})
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]|[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import dns.zone
 import pytest
 
-from mailstack.cli.invocation import Invocation
+from mailstack.cli.invocation import Invocation, show
 from mailstack.cli.reaching import has_ipv6, hosts
 from mailstack.cli.selfcheck import StepFailed, run_selftest
 from mailstack.config import Config, Listen, Tls, load
@@ -446,3 +446,8 @@ def test_quickstart_wants_an_address(tmp_path: Path, address: str) -> None:
     said = console.run("quickstart", address, "--dir", str(tmp_path / "etc"), "--data", str(tmp_path / "mail"), check=False)
     assert (said.returncode, "is not an address" in said.stderr) == (2, True)
     assert not (tmp_path / "etc").exists()
+
+
+def test_a_listing_shows_words_of_strangers_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    show([{"user": "a\x1b]0;b\x07\nc\u202e\udcff"}], False, ["user"])
+    assert capsys.readouterr().out == "USER\na?]0;b??c??\n"
