@@ -277,6 +277,9 @@ class PasswordChecker:
             loop = asyncio.get_running_loop()
             hashed = record.password if record is not None else "{ARGON2ID}" + _NOBODY
             right = await loop.run_in_executor(self._executor, check_hash, password, hashed)
+            if not hashed.startswith("{ARGON2ID}") and not (right and record is not None and not record.disabled):
+                # A hash from elsewhere may be quick: it must not tell by that whose account is here.
+                await loop.run_in_executor(self._executor, check_hash, password, "{ARGON2ID}" + _NOBODY)
             if right and record is not None and not record.disabled:
                 await self._improve(record, password)
         # Hashing takes its time: the password may have been changed, the account switched off or removed meanwhile.

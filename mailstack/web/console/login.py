@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from mailstack.log import get_logger
 from mailstack.policy.login import BANNED, Channel, Denial, Denied, is_loopback
+from mailstack.policy.networks import client_of
 from mailstack.store.users.directory import AccountRecord
 from mailstack.store.users.scope import Protocol
 from mailstack.web.console.cookies import drop_cookie, set_cookie
@@ -66,7 +67,7 @@ class LoginPages:
         if not is_own(request):
             raise HTTPException(403, "That form did not come from this site.")
         peer = request.client.host if request.client else ""
-        if not is_loopback(peer) and not self._pace.takes(peer):
+        if not is_loopback(peer) and not self._pace.takes(client_of(peer)):
             raise HTTPException(429, "That was too much at once. Wait a minute.")
         form = await read_form(request, FORM_LIMIT)
         channel = Channel(peer, True, Protocol.WEB, request.headers.get("user-agent", ""))

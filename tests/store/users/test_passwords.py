@@ -1,6 +1,8 @@
 """Passwords: what is proved, how often it is hashed, and what voids a proof."""
 
 import asyncio
+import base64
+import hashlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -190,6 +192,19 @@ async def test_an_unknown_and_a_disabled_user_cost_the_same(users: Users) -> Non
         assert not await right(users, login, "wrong")
         assert [hashed.partition("$v=19$m=19456,t=2,p=1$")[0] for hashed in users.hashes.done] == ["{ARGON2ID}$argon2id"]
     assert not await right(users, "gone@a.test", "secret")
+
+
+async def test_a_quick_hash_from_elsewhere_tells_no_more(users: Users) -> None:
+    for name in ("quick", "gone"):
+        await users.add(f"{name}@a.test", "{SHA256}" + base64.b64encode(hashlib.sha256(b"secret").digest()).decode())
+    await users.directory.set_disabled("gone@a.test", True)
+    for login, password in (("quick@a.test", "wrong"), ("gone@a.test", "wrong"), ("gone@a.test", "secret")):
+        users.hashes.done.clear()
+        assert not await right(users, login, password)
+        assert users.hashes.done[-1].startswith("{ARGON2ID}$argon2id$v=19$m=19456,t=2,p=1$")
+    users.hashes.done.clear()
+    assert await right(users, "quick@a.test", "secret")
+    assert len(users.hashes.done) == 1
 
 
 async def test_a_proof_is_remembered_for_a_while(users: Users) -> None:
