@@ -46,7 +46,9 @@ class _Fetched:
     def message(self, origin: Origin, *, words: bool = True) -> NewMessage:
         keywords = self.keywords if words else frozenset()
         name = unique(origin, self.uid)
-        return NewMessage(self.content, flags=self.flags, keywords=keywords, internal_date=self.date, unique=name, once=True)
+        return NewMessage(
+            self.content, flags=self.flags, keywords=keywords, internal_date=self.date, unique=name, once=True, again=True
+        )
 
 
 class PullOperations:

@@ -60,7 +60,7 @@ class LocalDelivery:
             await self._send(queued, number, await self._parcels.of_lists(queued.envelope, lists, message))
             for place, route in enumerate(found):
                 unique = f"{queued.id}.{number}" if place == 0 else f"{queued.id}.{number}-{place}"
-                to = Place(route, recipient, unique, judgement, once=True)
+                to = Place(route, recipient, unique, judgement, once=True, again=queued.begun)
                 reason = await self._deliver(queued, number, message, to, len(found))
                 reasons += [reason] if reason is not None else []
         except StoreProblem as problem:

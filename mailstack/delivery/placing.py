@@ -38,7 +38,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An account that gets a message, and what it does with it. `once`: a repeated attempt makes no second copy."""
+    """An account that gets a message, and what it does with it. `once`: a repeated attempt makes no second copy; `again`: it
+    may be one.
+    """
 
     route: Local
     recipient: Recipient
@@ -46,6 +48,7 @@ class Place:
     judgement: Judgement | None = None
     plan: Plan = INTO_INBOX
     once: bool = False
+    again: bool = False
 
     @property
     def address(self) -> str:
@@ -125,7 +128,7 @@ class Placing:
                 prefix, content = front + keep.header, await body_alone(message.content, keep.body)
             unique = place.unique if number == 0 else f"{place.unique}-{number}"
             new = NewMessage(
-                content, prefix, keep.flags, keep.keywords, unique=unique, fresh=True, once=place.once
+                content, prefix, keep.flags, keep.keywords, unique=unique, fresh=True, once=place.once, again=place.again
             )  # fmt: skip
             found.append((keep.mailbox, new))
         return found

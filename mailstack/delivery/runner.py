@@ -184,7 +184,7 @@ class QueueRunner:
         else:
             self._let_go(queued)
         finally:
-            queued.busy = False
+            queued.busy, queued.begun = False, True
 
     async def _deliver(self, queued: Queued, outcomes: dict[int, Outcome]) -> None:
         """Fill in what came of the pending recipients."""

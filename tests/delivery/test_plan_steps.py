@@ -145,6 +145,7 @@ async def test_stopped_after_each_step(tmp_path: Path, dns: DnsServer, way: str,
             finished = disk.left > 0
             await cut_off(relay, disk)
         async with Peer() as peer, restarted(folder, dns, peer) as relay:
+            relay.clock.now += 60.0  # another second than that of the attempt that was cut off
             await hold(relay, held=False)
             await till_done(relay)
             copies = len(await relay.inbox()) - 1

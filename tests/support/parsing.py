@@ -12,3 +12,9 @@ gc.disable()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Other plugins load what they sum up with."""
+    gc.disable()

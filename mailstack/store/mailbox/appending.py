@@ -9,6 +9,7 @@ from mailstack.message.flag import SYSTEM
 from mailstack.store.disk import Disk
 from mailstack.store.drafts import Draft, draft_of, write_drafts
 from mailstack.store.errors import StoreFailed, StoreProblem, from_os_error
+from mailstack.store.mailbox.arrived import arrived
 from mailstack.store.mailbox.change import planned
 from mailstack.store.mailbox.committing import Committer
 from mailstack.store.mailbox.folders import Folders
@@ -94,8 +95,9 @@ class Appender:
         date = int(self._with.clock() if message.internal_date is None else message.internal_date)
         flags = message.flags & SYSTEM
         return Prepared(
-            mailbox.name, temporary, draft.size, date, unique, flags, message.keywords, message.fresh, message.once, draft
-        )
+            mailbox.name, temporary, draft.size, date, unique, flags, message.keywords, message.fresh,
+            message.once, message.again, draft,
+        )  # fmt: skip
 
     def discard(self, prepared: Sequence[Prepared]) -> None:
         """Forget prepared messages."""
@@ -147,8 +149,7 @@ class Appender:
             future.exception()  # the caller may be gone
 
     async def _append_group(self, batch: list[Waiting]) -> None:
-        names = [one.unique for prepared, _ in batch for one in prepared if one.once]
-        done = await self._journal.durably(self._journal.index.delivered, names) if names else {}
+        done = await self._delivered([one for prepared, _ in batch for one in prepared if one.once])
         room = await self._space.left()
         answers: list[tuple[asyncio.Future[Appended], Appended]] = []
         with planned(self._maildir) as write:
@@ -175,6 +176,19 @@ class Appender:
         for future, appended in answers:
             if not future.done():
                 future.set_result(appended)
+
+    async def _delivered(self, once: list[Prepared]) -> dict[str, int]:
+        """Those that came before, with their UIDs: by the index, and where an attempt was cut off, by the folder."""
+        if not once:
+            return {}
+        done = await self._journal.durably(self._journal.index.delivered, [one.unique for one in once])
+        unsure: dict[str, set[str]] = {}
+        for one in once:
+            if one.again and one.unique not in done:
+                unsure.setdefault(self._folders.find(one.mailbox).folder, set()).add(one.unique)
+        for folder, uniques in unsure.items():
+            done |= await self._journal.durably(arrived, self._maildir, folder, uniques)
+        return done
 
 
 def _write_large(disk: Disk, draft: Draft) -> None:

@@ -76,7 +76,12 @@ def compose(time: int, unique: str, host: str, size: int, wire_size: int, uid_va
 
 def email_id(base: bytes) -> bytes:
     """EMAILID (RFC 8474 5.1): the unique part of a name of ours, which copies keep. An object id has no dots (RFC 8474 7)."""
-    return base.partition(b".")[2].partition(b",")[0].rpartition(b".")[0].replace(b".", b"_")
+    return unique_of(base).replace(b".", b"_")
+
+
+def unique_of(name: bytes) -> bytes:
+    """The unique part of a name of ours, or of its base."""
+    return name.partition(b".")[2].partition(b",")[0].rpartition(b".")[0]
 
 
 def safe_host(hostname: str) -> str:

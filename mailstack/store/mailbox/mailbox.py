@@ -17,7 +17,7 @@ from mailstack.store.errors import MessageGone
 from mailstack.store.fulltext.questions import AnyCriterion, Compare, File, Incoming, Place
 from mailstack.store.mailbox import answers
 from mailstack.store.mailbox.ahead import MANY, Ahead, Made
-from mailstack.store.mailbox.filename import email_id
+from mailstack.store.mailbox.filename import email_id, unique_of
 from mailstack.store.mailbox.grants import NOBODY, Grants
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.octets import BLOCK, FileOctets
@@ -180,7 +180,7 @@ class Mailbox:
         place = self.loaded.position(uid)
         if place is None:
             raise MessageGone
-        return self.loaded.bases[place].partition(b".")[2].partition(b",")[0].rpartition(b".")[0].decode("ascii")
+        return unique_of(self.loaded.bases[place]).decode("ascii")
 
     def object_id(self, place: int) -> bytes:
         """EMAILID as clients see it; of a position."""

@@ -98,6 +98,7 @@ class NewMessage:
     unique: str | None = None  # EMAILID; a delivery's is <id>.<recipient number>
     fresh: bool = False  # a delivery: goes to new/, and is let in over quota
     once: bool = False  # a delivery that may be tried again: the unique name makes no second copy
+    again: bool = False  # and an attempt may have been cut off before
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Prepared:
     keywords: frozenset[str]
     fresh: bool
     once: bool = False
+    again: bool = False
     draft: Draft | None = None
 
 

@@ -68,6 +68,7 @@ class Queued:
     stopped: bool = False  # held because its account is stopped
     data: bytes | None = None  # the message, while it is small and new
     busy: bool = False
+    begun: bool = False  # an attempt may have been made, also one that nobody knows the end of
     has_row: bool = False
     settled: frozenset[int] = frozenset()  # recipients who are done, and that is written down
 
@@ -147,7 +148,7 @@ class Queue:
                 with contextlib.suppress(OSError):
                     self._disk.rename(entry.path, entry.path + DAMAGED)
                 continue
-            found.append(Queued(envelope, size, offset, [RecipientState() for _ in envelope.recipients]))
+            found.append(Queued(envelope, size, offset, [RecipientState() for _ in envelope.recipients], begun=True))
         return found
 
     async def close(self) -> None:
