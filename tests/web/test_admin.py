@@ -15,7 +15,7 @@ from mailstack.web.console.parts import pages_of
 from mailstack.web.console.visit import Page
 from tests.conftest import unused
 from tests.support.browser import Browser, told
-from tests.support.server import DOMAIN, Server
+from tests.support.server import DOMAIN, PASSWORD, Server
 from tests.web.conftest import Operations
 
 EVIL = "<script>alert(1)</script>"
@@ -227,3 +227,57 @@ def test_where_backups_go_is_said_in_the_settings(admin: Browser) -> None:
     assert "[backup]" in admin.get("/admin/backups").text
     assert "say where" in told(admin.submit("/admin/backups", "now"))
     assert "Name the account" in told(admin.submit("/admin/backups", "bring", account="", backup=""))
+
+
+def test_who_an_account_is_and_what_it_may(admin: Browser, server: Server, operate: Operations) -> None:
+    """Renamed, allowed another sender, removed, and back with its mail."""
+    operate("user.add", address=f"first.name@{DOMAIN}", password="a good password")
+    place = f"/admin/accounts/of?address=first.name@{DOMAIN}"
+    assert "may send as" in told(admin.submit(place, "grant", sender=f"@{DOMAIN}"))
+    assert f"@{DOMAIN}</span>" in admin.get(place).text
+    assert "no longer" in told(admin.submit(place, "ungrant", sender=f"@{DOMAIN}"))
+    renamed = admin.submit(place, "rename", to=f"last.name@{DOMAIN}", keep="yes")
+    assert "logs in by it" in told(renamed)
+    assert f"first.name@{DOMAIN}</a>" in renamed.text
+    assert "lock you out" in told(admin.submit(f"/admin/accounts/of?address=alice@{DOMAIN}", "rename", to=f"x@{DOMAIN}"))
+    operate("user.remove", address=f"last.name@{DOMAIN}")
+    operate("alias.remove", address=f"first.name@{DOMAIN}")
+    back = admin.submit("/admin/accounts", "undelete", removed=f"first.name@{DOMAIN}")
+    assert "The account is back" in told(back)
+    assert 'class="secret"' in back.text
+    operate("user.remove", address=f"first.name@{DOMAIN}")
+
+
+def test_a_token_and_a_hook_are_shown_once(admin: Browser, operate: Operations) -> None:
+    fields = {"label": "Shop <1>", "account": f"alice@{DOMAIN}"}
+    assert "not your password" in told(admin.submit("/admin/programs", "token", **fields, password="x"))
+    made = admin.submit("/admin/programs", "token", **fields, password=PASSWORD).text
+    assert re.search(r"<code id=\"made\">mst_[^<]{20,}", made)
+    assert "mst_" not in admin.get("/admin/programs").text
+    assert "Shop &lt;1&gt; is void" in admin.submit("/admin/programs", "revoke", label="Shop <1>").text
+    hook = {"url": "http://127.0.0.1:9/", "event": "message.bounced", "of": ""}
+    assert "not your password" in told(admin.submit("/admin/programs", "hook", **hook, password=""))
+    assert "whsec_" in admin.submit("/admin/programs", "hook", **hook, password=PASSWORD).text
+    (row,) = operate("webhook.list")
+    assert row["events"] == ["message.bounced"]
+    assert "127.0.0.1:9" in told(admin.submit("/admin/programs", "test", id=row["id"]))
+    assert "nothing more" in told(admin.submit("/admin/programs", "forget", id=row["id"]))
+
+
+def test_keys_and_limits_of_a_domain(admin: Browser, operate: Operations) -> None:
+    operate("domain.add", domain="keys.test")
+    place = "/admin/domains/of?domain=keys.test"
+    assert "limits are set" in told(admin.submit(place, "limits", messages_per_day="7"))
+    assert "of its own" in admin.get(place).text
+    assert "New keys are made" in told(admin.submit(place, "rotate"))
+    assert len(operate("dkim.list", domain="keys.test")) == 4
+    operate("domain.remove", domain="keys.test")
+
+
+def test_certificates_and_reports(admin: Browser, operate: Operations) -> None:
+    operate("tls.served")
+    text = admin.get("/admin/certificates").text
+    assert "mailstack on mail.a.test" in text
+    assert "_25._tcp.mail.a.test. TLSA 3 1 1" in text
+    assert "not &#34;acme&#34;" in admin.submit("/admin/certificates", "renew").text
+    assert "No report came yet" in admin.get("/admin/reports").text

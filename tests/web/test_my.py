@@ -10,7 +10,7 @@ from html import unescape
 import pyotp
 import pytest
 
-from mailstack.web.console.my.programs import program
+from mailstack.web.console.programs import program
 from tests.conftest import unused
 from tests.support.browser import Browser, hidden, told
 from tests.support.server import DOMAIN, PASSWORD, Server

@@ -202,3 +202,7 @@ async def test_requests_in_one_go_are_bounded() -> None:
     async with site() as port:
         assert (await ask(port, one * 19 + one.replace(b"Host", b"Connection: close\r\nHost"))).count(b"200 OK") == 20
         assert (await ask(port, one * 5_000)).count(b"200 OK") <= 40
+
+
+async def test_every_template_can_be_read() -> None:
+    await Templates(hostname="mail.a.test", version="1", asset=lambda name: name).ready()

@@ -9,8 +9,11 @@ from mailstack import __version__
 from mailstack.web.console.admin.accounts import AccountPages
 from mailstack.web.console.admin.aliases import AliasPages
 from mailstack.web.console.admin.backups import BackupPages
+from mailstack.web.console.admin.certificates import CertificatePages
 from mailstack.web.console.admin.domains import DomainPages
+from mailstack.web.console.admin.programs import ProgramPages
 from mailstack.web.console.admin.queue import QueuePages
+from mailstack.web.console.admin.reports import ReportPages
 from mailstack.web.console.admin.status import StatusPages
 from mailstack.web.console.admin.trace import TracePages
 from mailstack.web.console.assets import Assets
@@ -35,7 +38,10 @@ def pages_of(desk: Desk, clock: Callable[[], float]) -> tuple[Part, ...]:
         AliasPages(desk),
         QueuePages(desk),
         TracePages(desk),
+        ReportPages(desk),
+        CertificatePages(desk),
         BackupPages(desk),
+        ProgramPages(desk),
         MyPages(desk),
         HomePage(desk),
     )

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from mailstack.control.story import clean
+from mailstack.web.console.programs import program
 
 FOLDER = Path(__file__).parent.parent / "templates"
 # Of forms a browser tells the origin only with this one; pages with what is private are kept nowhere.
@@ -28,7 +29,7 @@ class Templates:
             auto_reload=False,
         )
         self._environment.globals.update(shared, zone=zone)
-        self._environment.filters.update(moment=moment, day=day, octets=octets, clean=clean)
+        self._environment.filters.update(moment=moment, day=day, octets=octets, clean=clean, program=program)
         self._ready: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -26,6 +27,9 @@ class AccountPage:
             "stop": self._stop,
             "release": self._release,
             "revoke": self._revoke,
+            "rename": self._rename,
+            "grant": self._grant,
+            "ungrant": self._ungrant,
             "totp-off": self._totp_off,
             "log-out": self._log_out,
             "remove": self._remove,
@@ -43,6 +47,8 @@ class AccountPage:
             "usage": await visit.run("user.usage", address=address),
             "logins": await visit.run("user.logins", address=address),
             "limits": list(LIMITS),
+            "senders": [row["sender"] for row in await visit.run("user.send-as.list", address=address)],
+            "aliases": sorted({row["source"] for row in await visit.run("alias.list") if row["target"] == found["address"]}),
         }
         return visit.page("admin/account.html", **values)
 
@@ -91,6 +97,20 @@ class AccountPage:
         done = await visit.run("user.release", address=visit.argument("address"), drop=bool(visit.form["drop"]))
         became = "dropped" if done["dropped"] else "let go"
         return visit.back(f"The account may send again; {done['released']} messages were {became}.")
+
+    async def _rename(self, visit: Visit) -> Response:
+        self._spare_own(visit)
+        old = visit.argument("address")
+        new = (await visit.run("user.rename", address=old, to=visit.form["to"], keep=bool(visit.form["keep"])))["address"]
+        return visit.back(f"{old} is {new} now, and logs in by it.", f"/admin/accounts/of?{urlencode({'address': new})}")
+
+    async def _grant(self, visit: Visit) -> Response:
+        await visit.run("user.send-as.add", address=visit.argument("address"), sender=visit.form["sender"])
+        return visit.back(f"It may send as {visit.form['sender']}.")
+
+    async def _ungrant(self, visit: Visit) -> Response:
+        await visit.run("user.send-as.remove", address=visit.argument("address"), sender=visit.form["sender"])
+        return visit.back(f"It may no longer send as {visit.form['sender']}.")
 
     async def _revoke(self, visit: Visit) -> Response:
         await visit.run("user.app-password.remove", address=visit.argument("address"), label=visit.form.exactly("label"))

@@ -21,7 +21,7 @@ class AccountPages:
 
     def routes(self) -> list[BaseRoute]:
         return self._desk.routes(
-            Page("/admin/accounts", self._list, {"add": self._add}, admin=True, menu="Accounts"),
+            Page("/admin/accounts", self._list, {"add": self._add, "undelete": self._undelete}, admin=True, menu="Accounts"),
             Page("/admin/accounts/of", self._one.show, self._one.actions(), admin=True),
         )
 
@@ -39,3 +39,7 @@ class AccountPages:
         if added["password"] is None:
             return visit.back(f"{added['address']} added.")
         return visit.page("admin/password.html", address=added["address"], password=added["password"], done="added")
+
+    async def _undelete(self, visit: Visit) -> Response:
+        back = await visit.run("user.undelete", address=visit.form["removed"])
+        return visit.page("admin/password.html", address=back["address"], password=back["password"], done="back")

@@ -4,7 +4,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mailstack.web.console.desk import Desk
-from mailstack.web.console.my.programs import program
 from mailstack.web.console.visit import Page, Refused, Visit
 
 SHORTEST = 10  # characters of a password that a person thinks up
@@ -26,7 +25,6 @@ class SecurityPage:
             logins=await visit.own("user.logins"),
             changed=visit.argument("changed") == "yes",
             shortest=SHORTEST,
-            program=program,
         )
 
     async def _password(self, visit: Visit) -> Response:
