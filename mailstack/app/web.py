@@ -13,7 +13,7 @@ from mailstack.net.tls import Certificates
 from mailstack.web.acme import AcmeAnswers
 from mailstack.web.api.accounts import Administration
 from mailstack.web.api.messages import Messages, Submitting
-from mailstack.web.api.parts import Api
+from mailstack.web.api.parts import Api, explaining
 from mailstack.web.authority import AuthorityFile
 from mailstack.web.console.desk import Behind as ConsoleBehind
 from mailstack.web.console.parts import Console
@@ -74,7 +74,9 @@ class Web:
         )
         routes = (route for part in parts for route in part.routes())
         self._server = WebServer(
-            build(routes, self.console.explain, lambda: self._proxies, tls.hsts if tls is not None else lambda _: None),
+            build(
+                routes, explaining(self.console.explain), lambda: self._proxies, tls.hsts if tls is not None else lambda _: None
+            ),
             lambda peer: self._proxies.trusts(peer),
         )
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -21,6 +22,7 @@ from mailstack.config import Auth, Config, Listen
 from mailstack.config.settings import Authentication, Relay, Watch
 from mailstack.delivery import webhooks
 from mailstack.store.disk import Disk
+from mailstack.web.api.shapes import Account, Alias, Domain, NewDomain, Queued
 from tests.support.sink import CountingSink
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -236,6 +238,13 @@ async def test_a_message_as_it_is(world: World) -> None:
     stored = next(data for data in await asyncio.to_thread(_stored, world, "bob@a.test") if b"Subject: raw" in data)
     assert b"Bcc" not in stored
     assert stored.endswith(b"\r\n\r\nHello\r\n")
+    named = data.replace(b"Message-ID: <1@shop.test>\n", b"").replace(b"raw", b"unnamed")
+    again = {**token, "idempotency-key": "unnamed"}
+    answers = [await world.client.post("/messages?from=shop@a.test&to=bob@a.test", content=named, headers=again) for _ in "12"]
+    first, second = (answer.json() for answer in answers)
+    assert first == second
+    stored = next(data for data in await asyncio.to_thread(_stored, world, "bob@a.test") if b"Subject: unnamed" in data)
+    assert f"Message-ID: {first['message_id']}\r\n".encode() in stored
     for query, status in (("from=shop@a.test", 400), ("to=bob@a.test", 400), ("from=alice@a.test&to=bob@a.test", 422)):
         assert (await world.client.post(f"/messages?{query}", content=data, headers=token)).status_code == status
     bare = await world.client.post("/messages?from=shop@a.test&to=bob@a.test", content=data + b"\rx", headers=token)
@@ -261,11 +270,20 @@ async def test_admins_do_what_commands_do(world: World) -> None:
     await ask("DELETE", "/aliases/info@a.test", 204)
     await ask("DELETE", "/accounts/carol@a.test", 204)
     await ask("GET", "/accounts/carol@a.test", 404)
-    await ask("POST", "/domains", 201, {"domain": "b.test"})
+    added = await ask("POST", "/domains", 201, {"domain": "b.test"})
+    assert msgspec.to_builtins(msgspec.convert(added, NewDomain)) == added
     await ask("DELETE", "/domains/b.test", 204)
     assert isinstance(await ask("GET", "/queue", 200), list)
     await ask("POST", "/queue/x/burn", 404)
-    assert "there is no" in (await ask("POST", "/queue/x/retry", 422))["problem"]
+    for path in ("/queue/x/retry", "/nothing"):
+        assert (await ask("POST", path, 404))["problem"]
+    for path in ("/aliases/info@a.test", "/domains/b.test", "/accounts/carol@a.test"):
+        assert "there is no" in (await ask("DELETE", path, 404))["problem"]
+    assert (await ask("PUT", "/accounts", 405))["problem"]
+    for path, shape in (("accounts", Account), ("aliases", Alias), ("domains", Domain), ("queue", Queued)):
+        for row in await ask("GET", f"/{path}", 200):
+            # What is described is what comes.
+            assert msgspec.to_builtins(msgspec.convert(row, shape)) == row
 
 
 async def test_every_endpoint_is_described_and_asks_for_a_token(world: World) -> None:

@@ -46,6 +46,16 @@ Answer = Callable[[Call], Awaitable[tuple[int, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """`place`: "query" or "header"; `many`: it may come several times."""
+
+    name: str
+    place: str
+    text: str
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """`takes`: the body's type, if it is JSON; `gives`: what success answers with. `admin`: only admins' tokens."""
 
@@ -58,6 +68,8 @@ class Endpoint:
     gives: Any = None
     admin: bool = True
     limit: int | None = BODY_LIMIT  # None: the largest message
+    also_takes: str = ""  # another kind of body
+    parameters: tuple[Parameter, ...] = ()  # beside those of the path
 
 
 def as_json(value: object, status: int, headers: dict[str, str] | None = None) -> Response:

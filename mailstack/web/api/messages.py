@@ -5,7 +5,7 @@ import datetime
 import hashlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,7 +27,7 @@ from mailstack.store.content import Content
 from mailstack.store.trace import Trace
 from mailstack.store.users.api_tokens import KEPT_SECONDS, ApiTokens, SentBefore
 from mailstack.store.users.directory import AccountRecord, Directory
-from mailstack.web.api.endpoint import ApiProblem, Call, Endpoint, parse, read_body
+from mailstack.web.api.endpoint import ApiProblem, Call, Endpoint, Parameter, parse, read_body
 from mailstack.web.api.shapes import Accepted, MessageIn, MessageState, RecipientState
 from mailstack.wire.smtp import MailParameters, Reply
 
@@ -65,14 +65,19 @@ class Messages:
             Endpoint(
                 "POST",
                 "/messages",
-                "Send a message: JSON, or as message/rfc822 with ?from=...&to=... "
-                "With Idempotency-Key a second try within a day sends nothing, and has the same answer",
+                "Send a message: JSON, or as message/rfc822 with its envelope in the query",
                 self.send,
                 202,
                 MessageIn,
                 Accepted,
                 admin=False,
                 limit=None,
+                also_takes="message/rfc822",
+                parameters=(
+                    Parameter("Idempotency-Key", "header", "A second try within a day sends nothing, and has the same answer"),
+                    Parameter("from", "query", "With message/rfc822: the sender"),
+                    Parameter("to", "query", "With message/rfc822: those who get it", many=True),
+                ),
             ),
             Endpoint("GET", "/messages/{id}", "What became of a message", self.state, gives=MessageState, admin=False),
         ]
@@ -89,7 +94,7 @@ class Messages:
             return 202, await self._send(call, data, raw=raw)
         asked = hashlib.sha256(data + request.url.query.encode()).hexdigest()
         async with self._turns.setdefault((call.token.digest, key), asyncio.Lock()):
-            before = await self._before(call, key, asked)
+            before = await self._before(call, key, asked, data if raw else b"")
             if before is not None:
                 return 202, before
             accepted = await self._send(call, data, raw=raw)
@@ -99,19 +104,30 @@ class Messages:
     async def _send(self, call: Call, data: bytes, *, raw: bool) -> Accepted:
         now = self._has.clock()
         id = new_id(now, self._has.randomness)
-        composed = _raw(call.request, data) if raw else self._compose(parse(data, MessageIn), id, now)
+        composed = self._identified(_raw(call.request, data), id) if raw else self._compose(parse(data, MessageIn), id, now)
         if len(composed.data) > self.size:
             raise ApiProblem(413, f"messages may have up to {self.size} octets")
         await self._submit(call, composed, id, now)
-        return Accepted(id, _message_id(composed.data))
+        return Accepted(id, self._message_id(composed.data, id))
 
-    async def _before(self, call: Call, key: str, asked: str) -> Accepted | None:
+    def _identified(self, composed: Composed, id: str) -> Composed:
+        """With a Message-ID, which the answer tells."""
+        if first(composed.data[:HEADER_SEEN], b"message-id") is not None:
+            return composed
+        return replace(composed, data=f"Message-ID: {self._message_id(b'', id)}\r\n".encode() + composed.data)
+
+    def _message_id(self, data: bytes, id: str) -> str:
+        """Its own; else the one that it got here."""
+        found = first(data[:HEADER_SEEN], b"message-id")
+        return found.decode("ascii", "replace") if found else f"<{id}@{self._has.hostname}>"
+
+    async def _before(self, call: Call, key: str, asked: str, data: bytes) -> Accepted | None:
         before = await self._has.tokens.sent(call.token, key, self._has.clock() - KEPT_SECONDS)
         if before is None:
             return None
         if before.body != asked:
             raise ApiProblem(422, "this Idempotency-Key was used for another message")
-        return Accepted(before.id, None)
+        return Accepted(before.id, self._message_id(data, before.id))
 
     def _compose(self, message: MessageIn, id: str, now: float) -> Composed:
         draft = Draft(
@@ -128,7 +144,7 @@ class Messages:
         )
         moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
         try:
-            return compose(draft, moment, f"<{id}@{self._has.hostname}>")
+            return compose(draft, moment, self._message_id(b"", id))
         except SyntaxProblem as problem:
             raise ApiProblem(422, problem.reason) from None
 
@@ -207,11 +223,6 @@ def _raw(request: Request, data: bytes) -> Composed:
     if b"\r" in lines or b"\0" in lines:
         raise ApiProblem(422, "a bare CR, or NUL, is in the message")
     return Composed(lines.replace(b"\n", b"\r\n"), sender, tuple(recipients.values()))
-
-
-def _message_id(data: bytes) -> str | None:
-    found = first(data[:HEADER_SEEN], b"message-id")
-    return found.decode("ascii", "replace") if found else None
 
 
 def _demand(verdict: Verdict, who: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mailstack import __version__
-from mailstack.web.api.endpoint import Endpoint
+from mailstack.web.api.endpoint import Endpoint, Parameter
 from mailstack.web.api.shapes import Problem
 
 BASE = "/api/v1"
@@ -46,8 +46,18 @@ def _operation(one: Endpoint, by_shape: dict[int, Any]) -> dict[str, Any]:
         "responses": {str(one.status): good, "default": problem},
     }
     names = re.findall(r"{(\w+)", one.path)
-    if names:
-        found["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    parameters += [_parameter(each) for each in one.parameters]
+    if parameters:
+        found["parameters"] = parameters
     if one.takes is not None:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_shape[id(one.takes)]}}}
+        content = {"application/json": {"schema": by_shape[id(one.takes)]}}
+        content |= {one.also_takes: {"schema": {"type": "string"}}} if one.also_takes else {}
+        found["requestBody"] = {"required": True, "content": content}
     return found
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    text = {"type": "string"}
+    schema = {"type": "array", "items": text} if one.many else text
+    return {"name": one.name, "in": one.place, "description": one.text, "schema": schema}

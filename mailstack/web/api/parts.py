@@ -13,10 +13,23 @@ from mailstack.store.users.directory import AccountRecord, Directory
 from mailstack.store.users.scope import Protocol
 from mailstack.web.api.endpoint import ApiProblem, Call, Endpoint, as_json, parse, read_body
 from mailstack.web.api.openapi import BASE, document
+from mailstack.web.api.shapes import Problem
 from mailstack.web.console.privacy import is_private
+from mailstack.web.site import Explain
 
 log = get_logger()
 AUTHENTICATE = {"www-authenticate": 'Bearer realm="mailstack"'}
+
+
+def explaining(other: Explain) -> Explain:
+    """Programs are told in JSON why there is nothing; who comes for other things is told by `other`."""
+
+    def explain(request: Request, status: int, text: str) -> Response:
+        if not request.url.path.startswith(f"{BASE}/"):
+            return other(request, status, text)
+        return as_json(Problem(text), status)
+
+    return explain
 
 
 class Api:

@@ -68,7 +68,7 @@ class Accepted(msgspec.Struct, frozen=True):
     """The server answers for the message from here on."""
 
     id: str
-    message_id: str | None
+    message_id: str
 
 
 class RecipientState(msgspec.Struct, frozen=True):
@@ -88,6 +88,61 @@ class MessageState(msgspec.Struct, frozen=True, rename={"sender": "from"}):
     subject: str | None
     message_id: str | None
     recipients: list[RecipientState]
+
+
+class Account(msgspec.Struct, frozen=True):
+    """`quota` in octets; `created` in seconds since 1970; `folder` below the server's mail/."""
+
+    address: str
+    quota: int | None
+    disabled: bool
+    folder: str
+    created: float
+    admin: bool
+
+
+class Alias(msgspec.Struct, frozen=True):
+    address: str
+    targets: list[str]
+
+
+class Domain(msgspec.Struct, frozen=True):
+    domain: str
+
+
+class TextRecord(msgspec.Struct, frozen=True):
+    """A TXT record."""
+
+    name: str
+    value: str
+
+
+class NewDomain(msgspec.Struct, frozen=True):
+    """`dkim`: to publish."""
+
+    domain: str
+    dkim: list[TextRecord]
+
+
+class QueuedRecipient(msgspec.Struct, frozen=True):
+    """`reply`: what its host said last."""
+
+    address: str
+    done: bool
+    reply: str | None
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """A message that waits. `sender` "<>": a notice; times in seconds since 1970."""
+
+    id: str
+    sender: str
+    size: int
+    received: float
+    attempts: int
+    next_attempt: float | None
+    held: bool
+    recipients: list[QueuedRecipient]
 
 
 class Problem(msgspec.Struct, frozen=True):
