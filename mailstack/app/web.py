@@ -73,12 +73,9 @@ class Web:
             self.console,
         )
         routes = (route for part in parts for route in part.routes())
-        self._server = WebServer(
-            build(
-                routes, explaining(self.console.explain), lambda: self._proxies, tls.hsts if tls is not None else lambda _: None
-            ),
-            lambda peer: self._proxies.trusts(peer),
-        )
+        hsts = tls.hsts if tls is not None else lambda _: None
+        site = build(routes, explaining(self.console.explain), lambda: self._proxies, hsts)
+        self._server = WebServer(site, lambda peer: self._proxies.trusts(peer))
 
     def _api(self, behind: "Behind", operations: Mapping[str, Operation], size: int) -> Api:
         data, surroundings = behind.data, behind.data.surroundings
