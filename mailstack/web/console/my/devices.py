@@ -22,10 +22,10 @@ SCOPES = {
 EXPIRES = {"": "Until it is removed", "30d": "30 days", "90d": "90 days", "365d": "A year"}
 
 NAMES = {
-    "IMAP": "Incoming mail (IMAP)",
-    "POP3": "Incoming mail (POP3)",
-    "SMTP": "Outgoing mail (SMTP)",
-    "ManageSieve": "Rules (ManageSieve)",
+    "imap": "Incoming mail (IMAP)",
+    "pop3": "Incoming mail (POP3)",
+    "smtp": "Outgoing mail (SMTP)",
+    "managesieve": "Rules (ManageSieve)",
 }
 
 
