@@ -140,3 +140,15 @@ def test_one_known_recipient_is_enough(tmp_path: Path) -> None:
     greylist.ask(NET, WHO, TO, 300, 1000.0)
     assert greylist.ask(NET, WHO, ["bob@a.test", *TO], 300, 1400.0).seconds == 0
     greylist.close()
+
+
+def test_made_up_senders_do_not_fill_the_disk(file: LearnedFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.store.learned.file.SENDERS_KEPT", 100)
+    file.put_senders([("address:friend@far.test", 0.0, 0.0, 1.0, 1.0)], 0.0)
+    for some in range(20):
+        rows = [(f"domain:{some * 50 + number}.test", 1.0, 0.0, 0.0, 1000.0 + some) for number in range(50)]
+        file.put_senders(rows, 500.0)
+    assert file.senders(["address:friend@far.test"])
+    assert file.senders(["domain:999.test"])
+    assert not file.senders(["domain:1.test"])
+    assert len(file.senders([f"domain:{number}.test" for number in range(1000)])) <= 200

@@ -38,6 +38,7 @@ SENDERS = """
 SELECT json_group_array(json_array(sender.name, sender.good, sender.junk, wrote, time))
 FROM json_each(?) AS wanted CROSS JOIN sender ON sender.name = wanted.value
 """
+STRANGERS_GO = "DELETE FROM sender WHERE name IN (SELECT name FROM sender WHERE wrote = 0 ORDER BY time LIMIT ?)"
 GLANCE = """
 SELECT total.junk, total.good, (
     SELECT json_group_array(json_array(sender.name, sender.good, sender.junk, wrote, time))
@@ -200,7 +201,10 @@ class LearnedFile:
             self._connection.executemany("INSERT OR REPLACE INTO sender VALUES (?,?,?,?,?)", list(rows))
             (count,) = self._connection.execute("SELECT count(*) FROM sender").fetchone()
             if count > SENDERS_KEPT:
-                self._connection.execute("DELETE FROM sender WHERE time < ? AND wrote = 0", (oldest,))
+                gone = self._connection.execute("DELETE FROM sender WHERE time < ? AND wrote = 0", (oldest,)).rowcount
+                # Whoever makes up senders is forgotten, however new they are; to whom people wrote stays.
+                if count - gone > 2 * SENDERS_KEPT:
+                    self._connection.execute(STRANGERS_GO, (count - gone - SENDERS_KEPT,))
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._connection)
