@@ -77,6 +77,14 @@ def unit_path(backup: Path, name: str) -> Path:
     return backup / layout.UNITS / f"{name}.jsonl"
 
 
+def _inside(path: str) -> str:
+    """A path that leads nowhere else: a backup may come from a place where others write. Raises StoreFailed."""
+    inner = path.removeprefix(f"../{layout.CONFIG}/")
+    if "\0" in path or any(part in ("", ".", "..") for part in inner.removesuffix("/").split("/")):
+        raise StoreFailed(f"{path[:200]!r} leads out of the backup")
+    return path
+
+
 def encode_line(value: File | Unit) -> bytes:
     return _encoder.encode(value) + b"\n"
 
@@ -86,7 +94,7 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def read(backup: Path) -> Manifest:
-    """Raises StoreFailed."""
+    """Raises StoreFailed, also for names that lead out of it."""
     path = backup / layout.MANIFEST
     try:
         found = _manifest.decode(path.read_bytes())
@@ -94,6 +102,8 @@ def read(backup: Path) -> Manifest:
         raise StoreFailed(f"{path}: {problem}") from problem
     if found.format > FORMAT:
         raise StoreFailed(f"{path} was written by a newer version")
+    for unit in found.units:
+        _inside(unit.name)
     return found
 
 
@@ -108,9 +118,12 @@ def read_unit(backup: Path, name: str, sha256: str | None = None) -> tuple[Unit,
         raise StoreFailed(f"{path} is damaged")
     lines = data.splitlines()
     try:
-        return _unit.decode(lines[0]), [_file.decode(line) for line in lines[1:]]
+        unit, files = _unit.decode(lines[0]), [_file.decode(line) for line in lines[1:]]
     except (IndexError, msgspec.DecodeError) as problem:
         raise StoreFailed(f"{path} is damaged: {problem}") from problem
+    for file in files:
+        _inside(file.path)
+    return unit, files
 
 
 def read_cut_short(backup: Path, name: str) -> Iterator[File]:
@@ -121,6 +134,8 @@ def read_cut_short(backup: Path, name: str) -> Iterator[File]:
         return
     for line in lines[1:]:
         try:
-            yield _file.decode(line)
-        except msgspec.DecodeError:
+            file = _file.decode(line)
+            _inside(file.path)
+        except (msgspec.DecodeError, StoreFailed):
             return
+        yield file

@@ -311,3 +311,21 @@ async def test_who_begins_one_and_does_not_wait_is_told_the_truth(data: Data, tm
     inside = await end((await table["backup.begin"]({"dir": str(data.path / "x")}))["job"])
     assert "outside" in inside["error"]
     assert data.backups.running is None
+
+
+@pytest.mark.parametrize(
+    "path", ["mail/../../evil", "/etc/cron.d/evil", "../evil", "../../evil", "a//b", "..", "a/..", "a/./b", "../config/../../evil", "a\0b"]
+)  # fmt: skip
+def test_a_backup_that_leads_elsewhere_is_none(tmp_path: Path, path: str) -> None:
+    lines = [manifest.encode_line(manifest.Unit("system")), manifest.encode_line(manifest.File(path, 1, "0" * 64))]
+    units = tmp_path / layout.UNITS
+    units.mkdir()
+    (units / "system.jsonl").write_bytes(b"".join(lines))
+    with pytest.raises(StoreFailed, match="leads out"):
+        manifest.read_unit(tmp_path, "system")
+    assert not list(manifest.read_cut_short(tmp_path, "system"))
+    summary = manifest.Summary(path, "", 1, 1, 0, "0" * 64)
+    made = manifest.Manifest(1, "x", 0.0, 0.0, "x", "x", [summary], 0)
+    (tmp_path / layout.MANIFEST).write_bytes(manifest.encode(made))
+    with pytest.raises(StoreFailed, match="leads out"):
+        manifest.read(tmp_path)
