@@ -313,9 +313,13 @@ async def test_who_begins_one_and_does_not_wait_is_told_the_truth(data: Data, tm
     assert data.backups.running is None
 
 
-@pytest.mark.parametrize(
-    "path", ["mail/../../evil", "/etc/cron.d/evil", "../evil", "../../evil", "a//b", "..", "a/..", "a/./b", "../config/../../evil", "a\0b"]
-)  # fmt: skip
+LEADS_OUT = [
+    *("mail/../../evil", "/etc/cron.d/evil", "../evil", "../../evil", "a//b", "..", "a/..", "a/./b"),
+    *("../config/../../evil", "a\0b"),
+]
+
+
+@pytest.mark.parametrize("path", LEADS_OUT)
 def test_a_backup_that_leads_elsewhere_is_none(tmp_path: Path, path: str) -> None:
     lines = [manifest.encode_line(manifest.Unit("system")), manifest.encode_line(manifest.File(path, 1, "0" * 64))]
     units = tmp_path / layout.UNITS
