@@ -61,6 +61,12 @@ def pair(folder: Path, name: str) -> tuple[Path, Path, int]:
     return certificate, key, x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number
 
 
+def turn(link: Path, target: Path) -> None:
+    """At no moment is there nothing."""
+    link.with_suffix(".next").symlink_to(target)
+    link.with_suffix(".next").replace(link)
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("reload")
@@ -132,14 +138,12 @@ def test_a_certificate_is_taken_without_being_told(running: Running, tmp_path: P
     session = running.imap("alice")
     new, new_key, second = pair(tmp_path / "two", "cert")
     told = len(running.events("tls.files_unusable"))
-    certificate.unlink()
-    certificate.symlink_to(new)
+    turn(certificate, new)
     event = running.wait_for_event("tls.files_unusable", told)
     assert "does not belong" in event["problem"]
     assert running.serial() == first
     taken = len(running.events("tls.files_taken"))
-    key.unlink()
-    key.symlink_to(new_key)
+    turn(key, new_key)
     running.wait_for_event("tls.files_taken", taken)
     assert running.serial() == second
     assert session.noop()[0] == "OK"

@@ -239,6 +239,36 @@ async def test_accounts_of_a_new_domain_open_at_the_same_moment(tmp_path: Path) 
     await boxes.close()
 
 
+async def test_accounts_are_closed_together_and_one_that_fails_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop that waited for the disk once an account would take longer than service managers wait."""
+    boxes = Mailboxes("mail.a.test")
+    folders = [AccountFolder(tmp_path / name, tmp_path / name / "index.sqlite3", None) for name in ("one", "two")]
+    accounts = [await boxes.account(folder) for folder in folders]
+    closing, closed = [], []
+    close = Account.close
+
+    async def watched(account: Account) -> None:
+        closing.append(account)
+        async with asyncio.timeout(20):
+            while len(closing) < len(accounts):
+                await asyncio.sleep(0)
+        if account is accounts[0]:
+            raise OSError("this one fails")
+        await close(account)
+        closed.append(account)
+
+    monkeypatch.setattr(Account, "close", watched)
+    with pytest.raises(OSError, match="this one fails"):
+        await boxes.close()
+    assert closed == accounts[1:]
+    monkeypatch.undo()
+    boxes = Mailboxes("mail.a.test")
+    assert await append(await boxes.account(folders[0])) > 0
+    await boxes.close()
+
+
 async def test_the_number_of_messages_has_a_quota_too(tmp_path: Path) -> None:
     boxes = Mailboxes("mail.a.test")
     account = await boxes.account(AccountFolder(tmp_path / "account", tmp_path / "account" / "index.sqlite3", None, 2))
