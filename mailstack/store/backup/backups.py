@@ -20,6 +20,7 @@ from mailstack.store.users.directory import Directory
 from mailstack.store.users.records import AccountRecord
 
 STATE = "backup.json"
+ROUNDS = 5  # in which accounts are listed once more
 log = get_logger()
 
 
@@ -142,16 +143,17 @@ class Backups:
         folder = outcome.folder
         await process.ask("begin", folder=folder, data=str(self._data), now=outcome.begun)
         places = await self._places()
+        gone: dict[str, int] = {}
         for number, (path, record) in enumerate(places):
-            progress = {"number": number, "of": len(places)}
-            try:
-                if record is None:
-                    await process.ask("list_account", folder=path, address="", mailboxes=[], **progress)
-                else:
-                    await self._list(process, record, progress)
-            except StoreProblem as problem:
-                raise StoreFailed(f"mail/{path}: {problem.detail or type(problem).__name__}") from problem
-            outcome.gone += await process.ask("copy_account")
+            gone[path] = await self._take(process, path, record, {"number": number, "of": len(places)})
+        for _ in range(ROUNDS):
+            # What came over from another account since may have left that one before its turn: it would be in neither.
+            late = [one for one in places if one[1] is not None and self._folder(one[1]) in self._mailboxes.across]
+            if not late:
+                break
+            for number, (path, record) in enumerate(late):
+                gone[path] = await self._take(process, path, record, {"number": number, "of": len(late)})
+        outcome.gone = sum(gone.values())
         made = await process.ask("finish", hostname=self._hostname, config=self._config())
         for key, value in made.items():
             setattr(outcome, key, value)
@@ -167,6 +169,20 @@ class Backups:
         outcome.removed = await process.ask(
             "prune", folder=folder, keep=keep, proven=proven.name if proven is not None else None
         )
+
+    def _folder(self, record: AccountRecord) -> Path:
+        return self._directory.folder(record).path
+
+    async def _take(self, process: BackupProcess, path: str, record: AccountRecord | None, progress: dict[str, int]) -> int:
+        """One account's folder; how many messages were removed meanwhile."""
+        try:
+            if record is None:
+                await process.ask("list_account", folder=path, address="", mailboxes=[], **progress)
+            else:
+                await self._list(process, record, progress)
+        except StoreProblem as problem:
+            raise StoreFailed(f"mail/{path}: {problem.detail or type(problem).__name__}") from problem
+        return int(await process.ask("copy_account"))
 
     async def _places(self) -> list[tuple[str, AccountRecord | None]]:
         """Folders below mail/, those of accounts that were removed too."""
@@ -185,6 +201,7 @@ class Backups:
         account.hold()
         try:
             async with account.frozen() as mailboxes:
+                self._mailboxes.across.discard(folder.path)
                 place = {"folder": record.folder, "address": record.address}
                 await process.ask("list_account", **place, mailboxes=msgspec.to_builtins(mailboxes), **progress)
         finally:

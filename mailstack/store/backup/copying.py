@@ -48,7 +48,11 @@ class Copier:
         try:
             if os.lstat(source).st_size != size:
                 return False
-            self._disk.link(source, target)
+            try:
+                self._disk.link(source, target)
+            except FileExistsError:
+                self._disk.unlink(target)
+                self._disk.link(source, target)
         except OSError as problem:
             if problem.errno not in _NO_LINKS:
                 raise

@@ -46,7 +46,7 @@ class Taking:
         self._copier = Copier(disk)
         self._partial = folder / layout.PARTIAL
         self._root = str(self._partial / layout.DATA)
-        self._summaries: list[Summary] = []
+        self._summaries: dict[str, Summary] = {}
         self._earlier: list[
             tuple[Path, frozenset[str]]
         ] = []  # backups to take unchanged files from, with what is damaged there
@@ -94,7 +94,7 @@ class Taking:
     def list_account(self, folder: str, address: str, mailboxes: list[Frozen]) -> int:
         """While the server keeps it still: which messages there are, and what the names of their files mean (marks, keywords).
 
-        Their number.
+        Their number. An account may be listed and copied once more: then what is there last counts.
         """
         self._listed = None
         found = list(listing.account(str(self._data), f"mail/{folder}"))
@@ -122,6 +122,7 @@ class Taking:
         unit, rows, known, small = self._listed
         gone: set[str] = set()
         moved: dict[int, str] | None = None
+        before = self._files(unit.name)
         with UnitWriter(self._copier, self._partial, unit) as writer:
             writer.add_all(small)
             for number, row in enumerate(rows):
@@ -144,7 +145,13 @@ class Taking:
             if gone:
                 writer.unit = _without_gone(unit, gone)
         self._done(writer)
+        for path in before - self._files(unit.name) if before else ():
+            self._disk.unlink(f"{self._root}/{path}")
         return len(gone)
+
+    def _files(self, unit: str) -> set[str]:
+        """What this backup has of a unit so far."""
+        return {file.path for file in manifest.read_cut_short(self._partial, unit) if file.sha256}
 
     def rest(self, config: str) -> None:
         """Keys, other databases, and the settings as they are."""
@@ -190,16 +197,16 @@ class Taking:
         earlier = known.get(key)
         if earlier is not None and not earlier.sure and not is_whole(earlier.path, earlier.sha256):
             earlier = None
-        if earlier is not None and self._copier.link(earlier.path, target, status.st_size):
+        if earlier is not None and (earlier.path == target or self._copier.link(earlier.path, target, status.st_size)):
             digest, size = earlier.sha256, status.st_size
         else:
             digest, size = self._copier.copy(source, target)
         return File(path, size, digest, status.st_mtime_ns, status.st_ino)
 
     def _known(self, unit: str) -> dict[Key, Known]:
-        """What earlier backups have of a unit."""
+        """What earlier backups have of a unit, and this one, where the unit was copied once."""
         found: dict[Key, Known] = {}
-        for backup, damaged in self._earlier:
+        for backup, damaged in (*self._earlier, (self._partial, frozenset[str]())):
             sure = backup.name != layout.CUT_SHORT
             for file in manifest.read_cut_short(backup, unit):
                 if file.sha256 and file.path not in damaged:
@@ -208,7 +215,7 @@ class Taking:
 
     def _done(self, writer: UnitWriter) -> None:
         self._copier.flush()
-        self._summaries.append(writer.summary)
+        self._summaries[writer.summary.name] = writer.summary
 
     # The end --------------------------------------------------------------------------------------------------------
 
@@ -219,7 +226,14 @@ class Taking:
             self._now += 1
             name = layout.name_of(self._now)
         made = Manifest(
-            manifest.FORMAT, name, self._now, time.time(), __version__, hostname, self._summaries, self._copier.octets
+            manifest.FORMAT,
+            name,
+            self._now,
+            time.time(),
+            __version__,
+            hostname,
+            [*self._summaries.values()],
+            self._copier.octets,
         )
         self._disk.replace_file(self._partial / layout.MANIFEST, manifest.encode(made))
         self._copier.flush()

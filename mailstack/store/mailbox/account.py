@@ -376,6 +376,10 @@ class Account:
         """All or none are in their mailbox, durable, when the future is done. It goes on if nobody waits any more."""
         return self._appender.commit(prepared)
 
+    def came_across(self) -> None:
+        """Messages of another account are here now, durably, and may go there from now on."""
+        self._with.across.add(self.folder.path)
+
     def discard(self, prepared: Sequence[Prepared]) -> None:
         """Forget prepared messages."""
         self._appender.discard(prepared)

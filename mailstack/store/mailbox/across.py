@@ -54,6 +54,7 @@ async def copy_across(
     if not prepared:
         return Copied(target.look(name).uid_validity, (), ())
     appended = await target.commit(prepared)
+    target.came_across()
     return Copied(appended.uid_validity, tuple(sources), appended.uids)
 
 

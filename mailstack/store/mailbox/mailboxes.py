@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 from mailstack.store.batching import Batcher
 from mailstack.store.disk import Disk
@@ -59,6 +60,11 @@ class Mailboxes:
         self._accounts: dict[str, Account] = {}
         self._opening: dict[str, asyncio.Task[Account]] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def across(self) -> set[Path]:
+        """Folders of accounts into which messages of other accounts came, until somebody takes them out of it."""
+        return self._surroundings.across
 
     async def account(self, folder: AccountFolder, *, limits: bool = True) -> Account:
         """The account in a folder, made with its special-use mailboxes if it is not there yet. Without `limits` one that is

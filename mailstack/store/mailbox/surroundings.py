@@ -5,7 +5,8 @@ import functools
 import random
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from mailstack.store.batching import Batcher
@@ -34,6 +35,7 @@ class Surroundings:
     namings: Batcher[Naming, None]
     searching: Searching
     keep_deleted: KeepDeleted
+    across: set[Path] = field(default_factory=set)  # folders of accounts that got messages of others; backups look there
 
     async def hop(self, function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run blocking work in a thread."""

@@ -28,6 +28,7 @@ from mailstack.store.content import Content
 from mailstack.store.disk import Disk
 from mailstack.store.errors import StoreFailed
 from mailstack.store.mailbox.account import Account
+from mailstack.store.mailbox.across import copy_across
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import AccountFolder, How
 from tests.store.mailbox.test_account import append, everything
@@ -217,6 +218,59 @@ async def test_a_message_that_is_moved_while_it_is_copied_is_in_it(data: Data, t
     made = taking.finish("mail.a.test")
     _, files = manifest.read_unit(tmp_path / "b" / made.name, "mail/a.test/alice")
     assert len([file for file in files if "/cur/" in file.path and file.sha256]) == 5
+    mailbox.release()
+
+
+@pytest.mark.parametrize(("question", "times"), [("copy_account", 1), ("list_account", 2)], ids=["before", "while"])
+async def test_what_goes_over_to_an_account_that_was_copied_is_in_it(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str, times: int
+) -> None:
+    """Before, or while, the account is copied that it leaves; nothing that is deleted is kept."""
+    await data.directory.add_accounts([(parse_address("bob@a.test"), "{PLAIN}x", None)], 0.0)
+    record = await data.directory.account("bob@a.test")
+    assert record is not None
+    mine, bob = await alice(data), await data.mailboxes.account(data.directory.folder(record))
+    await append(bob, b"Subject: over\r\n\r\n")
+    asked: list[str] = []
+    moves: list[asyncio.Task[None]] = []
+
+    class Meanwhile(Here):
+        async def ask(self, do: str, **arguments: Any) -> Any:
+            if do == "copy_account":
+                await asyncio.gather(*moves)
+            found = await super().ask(do, **arguments)
+            asked.append(do)
+            if do == question and asked.count(do) == times:
+                moves.append(asyncio.create_task(go_over(bob, mine, tmp_path)))
+                if do == "copy_account":
+                    await moves[0]
+            return found
+
+    monkeypatch.setattr("mailstack.store.backup.backups.BackupProcess", Meanwhile)
+    made = await backed_up(data, tmp_path / "b")
+    assert made.problems == []
+    _, files = manifest.read_unit(tmp_path / "b" / made.name, "mail/a.test/alice")
+    assert sum(",S=17," in file.path and "/cur/" in file.path for file in files) == 1
+    there = {str(path.relative_to(tmp_path / "b" / made.name / "data")) for path in _mails(tmp_path / "b" / made.name)}
+    assert there == {file.path for unit in ("alice", "bob") for file in _messages(tmp_path / "b" / made.name, unit)}
+    assert (await backed_up(data, tmp_path / "b")).problems == []
+
+
+def _mails(backup: Path) -> list[Path]:
+    return [path for part in ("cur", "new") for path in backup.rglob(f"{part}/*")]
+
+
+def _messages(backup: Path, name: str) -> list[manifest.File]:
+    files = manifest.read_unit(backup, f"mail/a.test/{name}")[1]
+    return [file for file in files if file.sha256 and ("/cur/" in file.path or "/new/" in file.path)]
+
+
+async def go_over(source: Account, target: Account, spool: Path) -> None:
+    """As MOVE does between accounts."""
+    mailbox = await source.open("INBOX")
+    copied = await copy_across(mailbox, list(mailbox.uids), target, "INBOX", -1, spool)
+    await mailbox.expunge(copied.sources, force=True, keep=False)
+    await source.settled()
     mailbox.release()
 
 
