@@ -87,6 +87,7 @@ def restore(
     account: str = typer.Option("", help="only the mail of one account, while the server runs"),
     backup: str = typer.Option("", help="which one, by its name; else the newest"),
     force: bool = typer.Option(False, "--force", help="data that is there goes aside"),
+    send_queue: bool = typer.Option(False, "--send-queue", help="the queue goes on at once: no server ran since the backup"),
     json: bool = JSON,
 ) -> None:
     """Bring a backup back: all of it where no server runs, or one account's mail beside what it has.
@@ -96,8 +97,8 @@ def restore(
     one = invocation(context)
     one.patience = LONGEST
     if account:
-        if to or force:
-            fail("--account brings mail back beside what is there: --to and --force are for all of the data", 2)
+        if to or force or send_queue:
+            fail("--account brings mail back beside what is there: --to, --force and --send-queue are for all of the data", 2)
         found = one.run("backup.bring", dir=str(dir.absolute()), backup=backup, account=account)
         if json:
             print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
@@ -110,10 +111,10 @@ def restore(
         return
     config = one.config()
     indexes = Path(config.store.index_dir) if config.store.index_dir and not to else None
-    _whole(dir, Path(to) if to else config.data, indexes, backup or None, force, json)
+    _whole(dir, Path(to) if to else config.data, indexes, backup or None, force, not send_queue, json)
 
 
-def _whole(dir: Path, data: Path, indexes: Path | None, name: str | None, force: bool, json: bool) -> None:
+def _whole(dir: Path, data: Path, indexes: Path | None, name: str | None, force: bool, hold: bool, json: bool) -> None:
     from mailstack.store.backup.restoring import Restoring, choose
     from mailstack.store.disk import Disk
     from mailstack.store.errors import DataLocked, StoreProblem
@@ -123,7 +124,8 @@ def _whole(dir: Path, data: Path, indexes: Path | None, name: str | None, force:
         chosen = choose(dir, name)
         become_owner(data)
         with bar("restore") as told:
-            made, aside = Restoring(chosen, data.absolute(), Disk(), told, indexes).run(force=force)
+            restoring = Restoring(chosen, data.absolute(), Disk(), told, indexes)
+            made, aside = restoring.run(force=force, hold=hold)
     except DataLocked:
         fail(f"{data}: a server uses it; stop it first, or bring one account back: --account ADDRESS")
     except StoreProblem as problem:
@@ -132,13 +134,21 @@ def _whole(dir: Path, data: Path, indexes: Path | None, name: str | None, force:
         fail(f"{problem.filename}: {problem.strerror}")
     if json:
         found = {"backup": made.name, "data": str(data), "messages": made.messages, "aside": str(aside) if aside else None}
+        found["held"] = restoring.held
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
         return
     print(f"{data}: {made.messages} messages of {sum(bool(unit.address) for unit in made.units)} accounts, as of {made.name}.")
     if aside is not None:
         print(f"What was there is in {aside}; remove it when it is needed no more.")
     print(f"The settings of that time: {chosen / 'config' / 'mailstack.toml'}")
-    print("What waited in the queue then is sent again when the server starts; look first: mailstack queue list")
+    if restoring.held:
+        waited = (
+            "1 message that waited in the queue then is"
+            if restoring.held == 1
+            else f"{restoring.held} messages that waited in the queue then are"
+        )
+        print(f"{waited} held, because they may have left since. Look: mailstack queue list")
+        print("Then: mailstack queue release --restored, or mailstack queue drop --restored")
 
 
 def _size(octets: int) -> str:

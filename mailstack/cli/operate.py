@@ -21,6 +21,10 @@ LOG = typer.Option("", "--log", help="with --bundle: a file with the log; else t
 queue = typer.Typer(no_args_is_help=True, help="Messages that wait for delivery.")
 
 
+ID = typer.Argument("", show_default=False)
+RESTORED = typer.Option(False, "--restored", help="all that a restore held")
+
+
 @queue.command("list")
 def queue_list(context: typer.Context, json: bool = JSON) -> None:
     """List what waits.
@@ -83,23 +87,37 @@ def queue_hold(context: typer.Context, id: str) -> None:
 
 
 @queue.command("release")
-def queue_release(context: typer.Context, id: str) -> None:
-    """Let a held message go.
+def queue_release(context: typer.Context, id: str = ID, restored: bool = RESTORED) -> None:
+    """Let a held message go, or all that a restore held.
 
     Example: mailstack queue release 0mb3k2x9a1b2c3d4
     """
+    if _of_restore(id, restored):
+        count = _count(invocation(context).run("queue.release", restored=True)["released"], "message")
+        print(f"{count} of a restored queue: let go, and due now.")
+        return
     invocation(context).run("queue.release", id=id)
     print(f"{id} is let go, and due now.")
 
 
 @queue.command("drop")
-def queue_drop(context: typer.Context, id: str) -> None:
-    """Throw a message away; nobody is told.
+def queue_drop(context: typer.Context, id: str = ID, restored: bool = RESTORED) -> None:
+    """Throw a message away, or all that a restore held; nobody is told.
 
     Example: mailstack queue drop 0mb3k2x9a1b2c3d4
     """
+    if _of_restore(id, restored):
+        count = _count(invocation(context).run("queue.drop", restored=True)["dropped"], "message")
+        print(f"{count} of a restored queue: gone; nobody is told.")
+        return
     invocation(context).run("queue.drop", id=id)
     print(f"{id} is gone; nobody is told.")
+
+
+def _of_restore(id: str, restored: bool) -> bool:
+    if bool(id) is restored:
+        fail("name one message, or say --restored for all that a restore held", 2)
+    return restored
 
 
 def _count(number: int, what: str) -> str:

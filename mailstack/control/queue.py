@@ -88,9 +88,21 @@ class QueueOperations:
         self._trace.record(queued.id, "held")
         await self._queue.save(queued)
 
+    def _restored(self) -> list[Queued]:
+        return [queued for queued in self._queue.messages.values() if queued.restored and queued.held]
+
     async def release(self, arguments: Arguments) -> Any:
-        queued = self._find(arguments)
-        queued.held = queued.stopped = False
+        """One, or with `restored` all that came out of a backup."""
+        if not arguments.get("restored"):
+            await self._release(self._find(arguments))
+            return None
+        chosen = self._restored()
+        for queued in chosen:
+            await self._release(queued)
+        return {"released": len(chosen)}
+
+    async def _release(self, queued: Queued) -> None:
+        queued.held = queued.stopped = queued.restored = False
         self._trace.record(queued.id, "released")
         queued.next_attempt = 0.0
         await self._queue.save(queued)
@@ -98,7 +110,16 @@ class QueueOperations:
             self._kick(queued)
 
     async def drop(self, arguments: Arguments) -> Any:
-        queued = self._find(arguments)
+        """One, or with `restored` all that came out of a backup."""
+        if not arguments.get("restored"):
+            await self._drop(self._find(arguments))
+            return None
+        chosen = self._restored()
+        for queued in chosen:
+            await self._drop(queued)
+        return {"dropped": len(chosen)}
+
+    async def _drop(self, queued: Queued) -> None:
         if queued.busy:
             raise OperationProblem(f"{queued.id} is being delivered now; try again in a moment")
         self._trace.record(queued.id, "dropped")

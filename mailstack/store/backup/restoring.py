@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,7 @@ from mailstack.store.disk import Disk
 from mailstack.store.errors import StoreFailed
 from mailstack.store.lock import DataLock
 from mailstack.store.mailbox import marks
+from mailstack.store.queue.keeping_back import keep_back
 
 BEYOND = 1_000_000  # UIDs that may have been given since the backup; none of them is given to another message
 BEYOND_MODSEQ = 1_000_000_000
@@ -55,9 +57,13 @@ class Restoring:
         self._disk = disk
         self._told = told
         self._inside = data / ".restoring"
+        self.held = 0  # messages of the queue that are kept back
 
-    def run(self, *, force: bool) -> tuple[Manifest, Path | None]:
-        """Raises StoreFailed; then what was there is there still. With `force` it goes aside: where to is told."""
+    def run(self, *, force: bool, hold: bool = True) -> tuple[Manifest, Path | None]:
+        """Raises StoreFailed; then what was there is there still. With `force` it goes aside: where to is told.
+
+        `hold` keeps the queue back: what waited in it then may have left since.
+        """
         made = manifest.read(self._backup)
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = DataLock(self._data)
@@ -69,6 +75,8 @@ class Restoring:
             shutil.rmtree(self._inside, ignore_errors=True)
             self._copy(made)
             self._raise_marks()
+            if hold:
+                self._keep_back()
             return made, self._switch(there)
         finally:
             lock.release()
@@ -119,6 +127,12 @@ class Restoring:
         for path in self._inside.glob("mail/*/*/uidvalidity"):
             with contextlib.suppress(ValueError):
                 self._disk.replace_file(path, f"{int(path.read_text()) + BEYOND}\n".encode())
+
+    def _keep_back(self) -> None:
+        try:
+            self.held = keep_back(self._inside / "queue", self._inside / LAST)
+        except sqlite3.Error as problem:
+            raise StoreFailed(f"{self._backup}: {LAST}: {problem}") from problem
 
     def _switch(self, there: list[Path]) -> Path | None:
         """By renames below one folder, which may be a mount; the users' database comes last."""

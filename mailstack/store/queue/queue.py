@@ -66,6 +66,7 @@ class Queued:
     attempts: int = 0
     held: bool = False
     stopped: bool = False  # held because its account is stopped
+    restored: bool = False  # held because it came out of a backup: it may have left since
     data: bytes | None = None  # the message, while it is small and new
     busy: bool = False
     begun: bool = False  # an attempt may have been made, also one that nobody knows the end of
@@ -288,7 +289,7 @@ class Queue:
     async def save(self, queued: Queued) -> None:
         """Keep state and schedule, durably."""
         queued.has_row = True
-        await self._database.run(_save_row, queued.id, queued.next_attempt, queued.held, _state(queued))
+        await self._database.run(_save_row, queued.id, queued.next_attempt, queued.held, state_of(queued))
 
     async def finish(self, queued: Queued) -> None:
         """Nothing is owed any more. What finishes together shares a flush."""
@@ -401,9 +402,10 @@ def _from_json(value: dict[str, Any]) -> Envelope:
     )
 
 
-def _state(queued: Queued) -> bytes:
+def state_of(queued: Queued) -> bytes:
     recipients = [[state.done, state.reply, state.delay_told, _owed(state.owed)] for state in queued.states]
-    return orjson.dumps({"attempts": queued.attempts, "recipients": recipients, "stopped": queued.stopped})
+    flags = {"stopped": queued.stopped, "restored": queued.restored}
+    return orjson.dumps({"attempts": queued.attempts, "recipients": recipients, **flags})
 
 
 def _owed(arrival: Arrival | None) -> list[Any] | None:
@@ -416,6 +418,7 @@ def _restore(queued: Queued, row: Any) -> None:
     queued.next_attempt = row.next_attempt
     queued.held = bool(row.held)
     queued.stopped = bool(value.get("stopped", False))
+    queued.restored = bool(value.get("restored", False))
     queued.has_row = True
     for state, (done, reply, delay_told, *more) in zip(queued.states, value["recipients"], strict=False):
         state.done, state.reply, state.delay_told = done, reply, delay_told

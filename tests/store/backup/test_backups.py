@@ -14,6 +14,7 @@ from mailstack.app.data import Data
 from mailstack.config import Config
 from mailstack.control.arguments import OperationProblem
 from mailstack.control.backups import BackupOperations
+from mailstack.control.queue import QueueOperations
 from mailstack.message.address import parse_address
 from mailstack.message.envelope import Envelope, Recipient
 from mailstack.message.flag import Flags
@@ -219,6 +220,30 @@ async def test_a_message_that_is_moved_while_it_is_copied_is_in_it(data: Data, t
     _, files = manifest.read_unit(tmp_path / "b" / made.name, "mail/a.test/alice")
     assert len([file for file in files if "/cur/" in file.path and file.sha256]) == 5
     mailbox.release()
+
+
+async def test_a_restored_queue_is_held_until_it_is_let_go(data: Data, tmp_path: Path) -> None:
+    """It may have left since. What was held before stays held."""
+    for id, held in (("0mwwhqy3cs84twj2", True), ("0mwwhqy3cs84twj3", False)):
+        envelope = Envelope(id, None, (Recipient(ALICE),), received=0.0)
+        await data.queue.commit(await data.queue.prepare(envelope, b"", Content.of(b"Subject: q\r\n\r\n")))
+        queued = data.queue.messages[id]
+        queued.held, queued.attempts = held, 2
+        await data.queue.save(queued)
+    made = await backed_up(data, tmp_path / "b")
+    for hold, place in ((True, tmp_path / "held"), (False, tmp_path / "sent")):
+        restoring = Restoring(tmp_path / "b" / made.name, place, Disk())
+        await asyncio.to_thread(lambda: restoring.run(force=False, hold=hold))  # noqa: B023 - awaited here
+        assert restoring.held == (2 if hold else 0)
+        again = Data(Config(hostname="mail.a.test", data_dir=str(place)))
+        await again.open()
+        queue = again.queue.messages
+        assert [(queue[id].held, queue[id].attempts) for id in sorted(queue)] == [(hold, 0), (True, 2), (hold, 2)]
+        operations = QueueOperations(again.queue, again.trace, None).table()
+        assert await operations["queue.release"]({"restored": True}) == {"released": restoring.held}
+        assert [id for id in sorted(queue) if queue[id].held] == ["0mwwhqy3cs84twj2"]
+        assert await operations["queue.drop"]({"restored": True}) == {"dropped": 0}
+        await again.close()
 
 
 @pytest.mark.parametrize(("question", "times"), [("copy_account", 1), ("list_account", 2)], ids=["before", "while"])
