@@ -66,7 +66,7 @@ class Web:
             Seen(),
             self._policies,
             reports,
-            LeavingPages(behind.data.leaving),
+            LeavingPages(behind.data.leaving, self.console.templates),
             *own,
             *_setting_up(behind.data, certificates, self.console.templates),
             self._api(behind, operations, settings.message_size),

@@ -1,30 +1,23 @@
 """/leave/TOKEN: one click takes a member off a mailing list (RFC 8058); who looks at it first sees a button."""
 
-import html
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mailstack.message.errors import SyntaxProblem
 from mailstack.policy.leaving import PATH, Leaving
 from mailstack.store.errors import StoreProblem
+from mailstack.web.console.templates import Templates
 
 SIZE = 4096  # octets of what is posted
 CLICK = b"One-Click"  # RFC 8058 3.2: List-Unsubscribe=One-Click, as a form of either kind
-KEPT = {"cache-control": "no-store"}
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title></head>
-<body><main><h1>{title}</h1>{body}</main></body></html>
-"""
-BUTTON = """<p>{member} gets the mail of {mailing}.</p>
-<form method="post"><input type="hidden" name="List-Unsubscribe" value="One-Click"><button>Leave the list</button></form>"""
 
 
 class LeavingPages:
-    def __init__(self, leaving: Leaving) -> None:
+    def __init__(self, leaving: Leaving, templates: Templates) -> None:
         self._leaving = leaving
+        self._templates = templates
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -38,7 +31,7 @@ class LeavingPages:
             mailing, member = await self._leaving.of(request.path_params["token"])
         except SyntaxProblem:
             raise HTTPException(404, "This link leads nowhere.") from None
-        return _page(f"Leave {mailing}?", BUTTON.format(member=html.escape(member), mailing=html.escape(mailing)))
+        return await self._page(mailing, member)
 
     async def _leave(self, request: Request) -> Response:
         """No cookie, no login: who has the link is the member (RFC 8058 3.1)."""
@@ -55,8 +48,9 @@ class LeavingPages:
             raise HTTPException(404, "This link leads nowhere.") from None
         except StoreProblem:
             raise HTTPException(503, "This can't be done now; try again later.") from None
-        return _page("You left the list", f"<p>No more mail of {html.escape(mailing)} comes to you.</p>")
+        return await self._page(mailing, None)
 
-
-def _page(title: str, body: str) -> Response:
-    return HTMLResponse(PAGE.format(title=html.escape(title), body=body), headers=KEPT)
+    async def _page(self, mailing: str, member: str | None) -> Response:
+        """`member`: who may leave; None: he did."""
+        await self._templates.ready()
+        return self._templates.answer("leaving.html", 200, {"mailing": mailing, "member": member})

@@ -103,7 +103,9 @@ def build(
 
     async def failed(request: Request, problem: Exception) -> Response:
         """The log has the stack; who asks learns nothing of it."""
-        log.error("http.failed", path=request.url.path, exc_info=problem)
+        # Not its own path: that of a link has a secret in it.
+        path = getattr(request.scope.get("route"), "path", request.url.path)
+        log.error("http.failed", path=path, exc_info=problem)
         return explain(request, 500, "Something went wrong here; the server's log says what.")
 
     async def gone(request: Request, _: Exception) -> Response:

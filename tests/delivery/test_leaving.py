@@ -16,6 +16,7 @@ from mailstack.message.header import every, first, split_header
 from mailstack.message.leaving import make, read
 from mailstack.policy.leaving import Leaving
 from mailstack.store.users.mailings import Mailing, Posting
+from mailstack.web.console.templates import Templates
 from mailstack.web.leaving import LeavingPages
 from mailstack.web.server import WebServer
 from mailstack.web.site import build
@@ -43,7 +44,8 @@ async def here(tmp_path: Path, dns: DnsServer, peer: Peer) -> AsyncIterator[Rela
 @contextlib.asynccontextmanager
 async def pages(relay: Relay) -> AsyncIterator[int]:
     leaving = Leaving(relay.data.directory, lambda: None)
-    web = WebServer(build(LeavingPages(leaving).routes()))
+    templates = Templates(hostname="mail.a.test", version="1", asset=lambda name: name)
+    web = WebServer(build(LeavingPages(leaving, templates).routes()))
     with socket.create_server(("127.0.0.1", 0)) as one:
         await web.listen([one], None)
         yield one.getsockname()[1]

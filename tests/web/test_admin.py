@@ -114,6 +114,9 @@ def test_domains_and_aliases_come_and_go(admin: Browser) -> None:
     assert "plain alias" in told(admin.submit(place, "plain"))
     assert admin.submit(place, "remove", target="far@b.test").url.path == "/admin/aliases/of"
     assert admin.submit(place, "remove", target="alice@a.test").url.path == "/admin/aliases"
+    admin.submit("/admin/aliases", "add", address="info@pages.test", targets="alice@a.test")
+    assert "Tick the box" in told(admin.submit(place, "remove-all"))
+    assert "removed" in told(admin.submit(place, "remove-all", sure="yes"))
     assert "Type pages.test" in told(admin.submit("/admin/domains/of?domain=pages.test", "remove", typed=""))
     assert "removed" in told(admin.submit("/admin/domains/of?domain=pages.test", "remove", typed="pages.test"))
 

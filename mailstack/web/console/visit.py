@@ -82,8 +82,13 @@ class Visit:
         """An operation on the account of the one who asks, and on no other."""
         return await self.run(name, **{**arguments, "address": self.account.address})
 
+    async def demand_password(self) -> None:
+        """Raises Refused unless the form has the account's own password: who holds the session alone must not do what follows."""
+        if not await self.proves(self.form.exactly("password")):
+            raise Refused("that is not your password")
+
     async def proves(self, password: str) -> bool:
-        """Whether this is the account's own password: asked before what a thief of the session must not do."""
+        """Whether this is the account's own password."""
         channel = Channel(self.peer, True, Protocol.WEB, self.request.headers.get("user-agent", ""))
         found = await self.desk.behind.logins.password(channel, self.account.address, password)
         return isinstance(found, Login) and found.account.address == self.account.address

@@ -34,6 +34,9 @@ class Domains:
         self._served = served
         self._own = own
 
+    async def serves(self, domain: str | None) -> bool:
+        return domain in await self._served()
+
     async def of(self, host: str, address: Address | None) -> str | None:
         """By the address, else by the name that was asked; None: it is not about this server's mail."""
         served = await self._served()

@@ -51,7 +51,8 @@ class SetupPages:
     # For everybody ------------------------------------------------------------------------------------------------------
 
     async def _public(self, request: Request) -> Response:
-        domain = await self._domains.of(host_of(request), None)
+        asked = await self._domains.of(host_of(request), None)
+        domain = asked if await self._domains.serves(asked) else None
         return await self._page("public.html", settings=self._settings(), domain=domain)
 
     async def _public_profile(self, request: Request) -> Response:

@@ -68,6 +68,8 @@ class AliasPages:
         return visit.back(f"{visit.form['target']} removed.", path)
 
     async def _remove_all(self, visit: Visit) -> Response:
+        if not visit.form["sure"]:
+            raise Refused("Tick the box if that is what you want.")
         await visit.run("alias.remove", address=visit.argument("source"))
         return visit.back(f"{visit.argument('source')} removed.", "/admin/aliases")
 

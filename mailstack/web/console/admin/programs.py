@@ -38,7 +38,7 @@ class ProgramPages:
         """One that may do everything is made by the command alone."""
         if not visit.form["account"]:
             raise Refused("Name the account that it sends as.")
-        await _prove(visit)
+        await visit.demand_password()
         made = await visit.run("api-token.add", label=visit.form["label"], account=visit.form["account"])
         visit.form = Form()
         return await self._page(visit, token=made["token"])
@@ -49,7 +49,7 @@ class ProgramPages:
 
     async def _hook(self, visit: Visit) -> Response:
         form = visit.form
-        await _prove(visit)
+        await visit.demand_password()
         made = await visit.run("webhook.add", url=form["url"], events=form.every("event"), account=form["of"] or None)
         visit.form = Form()
         return await self._page(visit, secret=made["secret"])
@@ -61,9 +61,3 @@ class ProgramPages:
     async def _forget(self, visit: Visit) -> Response:
         await visit.run("webhook.remove", id=visit.form["id"])
         return visit.back("It is told nothing more.")
-
-
-async def _prove(visit: Visit) -> None:
-    """Who holds the session alone must not get what outlives it."""
-    if not await visit.proves(visit.form.exactly("password")):
-        raise Refused("that is not your password")

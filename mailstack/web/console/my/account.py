@@ -38,8 +38,7 @@ class AccountPage:
 
     async def _takeout(self, visit: Visit) -> Response:
         address = visit.account.address
-        if not await visit.proves(visit.form.exactly("password")):
-            raise Refused("that is not your password")
+        await visit.demand_password()
         if address in self._making or len(self._making) >= AT_ONCE:
             raise Refused("a takeout is being made already; try again when it is done")
         log.info("console.takeout", account=address, peer=visit.peer)

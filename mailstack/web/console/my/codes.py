@@ -27,7 +27,7 @@ class CodesPage:
         return visit.page("my/codes.html", state=await visit.own("user.totp.show"), **values)
 
     async def _begin(self, visit: Visit) -> Response:
-        await _prove(visit)
+        await visit.demand_password()
         made = await visit.own("user.totp.begin")
         return await self._page(visit, made["uri"], made["secret"])
 
@@ -41,15 +41,10 @@ class CodesPage:
         return await self._page(visit, recovery=made["recovery"])
 
     async def _recovery(self, visit: Visit) -> Response:
-        await _prove(visit)
+        await visit.demand_password()
         return await self._page(visit, recovery=(await visit.own("user.totp.recovery"))["recovery"])
 
     async def _off(self, visit: Visit) -> Response:
-        await _prove(visit)
+        await visit.demand_password()
         await visit.own("user.totp.off")
         return visit.back("One-time codes are off: the password alone is enough.")
-
-
-async def _prove(visit: Visit) -> None:
-    if not await visit.proves(visit.form.exactly("password")):
-        raise Refused("that is not your password")

@@ -29,8 +29,7 @@ class DeletedPage:
     async def _purge(self, visit: Visit) -> Response:
         """A thief of the session must not be able to."""
         ids = _chosen(visit)
-        if not await visit.proves(visit.form.exactly("password")):
-            raise Refused("that is not your password")
+        await visit.demand_password()
         done = await visit.run("deleted.purge", account=visit.account.address, ids=ids)
         return visit.back(f"{done['purged']} removed for good.")
 

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from mailstack.web.console.desk import Desk
 from mailstack.web.console.forms import Form
 from mailstack.web.console.my.qr import picture
-from mailstack.web.console.visit import Page, Refused, Visit
+from mailstack.web.console.visit import Page, Visit
 
 SCOPES = {
     "all": "Everything a mail program does",
@@ -53,8 +53,7 @@ class DevicesPage:
     async def _add(self, visit: Visit) -> Response:
         """The password is on this page, and on none after it. Who holds the session alone must not get one that outlives it."""
         form = visit.form
-        if not await visit.proves(form.exactly("password")):
-            raise Refused("that is not your password")
+        await visit.demand_password()
         made = await visit.own("user.device.add", label=form["label"], scope=form["scope"] or "all", expires=form["expires"])
         code = await asyncio.to_thread(picture, made["link"]) if made["link"] else ""
         visit.form = Form()
