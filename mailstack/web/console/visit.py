@@ -83,7 +83,7 @@ class Visit:
         return await self.run(name, **{**arguments, "address": self.account.address})
 
     async def demand_password(self) -> None:
-        """Raises Refused unless the form has the account's own password: who holds the session alone must not do what follows."""
+        """Raises Refused without the account's own password in the form: who holds the session alone must not do what follows."""
         if not await self.proves(self.form.exactly("password")):
             raise Refused("that is not your password")
 

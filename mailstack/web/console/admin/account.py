@@ -47,6 +47,7 @@ class AccountPage:
             "usage": await visit.run("user.usage", address=address),
             "logins": await visit.run("user.logins", address=address),
             "limits": list(LIMITS),
+            "learned": (await visit.run("spam.stats", address=address))[0],
             "senders": [row["sender"] for row in await visit.run("user.send-as.list", address=address)],
             "aliases": sorted({row["source"] for row in await visit.run("alias.list") if row["target"] == found["address"]}),
         }
