@@ -83,7 +83,7 @@ class Visit:
         return await self.run(name, **{**arguments, "address": self.account.address})
 
     async def demand_password(self) -> None:
-        """Raises Refused without the account's own password in the form: who holds the session alone must not do what follows."""
+        """Raises Refused where the form lacks the account's own password: who holds a session alone has it not."""
         if not await self.proves(self.form.exactly("password")):
             raise Refused("that is not your password")
 
