@@ -34,15 +34,15 @@ class Group:
     name: bytes | None
 
 
-def mailboxes(value: bytes) -> list[Entry | Group]:
-    """The entries of an unfolded value, in order. Never raises."""
+def mailboxes(value: bytes, most: int | None = None) -> list[Entry | Group]:
+    """The entries of an unfolded value, in order; only the first ones, where `most` says how many. Never raises."""
     entries: list[Entry | Group] = []
     position = 0
-    while position < len(value):
+    while position < len(value) and (most is None or len(entries) < most):
         simple = _SIMPLE.match(value, position)
         # An angle bracket opens and closes, or there is none.
         if simple is None or (simple[1] is not None or simple[2] is not None) is not (simple[5] is not None):
-            return _Reader(value).read()
+            return _Reader(value).read(most)
         name = simple[1] if simple[1] is not None else simple[2]
         entries.append(Entry(name.strip() or None if name else None, None, simple[3], simple[4]))
         position = simple.end()
@@ -68,9 +68,9 @@ class _Reader:
         self._closed = False
         self._route: bytes | None = None
 
-    def read(self) -> list[Entry | Group]:
+    def read(self, most: int | None) -> list[Entry | Group]:
         position = 0
-        while position < len(self._value):
+        while position < len(self._value) and (most is None or len(self._entries) < most):
             token = _TOKEN.match(self._value, position)
             assert token is not None  # the pattern matches everywhere
             position = token.end()

@@ -18,7 +18,8 @@ _SIMPLE = re.compile(
     rb'[ \t]*+(?:"([^"\\\x00-\x08\x0a-\x1f\x7f-\xff]*+)"[ \t]*+<|([A-Za-z0-9 .!#$%&\'*+/=?^_`{|}~-]*+)<)?('
     + _ATEXT + rb")@(" + _ATEXT + rb")(>)?[ \t]*+(?:,|$)"
 )  # fmt: skip
-ADDRESSES_LIMIT = 1 << 18  # octets of an address field that are looked at
+ADDRESSES_LIMIT = 1 << 16  # octets of an address field that are looked at
+ADDRESSES_MOST = 2000  # addresses of one that are shown: a folder is listed in one go, and strangers wrote what is in it
 
 
 def nstring(data: bytes | None) -> bytes:
@@ -48,13 +49,15 @@ def _address_list(value: bytes | None) -> bytes:
         name = found[1] if found[1] is not None else (found[2] or b"").rstrip()
         out.append(b'(%b NIL "%b" "%b")' % (b'"' + name + b'"' if name else b"NIL", found[3], found[4]))
         position = found.end()
+        if len(out) >= ADDRESSES_MOST:
+            break
     return b"(" + b"".join(out) + b")" if out else b"NIL"
 
 
 def _address_list_slowly(value: bytes) -> bytes:
     """Groups, comments, quoted local parts and what is broken (RFC 9051 7.5.2)."""
     out: list[bytes] = []
-    for entry in mailboxes(value):
+    for entry in mailboxes(value, ADDRESSES_MOST):
         match entry:
             case Group(name):
                 out.append(b"(NIL NIL " + nstring(name) + b" NIL)")

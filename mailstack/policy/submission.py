@@ -19,6 +19,7 @@ from mailstack.store.users.directory import Directory
 # What only servers write, or what would tell of hidden recipients.
 _LEFT_OUT = frozenset({b"bcc", b"resent-bcc", b"return-path"})
 
+AUTHORS_LIMIT = 16384  # octets of From and Sender
 MOST_REMEMBERED = 100  # recipients of one message
 
 
@@ -68,6 +69,8 @@ class SubmissionPolicy:
             return verdict
         header = content.header(HEADER_LIMIT)
         named = every(header, b"from")
+        if sum(map(len, (*named, *every(header, b"sender")))) > AUTHORS_LIMIT:
+            return reject(554, "5.6.0", "From and Sender are too long", "from")
         if not named or not all(addresses(value) for value in named):
             return reject(554, "5.6.0", "The message has no address in From", "no-from")
         for address in authors(header):

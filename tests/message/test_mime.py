@@ -191,3 +191,13 @@ def test_a_message_that_is_a_message_itself_has_it_as_its_first_part() -> None:
     assert body(1) == deeper[deeper.index(b"Subject: outer") :]
     assert body(1, 1) == inner
     assert body(1, 1, 2) == b"two"
+
+
+@pytest.mark.parametrize("unit", [b"a,", b"a@b,", b"<a@b> ,", b"(", b'"', b"a:;"])
+def test_what_a_stranger_writes_makes_no_endless_envelope(unit: bytes) -> None:
+    """A folder is listed in one go: a megabyte of addresses in each message would be minutes, and gigabytes."""
+    line = b"\r\n ".join([unit * (900 // len(unit))] * 1000)
+    header = b"".join(b"%b: %b\r\n" % (name, line) for name in (b"From", b"To", b"Cc")) + b"\r\n"
+    shown = structure.envelope(header)
+    assert len(shown) < 5 * 200_000
+    Reader(shown).envelope()

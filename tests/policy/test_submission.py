@@ -139,6 +139,7 @@ def test_forms_of_ones_own(world: World, header: str) -> None:
         "From: <bob@a.test>\r\n\t<alice@a.test>",
         "From: alice@a.test\r\nSender: <bob@a.test><alice@a.test>",
         "From: (bob@a.test)\r\nFrom: alice@a.test",
+        "From: " + ",\r\n ".join(["alice@a.test"] * 2000),
     ],
 )
 def test_forms_that_hide_another(world: World, header: str) -> None:
