@@ -10,11 +10,14 @@ _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^;\s]
 _EXTENDED = re.compile(rb"(.+?)\*([0-9]+)?(\*)?$")
 _ESCAPED = re.compile(rb"\\(.)")
 
+LIMIT = 1 << 14  # octets that are looked at
+
 Parameters = tuple[tuple[bytes, bytes], ...]
 
 
 def parse_parameters(text: bytes) -> Parameters:
     """`; name=value` pairs with RFC 2231 continuations put together; names in lower case, the first of a name counts."""
+    text = text[:LIMIT]
     if b";" not in text:
         return ()
     plain: dict[bytes, bytes] = {}

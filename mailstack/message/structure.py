@@ -18,8 +18,11 @@ _SIMPLE = re.compile(
     rb'[ \t]*+(?:"([^"\\\x00-\x08\x0a-\x1f\x7f-\xff]*+)"[ \t]*+<|([A-Za-z0-9 .!#$%&\'*+/=?^_`{|}~-]*+)<)?('
     + _ATEXT + rb")@(" + _ATEXT + rb")(>)?[ \t]*+(?:,|$)"
 )  # fmt: skip
-ADDRESSES_LIMIT = 1 << 16  # octets of an address field that are looked at
-ADDRESSES_MOST = 2000  # addresses of one that are shown: a folder is listed in one go, and strangers wrote what is in it
+ADDRESSES_LIMIT = 1 << 15  # octets of an address field that are looked at
+ADDRESSES_MOST = 1000  # addresses of one that are shown: a folder is listed in one go, and strangers wrote what is in it
+
+_LISTS = frozenset({b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"})
+TEXT_LIMIT = 1 << 14  # octets of any other field in an ENVELOPE
 
 
 def nstring(data: bytes | None) -> bytes:
@@ -74,7 +77,7 @@ def envelope(header: bytes) -> bytes:
     for name, value in each(_WANTED, b"\n" + header[:HEADER_LIMIT]):
         key = name.lower()
         if key not in values:
-            values[key] = unfold(value)
+            values[key] = unfold(value) if key in _LISTS else unfold(value[:TEXT_LIMIT])
         elif key in (b"to", b"cc", b"bcc"):
             more.setdefault(key, [values[key]]).append(unfold(value))
     for key, several in more.items():

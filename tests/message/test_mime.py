@@ -197,7 +197,14 @@ def test_a_message_that_is_a_message_itself_has_it_as_its_first_part() -> None:
 def test_what_a_stranger_writes_makes_no_endless_envelope(unit: bytes) -> None:
     """A folder is listed in one go: a megabyte of addresses in each message would be minutes, and gigabytes."""
     line = b"\r\n ".join([unit * (900 // len(unit))] * 1000)
-    header = b"".join(b"%b: %b\r\n" % (name, line) for name in (b"From", b"To", b"Cc")) + b"\r\n"
-    shown = structure.envelope(header)
-    assert len(shown) < 5 * 200_000
+    names = (b"From", b"To", b"Cc", b"Subject", b"In-Reply-To")
+    shown = structure.envelope(b"".join(b"%b: %b\r\n" % (name, line) for name in names) + b"\r\n")
+    assert len(shown) < 400_000
     Reader(shown).envelope()
+
+
+def test_a_megabyte_of_parameters_is_looked_at_in_part() -> None:
+    names = b"".join(b"; a%d=b" % number for number in range(100_000))
+    part = walk(b"Content-Type: text/plain; charset=utf-8" + names + b"\r\n\r\nx")
+    assert 100 < len(part.parameters) < 2000
+    assert part.parameters[0] == (b"charset", b"utf-8")
