@@ -205,6 +205,6 @@ def test_what_a_stranger_writes_makes_no_endless_envelope(unit: bytes) -> None:
 
 def test_a_megabyte_of_parameters_is_looked_at_in_part() -> None:
     names = b"".join(b"; a%d=b" % number for number in range(100_000))
-    part = walk(b"Content-Type: text/plain; charset=utf-8" + names + b"\r\n\r\nx")
+    part = mime.walk(b"Content-Type: text/plain; charset=utf-8" + names + b"\r\n\r\nx")
     assert 100 < len(part.parameters) < 2000
     assert part.parameters[0] == (b"charset", b"utf-8")
