@@ -99,9 +99,14 @@ def take_back(
     connection: Connection, address: Address, hashed: str, scram: str | None, created: float, wanted: str | None
 ) -> AccountRecord:
     """An account that was removed, with the folder that it had. Raises DirectoryProblem."""
-    gone = [row.value for row in connection.execute(select(setting_table.c.value).where(setting_table.c.name.like("gone:%")))]
+    gone, whose = _settings(connection, "gone:"), _settings(connection, "gone-address:")
     plain = re.compile(re.escape(folder_name(address, set())) + "(=[0-9]+)?")
-    mine = sorted(folder for folder in gone if plain.fullmatch(folder) and wanted in (None, folder))
+
+    def is_mine(folder: str) -> bool:
+        """Its folder keeps the first name of an account that was renamed; of those removed long ago it is all that is known."""
+        return whose[folder] == address.key if folder in whose else plain.fullmatch(folder) is not None
+
+    mine = sorted(folder for folder in gone if is_mine(folder) and wanted in (None, folder))
     if not mine:
         raise DirectoryProblem(f"no account {address.key} was removed here")
     if len(mine) > 1:
@@ -109,8 +114,16 @@ def take_back(
     folder = mine[0]
     (record,) = add(connection, [(address, hashed, None)], created, {address.key: scram})
     connection.execute(update(account_table).where(account_table.c.address == address.key).values(folder=folder))
-    connection.execute(delete(setting_table).where(setting_table.c.name == f"gone:{folder}"))
+    connection.execute(delete(setting_table).where(setting_table.c.name.in_((f"gone:{folder}", f"gone-address:{folder}"))))
     return replace(record, folder=folder)
+
+
+def _settings(connection: Connection, prefix: str) -> dict[str, str]:
+    """Values by what follows the prefix in their names."""
+    rows = connection.execute(
+        select(setting_table.c.name, setting_table.c.value).where(setting_table.c.name.like(f"{prefix}%"))
+    )
+    return {row.name.removeprefix(prefix): row.value for row in rows}
 
 
 def listing(connection: Connection) -> list[dict[str, Any]]:
@@ -152,4 +165,6 @@ def remove(connection: Connection, key: str) -> None:
     setup_links.forget(connection, key)
     connection.execute(delete(account_table).where(account_table.c.address == key))
     # The mail stays on disk until the admin removes it; its folder is never given to a new account.
-    connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=f"gone:{folder}", value=folder))
+    # Who it was is kept, because a renamed account's folder does not tell.
+    for name, value in ((f"gone:{folder}", folder), (f"gone-address:{folder}", key)):
+        connection.execute(insert(setting_table).prefix_with("OR REPLACE").values(name=name, value=value))

@@ -67,3 +67,15 @@ def test_no_table_is_forgotten() -> None:
     for table in SQLModel.metadata.sorted_tables:
         if "account" in table.columns and not table.columns["account"].foreign_keys:
             assert (table.name, "account") in loose, table.name
+
+
+async def test_a_renamed_account_that_was_removed_comes_back_by_its_last_name(directory: Directory) -> None:
+    folder = await add(directory, "dan@a.test")
+    await directory.rename_account("dan@a.test", parse_address("robert@a.test"), keep=False)
+    await directory.remove_account("robert@a.test")
+    with pytest.raises(DirectoryProblem, match="was removed here"):
+        await directory.take_back(parse_address("dan@a.test"), "{PLAIN}x", None, 0.0)  # who may be somebody else
+    back = await directory.take_back(parse_address("robert@a.test"), "{PLAIN}x", None, 0.0)
+    assert back.folder == folder
+    with pytest.raises(DirectoryProblem):
+        await directory.take_back(parse_address("robert@a.test"), "{PLAIN}x", None, 0.0)
