@@ -57,7 +57,7 @@ test-package:
 CONTAINER ?= /var/tmp/mailstack-container
 test-container:
 	@apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-	  debootstrap buildah podman crun containernetworking-plugins iptables iproute2 >/dev/null || true
+	  debootstrap buildah podman crun containernetworking-plugins iptables iproute2 docker-compose >/dev/null || true
 	sh etc/test-container.sh $(CONTAINER) $$(. /etc/os-release && echo $$VERSION_CODENAME)
 
 fuzz: $(VENV)/.test

@@ -6,6 +6,13 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 folder=${1:?usage: test-container.sh FOLDER [SUITE]}
 suite=${2:-bookworm}
+if [ -z "${MAILSTACK_TEST_NAMESPACE:-}" ]; then
+  if command -v docker-compose >/dev/null; then
+    /usr/bin/python3 "$here/etc/test-compose.py"
+  else
+    echo "no docker-compose here: the compose files are not looked at"
+  fi
+fi
 if ! command -v buildah >/dev/null || ! command -v podman >/dev/null; then
   echo "no buildah or podman here: the same steps in a Debian root, without a container"
   exec sh "$here/etc/test-root.sh" "$folder/root" "$suite"

@@ -21,7 +21,7 @@ def gateway_add(
 ) -> None:
     """Take mail for a domain and pass it on; given again, it is changed.
 
-    Example: mailstack gateway add example.org mail.inside.example:25
+    Example: mailstack gateway add example.net mail.inside.example:25
     """
     if bool(to) is backup:
         fail("name the server inside, or say --backup", 2)
@@ -41,7 +41,7 @@ def gateway_list(context: typer.Context, json: bool = JSON) -> None:
 def gateway_remove(context: typer.Context, domain: str) -> None:
     """Take no more mail for a domain. What is in the queue still goes out, by its MX.
 
-    Example: mailstack gateway remove example.org
+    Example: mailstack gateway remove example.net
     """
     invocation(context).run("gateway.remove", domain=domain)
 
@@ -52,6 +52,6 @@ def gateway_recipients(
 ) -> None:
     """Name the recipients of a domain, for --recipients list; shows those that are named.
 
-    Example: mailstack gateway recipients example.org --add alice@example.org
+    Example: mailstack gateway recipients example.net --add alice@example.net
     """
     show(invocation(context).run("gateway.recipients", domain=domain, add=add, remove=remove), json, ["address"])
