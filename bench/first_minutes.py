@@ -1,12 +1,15 @@
 """From an empty machine: how many commands, and how long, until a mail that was sent is read, and until the server is public.
 
 `python -m bench.first_minutes`: a fresh copy of this checkout without its environment, so the packages are fetched, too. The
-DNS and the authority for certificates (Debian's pebble) are real servers on loopback; ports are free ones, not 25 and its like.
+DNS and the authority for certificates (Debian's pebble) are real servers on loopback. As root it all has a network of its own
+and moves to the ordinary ports; else ports are free ones, and stay (--keep-listeners).
 """
 
 import contextlib
 import imaplib
+import os
 import re
+import shutil
 import signal
 import smtplib
 import ssl
@@ -19,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from mailstack.cli.demo import TRIAL_PORTS, demo_config
+from mailstack.cli.demo import ORDINARY_PORTS, TRIAL_PORTS, demo_config
 from mailstack.config import Acme, Dns, Listen, render
 from tests.support.dnsserver import DnsServer
 from tests.support.pebble import Pebble
@@ -38,10 +41,11 @@ ZONES = {
 class Shell:
     """What an admin types, counted and timed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spent: float) -> None:
+        """`spent`: seconds that went by before."""
         self.folder = folder
         self.commands: list[str] = []
-        self.begun = time.monotonic()
+        self.begun = time.monotonic() - spent
 
     @property
     def seconds(self) -> float:
@@ -59,10 +63,14 @@ class Shell:
         return done.stdout
 
 
-def prepare(folder: Path, dns: DnsServer, pebble: Pebble, ports: dict[str, int]) -> None:
-    """A copy of what is committed, and settings that differ from the trial's in ports, name server and authority alone."""
+def copy(folder: Path) -> None:
+    """What is committed."""
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", "HEAD"], capture_output=True, check=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+
+
+def prepare(folder: Path, dns: DnsServer, pebble: Pebble, ports: dict[str, int]) -> None:
+    """Settings that differ from the trial's in ports, name server and authority alone."""
     (folder / "var").mkdir(mode=0o700)
     (folder / "key").write_text(f"mail:{SECRET}")
     server = f"127.0.0.1:{dns.port}"
@@ -109,16 +117,15 @@ def send_and_read(ports: dict[str, int], passwords: dict[str, str], context: ssl
     reader.logout()
 
 
-def main() -> None:
-    ports = dict(zip(TRIAL_PORTS, free_ports(len(TRIAL_PORTS)), strict=True))
+def measure(folder: Path, spent: float, ports: dict[str, int], public: dict[str, int], *keep: str) -> None:
+    """`public`: the ports of the real server; `keep`: what go-public is told of them."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailstack-first-")))
         dns = stack.enter_context(DnsServer({name: dict(kinds) for name, kinds in ZONES.items()}))
         dns.keys["mail."] = SECRET
         authority = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        pebble = stack.enter_context(Pebble(authority, dns.port, ports["http"], ports["https"]))
+        pebble = stack.enter_context(Pebble(authority, dns.port, public["http"], public["https"]))
         prepare(folder, dns, pebble, ports)
-        shell = Shell(folder)
+        shell = Shell(folder, spent)
         server = shell.start("make", "run")
         stack.callback(server.send_signal, signal.SIGTERM)
         passwords = wait_for_accounts(server)
@@ -126,16 +133,37 @@ def main() -> None:
         print(f"a mail that was sent is read: {len(shell.commands)} command, {shell.seconds:.0f} s", flush=True)
         before = shell.seconds
         mailstack = (".venv/bin/mailstack", "-c", "var/mailstack.toml")
-        place = ("--keep-listeners", "--address", "127.0.0.1", "--server", f"127.0.0.1:{dns.port}")
+        place = (*keep, "--address", "127.0.0.1", "--server", f"127.0.0.1:{dns.port}")
         shell.run(*mailstack, "go-public", "real.test", *place)
         context = ssl.create_default_context(cadata=pebble.root())
         context.check_hostname = False  # it is asked for as 127.0.0.1
-        send_and_read(ports, passwords, context, "real.test")
+        send_and_read(public, passwords, context, "real.test")
         print(
             f"a public server, DNS and certificate right: {len(shell.commands)} commands, {shell.seconds - before:.0f} s more"
         )
         for command in shell.commands:
             print(f"  {command}")
+
+
+def in_a_network_of_its_own(folder: Path) -> None:
+    """The packages come from outside; what follows has all ports for itself."""
+    begun = time.monotonic()
+    subprocess.run(["make", ".venv"], cwd=folder, check=True, capture_output=True)
+    inside = (sys.executable, "-m", "bench.first_minutes", str(folder), str(time.monotonic() - begun))
+    subprocess.run(["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *inside], cwd=ROOT, check=True)
+
+
+def main() -> None:
+    if len(sys.argv) > 2:
+        measure(Path(sys.argv[1]), float(sys.argv[2]), TRIAL_PORTS, ORDINARY_PORTS)
+        return
+    with tempfile.TemporaryDirectory(prefix="mailstack-first-") as name:
+        copy(Path(name))
+        if os.geteuid() == 0 and shutil.which("unshare"):
+            in_a_network_of_its_own(Path(name))
+        else:
+            ports = dict(zip(TRIAL_PORTS, free_ports(len(TRIAL_PORTS)), strict=True))
+            measure(Path(name), 0.0, ports, ports, "--keep-listeners")
 
 
 if __name__ == "__main__":

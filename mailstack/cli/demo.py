@@ -117,11 +117,12 @@ def _card(config: Config, passwords: dict[str, str]) -> str:
     file = f"{config.data_dir}/mailstack.toml"
     if passwords:
         lines.append("  Accounts, their passwords shown this once:")
-        lines += [f"    {name}@{DOMAIN}   {password}" for name, password in passwords.items()]
+        width = max(map(len, passwords))
+        lines += [f"    {f'{name}@{DOMAIN}':<{width + len(DOMAIN) + 1}}   {password}" for name, password in passwords.items()]
     else:
         lines.append(f"  Accounts: {', '.join(f'{name}@{DOMAIN}' for name in USERS)}")
         lines.append(f"  A new password: mailstack -c {file} user passwd {USERS[0]}@{DOMAIN}")
-    lines += [f"  Configuration: {file}", ""]
+    lines += [f"  Configuration: {file}", f"  Commands: mailstack -c {file} user list", ""]
     return "\n".join(lines)
 
 

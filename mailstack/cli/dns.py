@@ -42,6 +42,9 @@ def dns(
     Example: mailstack dns example.org --wait
     """
     one = invocation(context)
+    if "." not in one.config().hostname:
+        hint = "in the DNS nobody else knows its names; make it the real server: mailstack go-public example.org"
+        print(f"mailstack: hostname is {one.config().hostname}, a trial: {hint}", file=sys.stderr)
     asked: dict[str, Any] = {"domain": domain or None, "servers": server}
     if update:
         asked["servers"] = server or [one.config().dns.update_server]

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.cli.proxies.passages import plan
+from mailstack.cli.proxies.snippets import SNIPPETS
 from mailstack.cli.reaching import greets
+from mailstack.config import Config, Listen
+from mailstack.policy.clients import client_settings
 from tests.support.server import PASSWORD, Server, free_ports
 
 pytestmark = pytest.mark.clients
@@ -162,3 +166,45 @@ def test_caddy_as_printed(proxied: Callable[[str], Proxied]) -> None:
         time.sleep(0.1)
     found = one.check(code=1)  # nobody leads to the mail ports that were said to be outside
     assert {what: found[what][0] for what in ("http", "https")} == {"http": "ok", "https": "ok"}, found
+
+
+# Traefik is not in Debian: what is printed has the keys of its reference, in their places (doc.traefik.io, v3.8).
+ROUTER = {"entryPoints": list, "rule": str, "service": str}
+TRAEFIK = {
+    "entryPoints": {"*": {"address": str}},
+    "tcp": {
+        "serversTransports": {"*": {"proxyProtocol": {"version": int}}},
+        "routers": {"*": ROUTER},
+        "services": {"*": {"loadBalancer": {"serversTransport": str, "servers": [{"address": str}]}}},
+    },
+    "http": {
+        "routers": {"*": {**ROUTER, "tls": {}}},
+        "services": {"*": {"loadBalancer": {"servers": [{"url": str}]}}},
+    },
+}
+
+
+def fits(value: object, schema: object) -> bool:
+    if isinstance(schema, type):
+        return isinstance(value, schema)
+    if isinstance(schema, list):
+        return isinstance(value, list) and all(fits(one, schema[0]) for one in value)
+    assert isinstance(schema, dict)
+    return isinstance(value, dict) and all(fits(one, schema.get(key, schema.get("*", bytes))) for key, one in value.items())
+
+
+def test_traefiks_keys_are_those_of_its_reference() -> None:
+    config = Config(hostname="mail.a.test", listen=Listen(pop3s=["[::]:995"]))
+    lines = SNIPPETS["traefik"](plan(config, client_settings(config), ["a.test"], "127.0.0.1", "127.0.0.1"))
+    code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"
+    done = subprocess.run(["/usr/bin/python3", "-c", code], input="\n".join(lines), capture_output=True, text=True)
+    if "No module named 'yaml'" in done.stderr:
+        pytest.skip("python3-yaml is not installed (make test-clients installs it)")
+    found = json.loads(done.stdout)
+    assert found.keys() == TRAEFIK.keys()
+    assert fits(found, TRAEFIK)
+    tcp, http = found["tcp"], found["http"]
+    for router in tcp["routers"].values():
+        assert set(router["entryPoints"]) <= found["entryPoints"].keys()
+        assert tcp["services"][router["service"]]["loadBalancer"]["serversTransport"] in tcp["serversTransports"]
+    assert {router["service"] for router in http["routers"].values()} == http["services"].keys()

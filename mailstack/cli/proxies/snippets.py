@@ -89,11 +89,22 @@ def caddy(one: Plan) -> list[str]:
 
 
 def traefik(one: Plan) -> list[str]:
-    """Traefik 2 and 3: entry points are its static configuration, the rest the dynamic one."""
+    """Entry points are Traefik's static configuration, the rest the dynamic one (doc.traefik.io, reference, TCP and HTTP).
+
+    Since 3.5.3 a transport says PROXY; before, and with a warning since then, each service did (traefik/traefik#11956, #12055).
+    An entry point with a router of HTTPS waits for the client to speak first, which no mail client does.
+    """
     lines = ["# traefik.yaml", "entryPoints:"]
     for passage in one.mail:
         lines += [f"  mailstack-{passage.service}:", f'    address: ":{passage.outside}"']
-    lines += ["# a file of the file provider", "tcp:", "  routers:"]
+    lines += [
+        "# Your routers for http that name no entryPoints are on these, too, and keep mail programs waiting: name them, or"
+    ]
+    lines += ["# let your entry points for the web have asDefault: true."]
+    lines += ["# a file of the file provider", "tcp:"]
+    lines += ["  serversTransports:               # Traefik 3.5.3 and later; before, write in each service's loadBalancer"]
+    lines += ["    mailstack:                     # proxyProtocol: {version: 2} in place of serversTransport"]
+    lines += ["      proxyProtocol: {version: 2}", "  routers:"]
     for passage in one.mail:
         lines += [
             f"    mailstack-{passage.service}:",
@@ -106,7 +117,7 @@ def traefik(one: Plan) -> list[str]:
         lines += [
             f"    mailstack-{passage.service}:",
             "      loadBalancer:",
-            "        proxyProtocol: {version: 2}",
+            "        serversTransport: mailstack",
             f'        servers: [{{address: "{passage.inside}"}}]',
         ]
     return lines + (_traefik_web(one.web, one.names) if one.web is not None else [])
