@@ -286,7 +286,7 @@ def test_check_without_a_server_looks_at_ports_and_certificates(tmp_path: Path) 
         found = checked(Console(one))
         assert found["server"][0] == "warn"
         assert found["port imap"][0] == "bad"
-        assert "Address already in use; stop what uses it, or change listen.imap" in found["port imap"][1]
+        assert found["port imap"][1].endswith("Address already in use")
         assert found["port smtp"][0] == "ok"
         assert found["disk"] == ("warn", f"{one.data} is not there yet; the first start makes it")
         assert found["A mail.a.test"] == ("bad", "want an A or AAAA record for mail.a.test; have none")

@@ -40,5 +40,5 @@ def _free(name: str, text: str) -> Finding:
         listen(text).close()
     except ListenProblem as problem:
         fix = f"stop what uses it (ss -ltnp), or change listen.{name}"
-        return Finding(f"port {name}", "bad", f"{problem}; stop what uses it, or change listen.{name}", "it can't start", fix)
+        return Finding(f"port {name}", "bad", str(problem), "it can't start", fix)
     return Finding(f"port {name}", "ok", f"{text} is free")
