@@ -53,7 +53,7 @@ def dns(
         _print_zone(one.run("dns.zone", **asked), json)
         return
     if wait:
-        rows = wait_until_right(one, asked, _seconds(every), _seconds(limit) if limit else None, quiet=json)
+        rows = wait_until_right(one, asked, _seconds("--every", every), _seconds("--for", limit) if limit else None, quiet=json)
     else:
         rows = one.run("dns.compare", fresh=update, **asked)
     if json:
@@ -64,11 +64,11 @@ def dns(
         raise typer.Exit(1)
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     try:
         return duration(text)
     except ValueError as problem:
-        fail(str(problem), 2)
+        fail(f"{option}: {problem}", 2)
 
 
 def print_domains(rows: list[dict[str, Any]]) -> None:
