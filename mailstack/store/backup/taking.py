@@ -159,6 +159,7 @@ class Taking:
             self._copier.folder(str(self._partial / layout.CONFIG))
             target = self._partial / layout.CONFIG / "mailstack.toml"
             self._copier.write(config.encode(), str(target))
+            self._copier.octets += target.stat().st_size
             writer.settings(config.encode())
             for row in listing.system(str(self._data)):
                 writer.add_all(self._take(row, {}))
@@ -174,6 +175,7 @@ class Taking:
             if row.path != DATABASE:
                 copy_database(self._data / row.path, Path(target))
             digest, size = digest_of(target)
+            self._copier.octets += size
             return [File(row.path, size, digest)]
         for _ in range(TRIES):
             try:

@@ -98,6 +98,7 @@ async def test_it_is_whole_and_the_next_one_copies_only_what_is_new(data: Data, 
     account = await alice(data)
     first = await backed_up(data, tmp_path / "b")
     assert (first.problems, first.messages, first.compared, first.accounts) == ([], 6, 6, 1)
+    assert first.new_octets == first.octets, "nothing was there before"
     assert not inodes(tmp_path / "b") & inodes(data.path), "damage to live mail would reach the backup"
     mailbox = await account.open("INBOX")
     await mailbox.store([1], How.ADD, Flags.FLAGGED)
@@ -106,6 +107,7 @@ async def test_it_is_whole_and_the_next_one_copies_only_what_is_new(data: Data, 
     await append(account, b"Subject: new\r\n\r\nnew\r\n")
     second = await backed_up(data, tmp_path / "b", sample=2)
     assert (second.problems, second.messages, second.compared) == ([], 7, 2)
+    assert 0 < second.new_octets < second.octets
     mails = [path for path in (tmp_path / "b" / second.name).rglob("cur/*") if path.is_file()]
     assert len([path for path in mails if path.stat().st_nlink == 1]) == 1
     seen = await everything(account)
