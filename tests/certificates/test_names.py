@@ -38,7 +38,7 @@ async def ask(dns: DnsServer, hostname: str, **given: object) -> list[Wanted]:
     async def domains() -> frozenset[str]:
         return frozenset({"a.test", "b.test"})
 
-    resolver = Resolver([f"127.0.0.1:{dns.port}"], lifetime=2.0, timeout=1.0)
+    resolver = Resolver([f"127.0.0.1:{dns.port}"])
     return await Names(resolver, domains, hostname).wanted(AcmeSettings(**values))
 
 

@@ -74,6 +74,7 @@ async def test_a_silent_server_is_waited_for_less_and_less(monkeypatch: pytest.M
             await resolver.plain("A.test", "TXT")
     with DnsServer({"f.test": {"TXT": ['"v=spf1 -all"']}}) as answering:
         silent = resolver.silence
+        monkeypatch.setattr(silence, "SILENT_SECONDS", 20.0)
         resolver.use([f"127.0.0.1:{answering.port}"])
         resolver.silence = silent
         assert await resolver.plain("f.test", "TXT") == ["v=spf1 -all"]

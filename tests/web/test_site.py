@@ -19,7 +19,7 @@ from mailstack.web.console.home import ErrorPages
 from mailstack.web.console.streaming import Stream
 from mailstack.web.console.templates import Templates
 from mailstack.web.crowd import WebCrowd
-from mailstack.web.server import WebServer
+from mailstack.web.server import WebConnection, WebServer
 from mailstack.web.site import HEADERS, build
 
 
@@ -193,8 +193,31 @@ async def test_a_body_drop_by_drop_ends_the_connection(monkeypatch: pytest.Monke
     async with site() as port:
         with capture_logs() as events:
             assert b"200" not in await ask(port, POST % 1000, *[b"x"] * 20)
-            assert (await ask(port, POST % 40_000, *[b"x" * 1000] * 40)).endswith(b"40000")
-        assert {event["event"] for event in events} == {"http.timed_out"}
+            assert {event["event"] for event in events} == {"http.timed_out"}
+
+
+async def test_a_body_that_flows_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = [], WebConnection._look_at_body
+
+    def counted(connection: WebConnection, had: int) -> None:
+        looks.append(had)
+        look(connection, had)
+
+    monkeypatch.setattr("mailstack.web.server.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("mailstack.web.server.BODY_LEAST", 1000)
+    monkeypatch.setattr(WebConnection, "_look_at_body", counted)
+    async with site() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        size = left = 20_000_000
+        writer.write(POST % size)
+        while len(looks) < 3 and left > 1000:
+            writer.write(b"x" * 1000)
+            left -= 1000
+            await asyncio.sleep(0)
+        writer.write(b"x" * left)
+        assert (await asyncio.wait_for(reader.read(), 20)).endswith(b"20000000")
+        writer.close()
+    assert looks
 
 
 async def test_requests_in_one_go_are_bounded() -> None:
