@@ -44,7 +44,8 @@ class View:
         mailbox.users += 1
 
     def hear(self, may_expunge: bool) -> None:
-        for line in self.selected.updates(may_expunge=may_expunge, uid=True, rev1=False):
+        # Several may come in one piece.
+        for line in b"".join(self.selected.updates(may_expunge=may_expunge, uid=True, rev1=False)).splitlines():
             words = line.split()
             if words[2:3] == [b"EXPUNGE"]:
                 del self.client[int(words[1]) - 1]
