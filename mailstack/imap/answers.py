@@ -28,6 +28,7 @@ ANSWERS: dict[type[errors.StoreProblem], tuple[str, str]] = {
     errors.NameRefused: ("CANNOT", "That can't be a mailbox's name"),
     errors.MailboxInUse: ("CANNOT", "INBOX can't be deleted"),
     errors.OverQuota: ("OVERQUOTA", "Not enough room: the account's quota is reached"),
+    errors.TooManyMailboxes: ("LIMIT", "The account has all the mailboxes that it may have"),
     errors.TooManyKeywords: ("LIMIT", "The mailbox has all the keywords that it can have"),
     errors.TooManyAnnotations: ("METADATA TOOMANY", "The mailbox has all the annotations that it can have"),
     errors.AnnotationTooLarge: (f"METADATA MAXSIZE {VALUE_LIMIT}", "The annotation is too large"),

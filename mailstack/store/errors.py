@@ -31,6 +31,10 @@ class OverQuota(StoreProblem):
     """The account has no room for it."""
 
 
+class TooManyMailboxes(StoreProblem):
+    """The account has all the mailboxes that it may have."""
+
+
 class TooManyKeywords(StoreProblem):
     """All 26 letters of the mailbox are in use."""
 

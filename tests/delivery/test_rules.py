@@ -7,7 +7,7 @@ import pytest
 
 from mailstack.message.header import every, first, split_header
 from mailstack.sieve.problem import SieveProblem
-from mailstack.store.errors import StoreFailed
+from mailstack.store.errors import StoreFailed, TooManyMailboxes
 from tests.delivery.test_accept import BODY, TRACE, accept
 from tests.delivery.test_plan import JUNK, account_of, stored
 from tests.support.dnsserver import DnsServer
@@ -172,3 +172,20 @@ async def test_lists_are_asked(here: Relay, tmp_path: Path) -> None:
     assert (await accept(here, "alice@a.test")).positive
     assert len(await stored(here, "Archive")) == 1
     assert len(await here.inbox()) == 1
+
+
+async def test_strangers_do_not_make_mailboxes_without_end(here: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses with a tag into mailboxes of that name: a recipe that many have."""
+    account = await account_of(here)
+    monkeypatch.setattr("mailstack.store.mailbox.tree.MOST", len(account.names()) + 3)
+    await use(
+        here,
+        'require ["fileinto", "mailbox", "envelope", "subaddress", "variables"];'
+        'if envelope :detail :matches "to" "*" { fileinto :create "${1}"; }',
+    )
+    for number in range(5):
+        assert (await accept(here, f"alice+tag{number}@a.test")).positive
+    assert [name for name in account.names() if name.startswith("tag")] == ["tag0", "tag1", "tag2"]
+    assert len(await here.inbox()) == 2
+    with pytest.raises(TooManyMailboxes):
+        await account.create("one-more")

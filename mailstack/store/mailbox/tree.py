@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from mailstack.store.errors import MailboxExists, MailboxInUse, NameRefused, NoSuchMailbox, StoreProblem
+from mailstack.store.errors import MailboxExists, MailboxInUse, NameRefused, NoSuchMailbox, StoreProblem, TooManyMailboxes
 from mailstack.store.mailbox import grants, subscriptions
 from mailstack.store.mailbox.change import Write
 from mailstack.store.mailbox.committing import Committer
@@ -28,6 +28,8 @@ from mailstack.store.mailbox.values import (
     SubscriptionsChanged,
 )
 from mailstack.store.mailbox.watching import Watchers
+
+MOST = 10_000  # mailboxes of an account: a script may make one of what a stranger wrote, and each is a handful of files
 
 
 class Tree:
@@ -97,6 +99,8 @@ class Tree:
             if name in self._folders.mailboxes:
                 raise MailboxExists(name)
             to_folder(name)
+            if len(self._folders.mailboxes) >= MOST:
+                raise TooManyMailboxes(name)
             await self._finish()
             mailbox = await self._journal.durably(self._folders.make, name, special_use)
             self._watchers.tree_changed(MailboxMade(name, origin))
