@@ -1,18 +1,17 @@
 """domain, user, alias."""
 
-import csv
 from pathlib import Path
 
 import typer
 
-from mailstack.cli.invocation import Invocation, fail, octets, read_password, show
+from mailstack.cli.account_lists import read_accounts
+from mailstack.cli.invocation import Invocation, octets, read_password, show
 from mailstack.records.record import Record
 
 domain = typer.Typer(no_args_is_help=True, help="Domains whose mail is here.")
 user = typer.Typer(no_args_is_help=True, help="Accounts.")
 alias = typer.Typer(no_args_is_help=True, help="Addresses that lead to others; @domain is the catch-all.")
 
-COLUMNS = {"address", "password", "hash", "quota"}
 JSON = typer.Option(False, "--json", help="for programs")
 HIDE = typer.Option([], "--hide", help="announce it no more; may be given again")
 SHOW = typer.Option([], "--show", help="announce it; may be given again")
@@ -194,24 +193,26 @@ def user_undelete(
 
 
 @user.command("import")
-def user_import(context: typer.Context, file: Path) -> None:
-    """Add many accounts: a CSV file with the columns address,password,hash,quota; all or nothing.
+def user_import(
+    context: typer.Context,
+    file: Path,
+    domain: str = typer.Option("", help="of names without one, as in /etc/shadow"),
+    add_domains: bool = typer.Option(False, "--add-domains", help="those that are not here yet, with their DKIM keys"),
+) -> None:
+    """Add many accounts with their passwords: Dovecot's passwd-file, or CSV with address,password,hash,quota; all or nothing.
 
-    Example: mailstack user import users.csv
+    Example: mailstack user import /etc/dovecot/users --add-domains
     """
-    try:
-        with open(file, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restkey="more", strict=True)
-            columns = set(reader.fieldnames or ())
-            rows = [{**row, "line": reader.line_num} for row in reader]
-    except OSError as problem:
-        fail(f"{file}: {problem.strerror}", 2)
-    except (UnicodeDecodeError, csv.Error) as problem:
-        fail(f"{file}: {problem}", 2)
-    if "address" not in columns or columns - COLUMNS:
-        fail(f"{file}: the first line must name the columns: address,password,hash,quota", 2)
-    imported = invocation(context).run("user.import", rows=rows)
+    rows, locked = read_accounts(file, domain)
+    one = invocation(context)
+    if add_domains:
+        here = {row["domain"] for row in one.run("domain.list")}
+        for name in sorted({str(row["address"]).rpartition("@")[2].lower() for row in rows} - here - {""}):
+            print(f"{one.run('domain.add', domain=name)['domain']} added; its records: mailstack dns {name}")
+    imported = one.run("user.import", rows=rows)
     print(f"{imported['imported']} accounts added.")
+    if locked:
+        print(f"Left out, as they have no password there: {', '.join(locked)}")
 
 
 @alias.command("add")

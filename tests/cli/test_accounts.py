@@ -312,6 +312,18 @@ def test_imported_hashes_and_passwords_log_in(server: Server, tmp_path: Path) ->
     Console(server).run("user", "remove", "typed@a.test")
 
 
+def test_a_passwd_file_comes_over_with_its_passwords(server: Server, tmp_path: Path) -> None:
+    from passlib.hash import sha512_crypt
+
+    hashed = "{SHA512-CRYPT}" + sha512_crypt.using(rounds=5000, salt="saltsalt").hash("from dovecot")
+    file = tmp_path / "users"
+    file.write_text(f"moved:{hashed}:5000:5000::/srv/moved::userdb_quota_rule=*:storage=1G\nlocked:!::\n")
+    said = Console(server).run("user", "import", str(file), "--domain", "a.test", "--add-domains").stdout
+    assert said == "1 accounts added.\nLeft out, as they have no password there: locked\n"
+    assert logs_in(server, "moved", "from dovecot")
+    Console(server).run("user", "remove", "moved@a.test")
+
+
 @pytest.mark.parametrize("text", ["", "a@a.test,x,,\n", "address,passwort\nx@a.test,y\n", 'address,password\n"x@a.test,y\n'])
 def test_a_file_that_is_no_list_of_accounts(offline: Server, tmp_path: Path, text: str) -> None:
     (tmp_path / "users.csv").write_text(text)
