@@ -41,6 +41,7 @@ from mailstack.control.own_tls import OwnTlsOperations
 from mailstack.control.pulling import PullOperations
 from mailstack.control.queue import QueueOperations
 from mailstack.control.rejects import RejectOperations
+from mailstack.control.repairing import RepairOperations
 from mailstack.control.reports import ReportOperations
 from mailstack.control.rules import RuleOperations
 from mailstack.control.selftests import SelftestOperations, Selftests
@@ -292,6 +293,7 @@ class Data:
             **ConsoleOperations(
                 self.directory, self.sessions, self.codes, self.config.hostname, self.surroundings.clock
             ).table(),
+            **RepairOperations(self.directory, self.mailboxes, self.sharing, self.jobs).table(),
             **UsageOperations(self.directory, self.mailboxes, self.logins).table(),
             **CertificateOperations(self.directory, self.surroundings.clock).table(),
             **BackupOperations(

@@ -8,6 +8,7 @@ import orjson
 import typer
 
 from mailstack.cli.accounts import JSON, invocation
+from mailstack.cli.following import follow
 from mailstack.cli.invocation import fail, when
 from mailstack.cli.progress import bar, following
 
@@ -99,7 +100,7 @@ def restore(
     if account:
         if to or force or send_queue:
             fail("--account brings mail back beside what is there: --to, --force and --send-queue are for all of the data", 2)
-        found = one.run("backup.bring", dir=str(dir.absolute()), backup=backup, account=account)
+        found = follow(one, "backup.bring.begin", dir=str(dir.absolute()), backup=backup, account=account)
         if json:
             print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
             return

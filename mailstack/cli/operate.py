@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mailstack.cli.accounts import JSON, invocation
 from mailstack.cli.bundle import write_bundle
+from mailstack.cli.following import follow
 from mailstack.cli.invocation import Invocation, fail, show, when
 from mailstack.cli.reaching import greets, hosts
 from mailstack.cli.rows import print_rows, worst
@@ -136,7 +137,7 @@ def repair(context: typer.Context, account: str = typer.Argument(""), json: bool
 
     Example: mailstack repair alice@example.org
     """
-    report = invocation(context).run("repair", account=account or None)
+    report = follow(invocation(context), "repair.begin", account=account or None)
     if json:
         print(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
         return

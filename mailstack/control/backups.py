@@ -1,7 +1,6 @@
 """backup.*: backups, what became of the last one, and accounts out of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +71,11 @@ class BackupOperations:
         self._place(arguments)
         if self._backups.running:
             raise OperationProblem("a backup is being made already")
-        return self._begin("backup.run", lambda: self.run(arguments))
 
-    def _begin(self, name: str, work: Callable[[], Awaitable[Any]], text: str = "") -> dict[str, Any]:
-        async def job(progress: Progress) -> Any:
-            progress.begin(text)
-            return await work()
+        async def job(_: Progress) -> Any:
+            return await self.run(arguments)
 
-        return self._jobs.begin(name, job)
+        return self._jobs.begin("backup.run", job)
 
     async def last(self, _: Arguments) -> Any:
         """The last one, the last one that was proven, and the one that is being made; None where there is none."""
@@ -96,13 +92,18 @@ class BackupOperations:
 
     async def bring(self, arguments: Arguments) -> Any:
         """An account's mail out of a backup: in place where it has none, else beside what it has."""
+        return await self._bring(arguments, Progress())
+
+    async def _bring(self, arguments: Arguments, progress: Progress) -> Any:
         record = await find_account(self._directory, arguments["account"], to_fill=True)
         address = record.address
         backup = await asyncio.to_thread(choose, self._place(arguments), arguments.get("backup") or None)
         account = await self._mailboxes.account(self._directory.folder(record))
         account.hold()
         try:
-            brought = await bring_back(account, backup, address, self._spool)
+            brought = await bring_back(
+                account, backup, address, self._spool, lambda goal: progress.begin(address, goal), progress.step
+            )
         except OverQuota:
             hint = f"mailstack user quota {address} none"
             raise OperationProblem(f"{address} has no room for it; make some ({hint}), and do this again") from None
@@ -113,7 +114,12 @@ class BackupOperations:
     async def begin_bringing(self, arguments: Arguments) -> Any:
         """The same, for those who do not wait for it."""
         address = (await find_account(self._directory, arguments["account"], to_fill=True)).address
-        return self._begin("backup.bring", lambda: self.bring(arguments), address)
+
+        async def job(progress: Progress) -> Any:
+            progress.begin(address)
+            return await self._bring(arguments, progress)
+
+        return self._jobs.begin("backup.bring", job)
 
 
 def _listed(folder: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""domain.*, user.*, alias.*, repair."""
+"""domain.*, user.*, alias.*."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,6 @@ class UserOperations:
             "alias.add": self.alias_add,
             "alias.list": self.alias_list,
             "alias.remove": self.alias_remove,
-            "repair": self.repair,
         }
 
     async def domain_add(self, arguments: Arguments) -> Any:
@@ -163,17 +162,3 @@ class UserOperations:
     async def alias_remove(self, arguments: Arguments) -> Any:
         target = arguments.get("target")
         await self._directory.remove_alias(self._source(arguments["address"]), await self._target(target) if target else None)
-
-    async def repair(self, arguments: Arguments) -> Any:
-        report = {}
-        wanted = read_address(arguments["account"]).key if arguments.get("account") else None
-        for row in await self._directory.accounts():
-            if wanted in (None, row["address"]):
-                record = await self._directory.account(row["address"])
-                assert record is not None
-                account = await self._mailboxes.account(self._directory.folder(record))
-                report[row["address"]] = await account.repair()
-                await self._sharing.renew(record, account)
-        if wanted is not None and not report:
-            raise OperationProblem(f"there is no account {wanted}")
-        return report

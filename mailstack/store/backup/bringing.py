@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +37,18 @@ class Brought:
         return sum(self.mailboxes.values())
 
 
-async def bring_back(account: Account, backup: Path, address: str, spool: Path) -> Brought:
+async def bring_back(
+    account: Account,
+    backup: Path,
+    address: str,
+    spool: Path,
+    begins: Callable[[int], None] = lambda goal: None,
+    told: Callable[[int], None] = lambda count: None,
+) -> Brought:
     """In place where the account is empty, else into mailboxes below `Restored/<date>/`. Messages get new UIDs.
 
     May be called again after it was cut short. Raises StoreFailed for what is damaged, OverQuota and other StoreProblems.
+    `begins` hears how many there are, `told` of those that are here.
     """
     made = await asyncio.to_thread(manifest.read, backup)
     unit = next((one for one in made.units if one.address == address), None)
@@ -51,7 +59,9 @@ async def bring_back(account: Account, backup: Path, address: str, spool: Path) 
     above = "" if in_place else f"{ABOVE}/{made.name}/"
     counts: dict[str, int] = {}
     there = 0
-    for folder, mine in _by_folder(files, f"{unit.name}/Maildir").items():
+    folders = _by_folder(files, f"{unit.name}/Maildir")
+    begins(sum(len(mine) for mine in folders.values()))
+    for folder, mine in folders.items():
         name = from_folder(folder)
         if name is None:
             continue
@@ -60,6 +70,7 @@ async def bring_back(account: Account, backup: Path, address: str, spool: Path) 
         known = await _known(account, name)
         fresh = [file for file in mine if email_id(os.fsencode(_name(file))) not in known]
         there += len(mine) - len(fresh)
+        told(len(mine) - len(fresh))
         place = backup / layout.DATA / unit.name / "Maildir" / folder
         async for messages in _batches(backup, place, fresh, spool):
             try:
@@ -68,6 +79,7 @@ async def bring_back(account: Account, backup: Path, address: str, spool: Path) 
                 for message in messages:
                     message.content.close()
             counts[name] = counts.get(name, 0) + len(messages)
+            told(len(messages))
     return Brought(counts, there)
 
 

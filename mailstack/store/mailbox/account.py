@@ -334,8 +334,10 @@ class Account:
                 await self._snapshots.load(mailbox)
             yield [frozen(mailbox) for mailbox in self._mailboxes.values()]
 
-    async def repair(self) -> list[str]:
-        """Compare every mailbox with its folder, mend, and say what differed. The full-text index is made anew."""
+    async def repair(self, told: Callable[[], None] = lambda: None) -> list[str]:
+        """Compare every mailbox with its folder, mend, and say what differed. The full-text index is made anew. `told` hears
+        of each mailbox that is done.
+        """
         report = []
         await self.refresh()
         await self.searching.renew(self._mailboxes[INBOX].text_place, self.mailboxes())
@@ -348,6 +350,7 @@ class Account:
                 report.append(f"{name}: {after[0]} messages" + ("" if before == after else f", had {before[0]}; mended"))
             finally:
                 mailbox.release()
+            told()
         return report
 
     # Messages come in -----------------------------------------------------------------------------------------------
