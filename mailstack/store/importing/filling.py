@@ -129,11 +129,14 @@ def possible_name(wanted: str) -> str:
     """A name that can be a mailbox's."""
     parts = ["".join(one if one.isprintable() else "_" for one in part).strip() or "_" for part in wanted.split("/")]
     name = normalise("/".join(part if part.strip(".") else f"_{part}" for part in parts))
-    try:
-        to_folder(name)
-    except NameRefused:
-        return normalise("/".join(part[:40] for part in parts[:4]))
-    return name
+    for longest, deepest in ((len(name), len(parts)), (40, 4), (20, 4), (10, 3)):
+        fitting = normalise("/".join(part[:longest] for part in name.split("/")[:deepest]))
+        try:
+            to_folder(fitting)
+        except NameRefused:
+            continue
+        return fitting
+    return "Imported"
 
 
 def batches(letters: Iterator[Letter | Skipped]) -> Callable[[], list[Letter | Skipped]]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import lzma
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +20,8 @@ from mailstack.store.mailbox.values import NewMessage
 HEADER_LIMIT = 1 << 20  # octets; what is longer counts as text
 LINE = 1 << 16
 WRITE = 1 << 17
+# What libraries raise for archives that are cut short, damaged, encrypted (RuntimeError), or packed otherwise than they know.
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, gzip.BadGzipFile)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ import msgspec
 
 from mailstack.message.flag import SYSTEM, Flags, keyword_numbers
 from mailstack.message.mbox import Marks
-from mailstack.store.importing.letters import LINE, Known, Letter, Skipped, read_letter
+from mailstack.store.importing.letters import DAMAGED, LINE, Known, Letter, Skipped, read_letter
 from mailstack.store.importing.mbox import BEGIN, MboxFile
 from mailstack.store.importing.takeout import letters_of_takeout, manifest_of
 from mailstack.store.moving.survey import Survey, look
@@ -93,6 +93,8 @@ class Source:
             else:
                 with open(path, "rb") as plain:
                     yield from self._stream(plain, path.name, above, str(path), seekable=True)
+        except DAMAGED as problem:
+            yield Skipped(str(path), _damage(problem))
         finally:
             self.octets = before + size
 
@@ -126,8 +128,12 @@ class Source:
                     return
             for info in archive.infolist():
                 if not info.is_dir() and not info.filename.rpartition("/")[2].startswith("."):
-                    with archive.open(info) as stream:
-                        yield from self._member(stream, info.filename, above, f"{path}: {info.filename}")
+                    where = f"{path}: {info.filename}"
+                    try:
+                        with archive.open(info) as stream:
+                            yield from self._member(stream, info.filename, above, where)
+                    except DAMAGED as problem:
+                        yield Skipped(where, _damage(problem))  # the others may be whole
                     self.octets += info.compress_size
 
     def _tar(self, path: Path, above: str) -> Iterator[Found]:
@@ -147,6 +153,10 @@ class Source:
             above = _below(above, _plain(part))
         if parts:
             yield from self._stream(stream, parts[-1], above, where, seekable=False)
+
+
+def _damage(problem: Exception) -> str:
+    return f"damaged, or packed in a way that is not known here: {problem or type(problem).__name__}"
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ import msgspec
 
 from mailstack.message.flag import NAMES, Flags
 from mailstack.message.mbox import Marks
-from mailstack.store.importing.letters import LINE, Known, Letter, Skipped, read_letter
+from mailstack.store.importing.letters import DAMAGED, LINE, Known, Letter, Skipped, read_letter
 from mailstack.store.takeout.pieces import FORMAT
 from mailstack.store.takeout.writing import MANIFEST
 
@@ -57,7 +57,7 @@ def letters_of_takeout(archive: zipfile.ZipFile, found: Manifest, spool: Path) -
             with archive.open(row.file) as stream:
                 digest = hashlib.sha256()
                 letter = read_letter(_lines(stream, digest), row.mailbox, spool, _known(row))
-        except (KeyError, zipfile.BadZipFile) as problem:
+        except (KeyError, *DAMAGED) as problem:
             yield Skipped(row.file, f"it is not in the zip: {problem}")
             continue
         if digest.hexdigest() != row.sha256:

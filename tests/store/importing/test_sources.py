@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import random
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pytest
 
 from mailstack.message.flag import Flags
 from mailstack.store.errors import OverQuota
-from mailstack.store.importing.filling import Filled, Filling, batches
+from mailstack.store.importing.filling import Filled, Filling, batches, possible_name
 from mailstack.store.importing.letters import Letter, Skipped
 from mailstack.store.importing.mbox import MboxFile
 from mailstack.store.importing.sources import Source
+from mailstack.store.mailbox.foldername import to_folder
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import AccountFolder
 
@@ -163,6 +165,53 @@ def fill(
             await boxes.close()
 
     return asyncio.run(run())
+
+
+def _archive(path: Path, names: list[str]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, b"Subject: %s\r\n\r\n" % name.encode() + random.Random(name).randbytes(3000))
+
+
+def test_what_is_damaged_is_told_and_the_rest_comes(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    _archive(source / "a.zip", ["one.eml", "two.eml", "three.eml"])
+    data = bytearray((source / "a.zip").read_bytes())
+    data[5000] ^= 0xFF  # in the second
+    (source / "a.zip").write_bytes(data)
+    _archive(source / "b.zip", ["locked.eml"])
+    locked = bytearray((source / "b.zip").read_bytes())
+    for place in (6, locked.index(b"PK\x01\x02") + 8):
+        locked[place] |= 1  # encrypted
+    (source / "b.zip").write_bytes(locked)
+    packed = gzip.compress(FROM + b"A: 1\n\none\n\n" + FROM + b"A: 2\n\n" + random.Random(1).randbytes(90000).hex().encode())
+    (source / "c.mbox.gz").write_bytes(packed[:-2000])
+    (source / "d.mbox.gz").write_bytes(packed[:9] + b"?" * 40 + packed[50:])
+    with io.BytesIO() as whole:
+        with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+            for name in ("one", "two"):
+                text = b"A: t\n\n" + random.Random(name).randbytes(90000).hex().encode()
+                info = tarfile.TarInfo(f"{name}.eml")
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text))
+        (source / "e.tar.gz").write_bytes(whole.getvalue()[:-30000])
+    letters, skipped = [], []
+    for found in Source(source, tmp_path).letters():
+        if isinstance(found, Skipped):
+            skipped.append(Path(found.where.partition(":")[0]).name)
+        else:
+            letters.append(found.content.head(14).partition(b"\r")[0])
+            found.content.close()
+    assert skipped == ["a.zip", "b.zip", "c.mbox.gz", "d.mbox.gz", "e.tar.gz"]
+    assert letters == [b"Subject: one.e", b"Subject: three", b"A: 1", b"A: t"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "..", "a//b", "x" * 300, "\u6f22" * 300, "/".join(["\U0001f600" * 60] * 9), "a/../b", "\0"]
+)
+def test_any_name_becomes_one_that_a_mailbox_can_have(name: str) -> None:
+    to_folder(possible_name(name))
 
 
 def test_each_message_comes_once(tmp_path: Path) -> None:
