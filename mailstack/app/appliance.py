@@ -180,7 +180,9 @@ class Appliance:
         await self.runner.start()
         undo.push_async_callback(unwanted.close)
         unwanted.start()
-        self.sweeping = Sweeping(data.path / "mail", data.surroundings.disk, data.mailboxes.keep_deleted, clock)
+        self.sweeping = Sweeping(
+            data.path / "mail", data.surroundings.disk, data.mailboxes.keep_deleted, clock, lambda: data.selftests.well
+        )
         undo.push_async_callback(self.sweeping.stop)
         self.sweeping.start()
         undo.push_async_callback(self.backing_up.stop)

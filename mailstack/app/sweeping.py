@@ -1,8 +1,7 @@
-"""Deleted messages that were kept for long enough, or for which there is no room, go for good."""
+"""Deleted messages that were kept for long enough, or for which there is no room, go for good; copies of databases, too."""
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,21 +10,26 @@ from mailstack.store.database import NET
 from mailstack.store.disk import Disk
 from mailstack.store.mailbox.graves import FOLDER, KeepDeleted, purge
 from mailstack.store.tasks import ended
+from mailstack.store.upgrade_copies import forget_copies
 
 log = get_logger()
 FIRST_SECONDS, SECONDS = 60.0, 1800.0
-UPGRADES_KEPT = 30 * 86400.0
 SCARCE = 0.05  # of the disk is free: mail that comes needs it more
 
 
 class Sweeping:
-    """start(), then stop(). `mail` is the folder of all accounts, those that were removed too."""
+    """start(), then stop(). `mail` is the folder of all accounts, those that were removed too. `well`: what the last self-test
+    said.
+    """
 
-    def __init__(self, mail: Path, disk: Disk, keep: KeepDeleted, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, mail: Path, disk: Disk, keep: KeepDeleted, clock: Callable[[], float], well: Callable[[], bool] = lambda: True
+    ) -> None:
         self._mail = mail
         self._disk = disk
         self._keep = keep
         self._clock = clock
+        self._well = well
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -50,17 +54,15 @@ class Sweeping:
         now = self._clock()
         before = now if scarce or self._keep.seconds is None else now - self._keep.seconds
         for account in await asyncio.to_thread(self._accounts):
-            gone += await asyncio.to_thread(purge, account, self._disk, before, self._keep.octets)
-        await asyncio.to_thread(self._forget_upgrades, now)
+            try:
+                gone += await asyncio.to_thread(purge, account, self._disk, before, self._keep.octets)
+            except OSError as problem:  # others' may go
+                log.error("deleted.sweep_failed", account=str(account), problem=str(problem))
+        net = self._mail.parent / NET
+        await asyncio.to_thread(forget_copies, net, now, self._disk, well=self._well())
         if gone:
             log.warning("deleted.purged", messages=gone, reason="disk") if scarce else log.info("deleted.purged", messages=gone)
         return gone
-
-    def _forget_upgrades(self, now: float) -> None:
-        """Databases as they were before an upgrade (store/upgrading.py)."""
-        for one in (self._mail.parent / NET).glob("from-*"):
-            if one.stat().st_mtime < now - UPGRADES_KEPT:
-                shutil.rmtree(one, ignore_errors=True)
 
     def _scarce(self) -> bool:
         status = os.statvfs(self._mail)
