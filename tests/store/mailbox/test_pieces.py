@@ -66,5 +66,6 @@ async def test_others_are_served_while_it_is_planned(
     assert served >= MESSAGES - 1
     flags, gone, moved = list(mailbox.flags), len(mailbox.uids), len(archive.uids)
     assert (flags == [int(Flags.DELETED)] * MESSAGES) == (change is _store)
-    assert (gone, moved) == {_store: (12, 0), _expunge: (0, 0), _copy: (12, 12), _move: (0, 12)}[change]
+    left: dict[object, tuple[int, int]] = {_store: (12, 0), _expunge: (0, 0), _copy: (12, 12), _move: (0, 12)}
+    assert (gone, moved) == left[change]
     await boxes.close()
