@@ -5,19 +5,19 @@ from __future__ import annotations
 import abc
 import asyncio
 import ssl
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mailstack.door.server import DoorServer
 from mailstack.log import get_logger
 from mailstack.net.proxied import peer_of
 from mailstack.net.tls import TlsEnd
+from mailstack.net.tls_layer import TlsLayer
 from mailstack.policy.login import Channel, is_loopback
 from mailstack.store.users import scope
 from mailstack.wire.proxy import Ends
 
 log = get_logger()
 WRITE_AT = 65536  # octets of answers that are gathered before they are written
-PENDING_LIMIT = 65536  # octets of input that may wait
 COMMANDS_AT_ONCE = 32  # between two looks at the other clients
 LOGIN_SECONDS = 180.0
 ANSWER_SECONDS = 60.0  # for the client's part of a login
@@ -50,8 +50,33 @@ class DoorConnection(asyncio.Protocol, abc.ABC):
 
     PROTOCOL: ClassVar[scope.Protocol]
     IDLE_SECONDS: ClassVar[float]
+    PENDING_LIMIT: ClassVar[int] = 65536  # octets of input that may wait
+    SPEAKS_UNASKED: ClassVar[bool] = False  # whether the protocol has words for an end that no command asked for
 
-    def __init__(self, server: DoorServer, waiting: Input, *, secure: bool) -> None:
+    __slots__ = (
+        "_close_after",
+        "_counted",
+        "_drained",
+        "_input",
+        "_more",
+        "_out",
+        "_out_size",
+        "_reading_paused",
+        "_tls",
+        "_upgrading",
+        "_write_paused",
+        "account",
+        "closing",
+        "door",
+        "ends",
+        "last_heard",
+        "peer",
+        "secure",
+        "task",
+        "transport",
+    )  # fmt: skip
+
+    def __init__(self, server: DoorServer[Any], waiting: Input, *, secure: bool) -> None:
         self.door = server
         self.secure = secure
         self.transport: asyncio.Transport
@@ -96,8 +121,6 @@ class DoorConnection(asyncio.Protocol, abc.ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        if self._upgrading:
-            return
         self.peer = peer_of(transport, self.ends)
         self.last_heard = asyncio.get_running_loop().time()
         crowd = self.door.admit(self)
@@ -116,7 +139,7 @@ class DoorConnection(asyncio.Protocol, abc.ABC):
             return
         self.last_heard = asyncio.get_running_loop().time()
         self._input.feed(data)
-        if self._input.buffered > PENDING_LIMIT and not self._reading_paused and self.task is not None:
+        if self._input.buffered > self.PENDING_LIMIT and not self._reading_paused and self.task is not None:
             self._reading_paused = True
             self.transport.pause_reading()
         if self._more is not None:
@@ -157,14 +180,28 @@ class DoorConnection(asyncio.Protocol, abc.ABC):
     # Writing --------------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
+        """Gather an answer."""
         self._out.append(data)
         self._out_size += len(data)
 
     def flush(self) -> None:
-        if self._out and not self.transport.is_closing():
-            self.transport.write(b"".join(self._out))
-        self._out = []
-        self._out_size = 0
+        """Send what was gathered."""
+        if not self._out:
+            return
+        pieces, large, self._out, self._out_size = self._out, self._out_size >= WRITE_AT, [], 0
+        if self.transport.is_closing():
+            return
+        if large:
+            self.send_large(pieces)
+        else:
+            self.send(b"".join(pieces))
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def send_large(self, pieces: list[bytes]) -> None:
+        """Not copied together."""
+        self.transport.writelines(pieces)
 
     async def drain(self) -> None:
         """Send if there is much, and wait while the client does not read. Raises ConnectionError when it is gone."""
@@ -262,28 +299,39 @@ class DoorConnection(asyncio.Protocol, abc.ABC):
     async def start_tls(self, context: ssl.SSLContext, answer: bytes) -> None:
         """Answer, and TLS from here on. Raises ConnectionResetError when the handshake fails."""
         if self._input.take():
-            # RFC 2595 4: what was sent before the handshake is nobody's word.
-            log.warning(f"{self.PROTOCOL}.stls_injection", session=self.who.id if self.who else None, peer=self.peer)
+            # RFC 2595 4, RFC 9051 11.1: what was sent before the handshake is nobody's word.
+            log.warning(f"{self.PROTOCOL}.starttls_injection", session=self.who.id if self.who else None, peer=self.peer)
             self.abort()
             raise ConnectionResetError
         self.write(answer)
         self.flush()
         self._upgrading = True
+        ready: asyncio.Future[TlsLayer] = asyncio.get_running_loop().create_future()
+        layer = TlsLayer(self, context, ready)
+        self.transport.set_protocol(layer)
+        layer.connection_made(self.transport)
         try:
-            transport = await asyncio.get_running_loop().start_tls(
-                self.transport, self, context, server_side=True, ssl_handshake_timeout=30
-            )
-        except (OSError, ssl.SSLError, TimeoutError):
-            transport = None
-        self._upgrading = False
-        if transport is None:
+            transport = await ready
+        except ConnectionError:
+            self._upgrading = False
             self.closing = True
             self.transport.abort()
             self._leave()
-            raise ConnectionResetError
+            raise ConnectionResetError from None
+        self._upgrading = False
         self.transport = transport
         self.secure = True
         self._tls = TlsEnd.of(transport)
+
+    def end(self, words: str) -> None:
+        """End the session from our side, with words where they can be said."""
+        self.bye(words if self.SPEAKS_UNASKED else None)
+
+    def time_out(self) -> None:
+        """The client was silent for too long."""
+        self.end("Autologout: idle for too long")
+        if self._write_paused:
+            self.transport.abort()  # what it does not read would keep the connection open
 
     def overdue(self, now: float) -> bool:
         """Whether the client is silent for too long, be it that it reads nothing of a long answer."""

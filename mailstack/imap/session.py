@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import enum
-import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailstack.delivery.events import Events
+from mailstack.door.services import DoorServices
 from mailstack.imap.annotation_news import AnnotationNews
 from mailstack.imap.answers import Refused, answer_to, bad, no
 from mailstack.imap.progress import Progress
@@ -19,23 +18,18 @@ from mailstack.imap.uidonly import names_numbers
 from mailstack.imap.watching import Watch
 from mailstack.log import get_logger
 from mailstack.message.errors import SyntaxProblem
-from mailstack.policy.limits import Limits
-from mailstack.policy.login import Login, Logins
+from mailstack.policy.login import Login
 from mailstack.policy.rights import Rights
 from mailstack.policy.sharing import Sharing
 from mailstack.policy.spam.learning import Learner
 from mailstack.store.content import Content
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.account import Account
-from mailstack.store.mailbox.mailboxes import Mailboxes
-from mailstack.store.trace import Trace
-from mailstack.store.users.directory import AccountRecord, Directory
+from mailstack.store.users.directory import AccountRecord
 from mailstack.wire.imap import commands as c
 from mailstack.wire.imap.responses import text
 
 if TYPE_CHECKING:
-    import ssl
-
     from mailstack.imap.connection import Connection
     from mailstack.imap.places import Place
 
@@ -53,28 +47,18 @@ ANY = State.NOT_AUTHENTICATED | State.AUTHENTICATED | State.SELECTED
 LOGGED_IN = State.AUTHENTICATED | State.SELECTED
 
 
-@dataclass(frozen=True, slots=True)
-class ImapServices:
-    """What the door needs from the floors below."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImapServices(DoorServices):
+    """What the door needs from the floors below, beside what every door does."""
 
-    hostname: str
-    mailboxes: Mailboxes
-    directory: Directory
     sharing: Sharing
-    logins: Logins
-    limits: Limits
-    trace: Trace
     spool: Path
     message_size: int
     message_limit: int | None  # RFC 9738
     copy_limit: int | None
     progress_seconds: float  # RFC 9585
-    allow_plaintext: bool
-    tls: ssl.SSLContext | None
     postmaster: str  # an address, empty when there is none
     urlauth: bool
-    randomness: random.Random
-    clock: Callable[[], float] = time.time
     learner: Learner | None = None  # who is taught by moves and marks
     events: Events | None = None  # who runs scripts on what happens to messages
     sieve_url: str | None = None  # where those scripts are put (RFC 6785 2.1); None: no such door
@@ -227,7 +211,7 @@ class Session:
         if self.selected is not None and self.selected.has_news:
             if self.selected.deleted:
                 self.write(b"* BYE The mailbox was deleted\r\n")
-                self.connection.close_soon()
+                self.connection.bye()
                 return
             if not self.hears_selected:
                 return
@@ -261,7 +245,7 @@ class Session:
             return False
         if not self.connection.closing:
             self.write(b"* BYE The mailbox is no longer open to you\r\n")
-            self.connection.close_soon()
+            self.connection.bye()
         return True
 
     def on_change(self) -> None:

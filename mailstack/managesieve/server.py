@@ -10,7 +10,7 @@ from mailstack.managesieve.connection import Connection
 from mailstack.managesieve.session import SieveServices
 
 
-class SieveServer(DoorServer):
+class SieveServer(DoorServer[Connection]):
     """TLS comes by STARTTLS alone: no port is registered for it from the first byte on."""
 
     def __init__(self, services: SieveServices) -> None:

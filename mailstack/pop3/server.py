@@ -11,7 +11,7 @@ from mailstack.door.services import DoorServices
 from mailstack.pop3.connection import Connection
 
 
-class Pop3Server(DoorServer):
+class Pop3Server(DoorServer[Connection]):
     """Whose session ends by silence or from our side has removed nothing (RFC 1939 3)."""
 
     def __init__(self, services: DoorServices) -> None:
