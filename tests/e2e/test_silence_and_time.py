@@ -90,7 +90,7 @@ class Talk:
 
 
 async def test_silent_clients_are_closed_with_a_line_in_the_log(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mailstack.imap import connection, server
+    from mailstack.door import connection, server
     from mailstack.web import server as web
 
     for door in appliance.doors.smtp.values():
@@ -148,7 +148,8 @@ async def test_silent_pop3_clients_are_closed_and_nothing_is_removed(
 
 async def test_a_client_that_reads_nothing_is_let_go(appliance: Appliance, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of an answer, and in IDLE; what it costs until then is bounded."""
-    from mailstack.imap import connection, server
+    from mailstack.door import server
+    from mailstack.imap import connection
 
     talk = await Talk.to(appliance, "imap")
     await talk.say('a LOGIN alice@a.test "sesame"\r\n', "a OK")

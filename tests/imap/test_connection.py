@@ -416,3 +416,16 @@ def test_an_answer_to_sasl_that_is_too_long_is_refused(server: Server, account: 
         for octet in plain + b"\r\n":
             one.send(bytes([octet]))
         assert one.answer("b").kind == "OK"
+
+
+def test_after_unauthenticate_there_are_the_same_ways_to_log_in(server: Server, account: str) -> None:
+    """RFC 8437 4: TLS stays, and with it what binds a login to it."""
+    with Client(server.ports["imaps"], tls=True) as one:
+        one.ok("CAPABILITY")
+        before, one.heard = repr(one.heard), []
+        one.login(f"{account}@a.test", PASSWORD)
+        one.ok("UNAUTHENTICATE")
+        one.heard = []
+        one.ok("CAPABILITY")
+        assert "SCRAM-SHA-256-PLUS" in before
+        assert repr(one.heard) == before

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 
 from mailstack.imap.answers import bad, no
@@ -263,47 +265,84 @@ async def _with_sections(
             rows = [(uid, [from_header(item, headers[uid]) for item in heavy]) for uid in some if uid in headers]
             await _write(session, selected, rows, simple)
         return
+    async with contextlib.aclosing(_read_ahead(mailbox, _batches(session, selected, uids, heavy))) as batches:
+        async for batch, read in batches:
+            if read is not None:
+                await _send_batch(session, selected, batch, read, simple, heavy)
+                continue
+            ((uid, spans),) = batch.messages
+            await _large(session, selected, uid, spans, batch.trees.get(uid), simple, heavy)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Messages whose octets fit into memory together, or one that does not fit."""
+
+    trees: dict[int, Part]
+    messages: list[tuple[int, list[Span | None]]] = field(default_factory=list)
+    octets: int = 0
+
+    @property
+    def wanted(self) -> list[tuple[int, int, int]]:
+        return [(uid, one[0], one[1] - one[0]) for uid, spans in self.messages for one in spans if one]
+
+
+async def _batches(session: Session, selected: Selected, uids: Sequence[int], heavy: list[Item]) -> AsyncIterator[Batch]:
+    mailbox = selected.mailbox
     whole = all(isinstance(item, Section) and item.kind is Kind.WHOLE and not item.parts for item in heavy)
     for first in range(0, len(uids), TREES_AT_ONCE):
         session.progress.count(first, len(uids))
         some = uids[first : first + TREES_AT_ONCE]
         trees = {} if whole else await mailbox.parts(some)
-        batch: list[tuple[int, list[Span | None]]] = []
-        octets = 0
+        batch = Batch(trees)
         for uid in some:
             place = mailbox.position(uid)
             if place is None or not (whole or uid in trees):
                 continue
             spans = [stretch(item, trees.get(uid), mailbox.sizes[place]) for item in heavy]
             size = sum(found[1] - found[0] for found in spans if found is not None)
-            if batch and octets + size > AT_ONCE:
-                await _batch(session, selected, batch, trees, simple, heavy)
-                batch, octets = [], 0
-            if size > AT_ONCE:
-                await _large(session, selected, uid, spans, trees.get(uid), simple, heavy)
-                continue
-            batch.append((uid, spans))
-            octets += size
-        if batch:
-            await _batch(session, selected, batch, trees, simple, heavy)
+            if batch.messages and batch.octets + size > AT_ONCE:
+                yield batch
+                batch = Batch(trees)
+            batch.messages.append((uid, spans))
+            batch.octets += size
+        if batch.messages:
+            yield batch
 
 
-async def _batch(
+async def _read_ahead(
+    mailbox: Mailbox, batches: AsyncIterator[Batch]
+) -> AsyncGenerator[tuple[Batch, list[bytes | None] | None], None]:
+    """Each with what was read of it in one hop (None of one that is too large): the next one is read while it is sent."""
+    before: tuple[Batch, asyncio.Task[list[bytes | None]] | None] | None = None
+    try:
+        async for batch in batches:
+            fits = batch.octets <= AT_ONCE
+            after = batch, asyncio.create_task(mailbox.read_spans(batch.wanted)) if fits else None
+            before, this = after, before
+            if this is not None:
+                yield this[0], await this[1] if this[1] is not None else None
+        if before is not None:
+            yield before[0], await before[1] if before[1] is not None else None
+    finally:
+        if before is not None and before[1] is not None and not before[1].done():
+            before[1].cancel()
+
+
+async def _send_batch(
     session: Session,
     selected: Selected,
-    batch: list[tuple[int, list[Span | None]]],
-    trees: dict[int, Part],
+    batch: Batch,
+    read: list[bytes | None],
     simple: list[Attribute],
     heavy: list[Item],
 ) -> None:
-    """Some messages whose octets fit into memory together, read in one hop."""
-    read = await selected.mailbox.read_spans([(uid, one[0], one[1] - one[0]) for uid, spans in batch for one in spans if one])
     rows: list[tuple[int, list[bytes]]] = []
     place = 0
-    for uid, spans in batch:
+    for uid, spans in batch.messages:
         datas = [None if one is None else read[(place := place + 1) - 1] for one in spans]
         if all(data is not None or one is None for data, one in zip(datas, spans, strict=True)):
-            tree = trees.get(uid)
+            tree = batch.trees.get(uid)
             pieces = [
                 shown(item, data, tree) if isinstance(item, Section) else await _shown(item, data, tree)
                 for item, data in zip(heavy, datas, strict=True)
