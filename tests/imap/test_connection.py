@@ -420,7 +420,7 @@ def test_an_answer_to_sasl_that_is_too_long_is_refused(server: Server, account: 
 
 def test_after_unauthenticate_there_are_the_same_ways_to_log_in(server: Server, account: str) -> None:
     """RFC 8437 4: TLS stays, and with it what binds a login to it."""
-    with Client(server.ports["imaps"], tls=True) as one:
+    with Client(server.ports["imaps"], tls=True, tls12=True) as one:
         one.ok("CAPABILITY")
         before, one.heard = repr(one.heard), []
         one.login(f"{account}@a.test", PASSWORD)
