@@ -11,7 +11,8 @@ ROUNDS = 10
 def vouched_names(chains: Sequence[Chain]) -> frozenset[str]:
     """The names of those chains that the authorities of this system vouch for. Blocking: some milliseconds each."""
     roots = ssl.create_default_context()
-    return frozenset(name for chain in chains if chain.names and _vouched(chain, roots) for name in chain.names)
+    names = (name for chain in chains if chain.names and _vouched(chain, roots) for name in chain.names)
+    return frozenset(name for name in names if "." in name)  # no public authority has localhost
 
 
 def _vouched(chain: Chain, roots: ssl.SSLContext) -> bool:

@@ -154,7 +154,7 @@ def test_a_backup_now_and_mail_out_of_it(server: Server, window: Chromium) -> No
     window.get(f"{origin(server)}/admin/backups")
     window.type("#f-account", f"bob@{DOMAIN}")
     window.click("button[value=bring]")
-    window.says("are back, from")
+    window.says("came back, from")
 
 
 def test_without_javascript(server: Server, window: Chromium) -> None:

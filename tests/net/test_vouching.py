@@ -19,5 +19,8 @@ def test_only_what_the_system_trusts_and_what_is_not_over(tmp_path: Path, monkey
     trusted = tmp_path / "roots.pem"
     trusted.write_text("".join(TrialFiles(tmp_path / name).authority.read_text() for name in ("now", "then")))
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    assert "mail.example.org" in vouched_names([over, chain])
+    found = vouched_names([over, chain])
+    assert "mail.example.org" in found
+    assert "localhost" in chain.names
+    assert "localhost" not in found
     assert vouched_names([over]) == frozenset()

@@ -24,7 +24,7 @@ class BackupPages:
     async def _show(self, visit: Visit) -> Response:
         backup = await visit.run("backup.last")
         rows = await visit.run("backup.list") if backup["folder"] else []
-        bringing = [job for job in await visit.run("job.list") if job["name"] == "backup.bring"][::-1]
+        bringing = [job for job in await visit.run("job.list") if job["name"] == "backup.bring"][:-4:-1]
         accounts = [row["address"] for row in await visit.run("user.list")] if rows else []
         return visit.page("admin/backups.html", backup=backup, rows=rows, bringing=bringing, accounts=accounts)
 
