@@ -164,12 +164,12 @@ def test_without_javascript(server: Server, window: Chromium) -> None:
     try:
         window.get(f"{origin(server)}/admin")
         window.click("#checks a")
-        assert "handshakes with our own listeners" in window.text()
+        window.shows("handshakes with our own listeners")
         window.get(f"{origin(server)}/admin/queue")
         window.click("main button[value=hold]")
-        assert "is held" in window.text(".told")
+        window.shows("is held", ".told")
         window.click("main button[value=release]")
-        assert "is let go" in window.text(".told")
+        window.shows("is let go", ".told")
     finally:
         window.scripts(True)
 

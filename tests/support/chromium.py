@@ -52,6 +52,15 @@ class Chromium:
         """Wait for a text: the page before may still be there."""
         self.until(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
 
+    def shows(self, text: str, selector: str = "body") -> None:
+        """The same where pages may run no script."""
+        end = time.monotonic() + SECONDS
+        while True:
+            with contextlib.suppress(AssertionError):  # the element went with its page
+                if text in self.text(selector):
+                    return
+            assert time.monotonic() < end, text
+
     def find(self, selector: str) -> str:
         return str(self._ask("POST", "element", {"using": "css selector", "value": selector})[ELEMENT])
 
