@@ -48,7 +48,7 @@ def send(server: Server, subject: str, to: str = "x@far.test") -> str:
     return answer[1].decode().rpartition(" ")[2]
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait for a condition; what it gave."""
     end = time.monotonic() + seconds
     while not (found := condition()):

@@ -215,7 +215,7 @@ class _Conversation:
         await self._say("", "235 2.7.0 in") if right else await self._say("", "535 5.7.8 no")
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Look at a condition until it holds, with a deadline."""
     end = asyncio.get_running_loop().time() + seconds
     while not condition():

@@ -169,7 +169,7 @@ class Relay:
         await self.queue.commit(prepared)
         return envelope.id
 
-    async def settled(self, id: str, seconds: float = 15.0) -> Queued | None:
+    async def settled(self, id: str, seconds: float = 60.0) -> Queued | None:
         """Wait until an attempt is over: what is still queued of the message, None when nothing is."""
 
         def over() -> bool:
@@ -199,7 +199,7 @@ class Relay:
 
     async def notices(self, count: int = 1) -> list[bytes]:
         """The notices that alice got, once there are so many."""
-        end = asyncio.get_running_loop().time() + 15
+        end = asyncio.get_running_loop().time() + 60
         while len(found := await self.inbox()) < count and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.01)
         assert len(found) == count, found

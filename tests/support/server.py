@@ -194,7 +194,7 @@ class Server:
         found = [json.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
         return [event for event in found if event["event"].startswith(name)]
 
-    def wait_for_event(self, name: str, seen: int = 0, seconds: float = 20.0) -> dict[str, Any]:
+    def wait_for_event(self, name: str, seen: int = 0, seconds: float = 60.0) -> dict[str, Any]:
         """The event after `seen` of its kind, as soon as it is there."""
         end = time.monotonic() + seconds
         while True:
@@ -222,7 +222,7 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.kill()
 
