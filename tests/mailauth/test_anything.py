@@ -139,7 +139,7 @@ def test_anything_long(check: Callable[[Any], None], strategy: st.SearchStrategy
     settings(max_examples=LONG, deadline=None)(given(strategy)(check))()
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_hostile_fields_take_no_time() -> None:
     for value in (b"(" * 60_000, b"()" * 30_000, b'"' * 60_000, b" =" * 30_000, b"a.b=c " * 10_000, b"\\" * 60_000):
         check_results(value)

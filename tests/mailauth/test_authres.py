@@ -121,7 +121,7 @@ def test_forged_ones_are_found(field: bytes, ours: bool) -> None:
     assert forged(header, HOST) == ((field + b"\r\n",) if ours else ())
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_header_full_of_forgeries_takes_no_time() -> None:
     fields_ = b"".join(b"Authentication-Results: mail.a.test; x=y%d\r\n" % number for number in range(3_000))
     found = forged(fields_ + b"\r\n", HOST)
