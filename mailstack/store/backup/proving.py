@@ -24,9 +24,9 @@ from mailstack.store.database import Database
 from mailstack.store.disk import Disk, PathName
 from mailstack.store.errors import StoreProblem
 from mailstack.store.mailbox.account import Account
+from mailstack.store.mailbox.contents import converts
 from mailstack.store.mailbox.filename import parse
 from mailstack.store.mailbox.freezing import Frozen
-from mailstack.store.mailbox.mailbox import converts
 from mailstack.store.mailbox.mailboxes import Mailboxes
 from mailstack.store.mailbox.values import AccountFolder
 from mailstack.store.queue.queue import read_envelope

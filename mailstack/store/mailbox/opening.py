@@ -14,10 +14,10 @@ from mailstack.store.mailbox.foldername import INBOX
 from mailstack.store.mailbox.folders import Folders
 from mailstack.store.mailbox.index import Snapshot, damaged
 from mailstack.store.mailbox.journal import Journal
-from mailstack.store.mailbox.mailbox import NEVER_SEEN
 from mailstack.store.mailbox.maildir import Maildir
 from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.values import AccountFolder, SpecialUse
+from mailstack.store.mailbox.view import NEVER_SEEN
 
 log = get_logger()
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 from mailstack.store.mailbox.journal import Journal
-from mailstack.store.mailbox.mailbox import NEVER_SEEN, Mailbox
+from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir
 from mailstack.store.mailbox.others import Others
 from mailstack.store.mailbox.snapshots import Snapshots
 from mailstack.store.mailbox.surroundings import Surroundings
 from mailstack.store.mailbox.values import Brief
+from mailstack.store.mailbox.view import NEVER_SEEN
 
 Times = tuple[int, int]
 

@@ -10,10 +10,11 @@ from mailstack.store.mailbox.facts import Damaged
 from mailstack.store.mailbox.index import damaged
 from mailstack.store.mailbox.journal import Journal
 from mailstack.store.mailbox.loading import load_state, snapshot_of
-from mailstack.store.mailbox.mailbox import NEVER_SEEN, Mailbox
+from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.maildir import Maildir
 from mailstack.store.mailbox.promises import Promises
 from mailstack.store.mailbox.surroundings import Surroundings
+from mailstack.store.mailbox.view import NEVER_SEEN
 
 PATIENCE = 5.0
 DELIVERIES_KEPT = 14 * 86400

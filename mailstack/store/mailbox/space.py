@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from mailstack.store.errors import OverQuota
 from mailstack.store.mailbox.journal import Journal
-from mailstack.store.mailbox.mailbox import NEVER_SEEN, Mailbox
+from mailstack.store.mailbox.mailbox import Mailbox
 from mailstack.store.mailbox.others import Others
 from mailstack.store.mailbox.snapshots import Snapshots
 from mailstack.store.mailbox.values import Usage
+from mailstack.store.mailbox.view import NEVER_SEEN
 
 
 @dataclass(frozen=True, slots=True)
