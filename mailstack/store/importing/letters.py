@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import lzma
@@ -18,6 +19,7 @@ from mailstack.store.content import Content
 from mailstack.store.mailbox.values import NewMessage
 
 HEADER_LIMIT = 1 << 20  # octets; what is longer counts as text
+LARGEST = 1 << 30  # octets of a message: a small file that is packed may unpack without end
 LINE = 1 << 16
 WRITE = 1 << 17
 # What libraries raise for archives that are cut short, damaged, encrypted (RuntimeError), or packed otherwise than they know.
@@ -64,7 +66,10 @@ class Known:
 
 
 def read_letter(lines: Iterable[bytes], mailbox: str, spool: Path, known: Known) -> Letter | None:
-    """A message of its lines, or of pieces of long ones. None where it is none: empty, a program's own, removed already."""
+    """A message of its lines, or of pieces of long ones. None where it is none: empty, a program's own, removed already.
+
+    Raises OSError, also for what is too large.
+    """
     content = Content(spool)
     try:
         letter = _read(iter(_wire(lines)), content, mailbox, known)
@@ -96,6 +101,8 @@ def _read(lines: Iterator[bytes], content: Content, mailbox: str, known: Known) 
             digest.update(waiting)
             content.write(bytes(waiting))
             waiting.clear()
+            if content.size > LARGEST:
+                raise OSError(errno.EFBIG, f"a message has more than {LARGEST} octets")
     digest.update(waiting)
     content.write(bytes(waiting))
     date = known.date if known.date is not None else header_date(whole)

@@ -249,3 +249,13 @@ def test_no_mail(tmp_path: Path) -> None:
     assert everything(tmp_path / "x.txt", tmp_path)[1]
     (tmp_path / "empty").write_text("")
     assert everything(tmp_path / "empty", tmp_path) == ([], [])
+
+
+def test_a_small_file_that_unpacks_without_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.store.importing.letters.LARGEST", 1 << 20)
+    path = tmp_path / "bomb.mbox.gz"
+    path.write_bytes(gzip.compress(FROM + b"A: b\n\n" + b"x" * (8 << 20)))
+    assert path.stat().st_size < 20_000
+    with pytest.raises(OSError, match="more than 1048576 octets"):
+        everything(path, tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
