@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -196,10 +197,10 @@ class Webhooks:
                 if problem is None:
                     done.append(due.id)
                     continue
-                log.warning("webhook.failed", hook=hook.id, url=hook.url, problem=problem, attempts=due.attempts + 1)
+                log.warning("webhook.failed", hook=hook.id, host=_host(hook), problem=problem, attempts=due.attempts + 1)
             now = self._clock()
             if now - due.created > EXPIRE:
-                log.error("webhook.given_up", hook=hook.id, event_id=due.id, problem=problem)
+                log.error("webhook.given_up", hook=hook.id, host=_host(hook), event_id=due.id, problem=problem)
                 done.append(due.id)
                 continue
             await self._table.again(due.id, now + RETRY[min(due.attempts, len(RETRY) - 1)], problem)
@@ -219,6 +220,11 @@ class Webhooks:
         except HttpProblem as problem:
             return str(problem)
         return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
+
+
+def _host(hook: Hook) -> str:
+    """For the log: the path of such an URL is often all that keeps others from using it."""
+    return urlsplit(hook.url).hostname or ""
 
 
 def _new_id() -> str:
