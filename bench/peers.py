@@ -127,7 +127,7 @@ def mailstack(
     configuration = folder / "mailstack.toml"
     configuration.write_text(
         f'hostname = "mail.{DOMAIN}"\ndata_dir = "{folder}/data"\npostmaster = "{users[0]}@{DOMAIN}"\n'
-        f'[listen]\n{listeners}\n[tls]\nmode = "self-signed"\n[auth]\nallow_plaintext = true\n{relay}'
+        f'[listen]\n{listeners}\nhttps = []\n[tls]\nmode = "self-signed"\n[auth]\nallow_plaintext = true\n{relay}'
         '[log]\nformat = "json"\nlevel = "warning"\n[limits]\nconnections_per_address = 20000\nconnections = 20000\n'
         "[sending]\nmessages_per_hour = 0\nmessages_per_day = 0\nnew_recipients_per_day = 0\nstop_at_new_recipients = 0\n"
         "domain_messages_per_hour = 0\ndomain_messages_per_day = 0\ndomain_new_recipients_per_day = 0\n"
