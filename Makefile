@@ -36,7 +36,7 @@ test-crash: $(VENV)/.test
 	MAILSTACK_CRASH_ROUNDS=$${MAILSTACK_CRASH_ROUNDS:-200} $(BIN)/python -m pytest -q -s -m crash tests/crash tests/delivery tests/store
 
 # Real mail programs from Debian packages.
-CLIENTS := swaks thunderbird evolution-data-server gir1.2-camel-1.2 python3-gi opendkim opendkim-tools opendmarc libnet-ssleay-perl libauthen-sasl-perl libsasl2-modules curl haproxy nginx-light libnginx-mod-stream caddy isync offlineimap3 mutt neomutt aerc fetchmail mpop msmtp gsasl notmuch dovecot-imapd dovecot-sieve postfix unbound rspamd clamav-daemon sieve-connect chromium chromium-driver zbar-tools pebble python3-yaml
+CLIENTS := swaks thunderbird evolution-data-server gir1.2-camel-1.2 python3-gi opendkim opendkim-tools opendmarc libnet-ssleay-perl libauthen-sasl-perl libsasl2-modules curl haproxy nginx-light libnginx-mod-stream caddy isync offlineimap3 mutt neomutt aerc alpine fetchmail getmail6 mpop msmtp gsasl notmuch dovecot-imapd dovecot-sieve postfix unbound rspamd clamav-daemon sieve-connect chromium chromium-driver zbar-tools pebble python3-yaml
 test-clients: $(VENV)/.test
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(CLIENTS) >/dev/null; fi

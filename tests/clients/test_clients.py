@@ -69,8 +69,9 @@ def test_msmtp_submits(server: Server, account: str) -> None:
     assert subjects(server, account) == ["by msmtp"]
 
 
-def test_mbsync_both_ways(server: Server, account: str, tmp_path: Path) -> None:
-    fill(server, account, 20)
+@pytest.mark.parametrize("count", [20])
+def test_mbsync_both_ways(server: Server, account: str, tmp_path: Path, count: int) -> None:
+    fill(server, account, count)
     (tmp_path / "mail").mkdir()
     (tmp_path / "mbsyncrc").write_text(
         f"""
@@ -102,12 +103,12 @@ SyncState *
     run("mbsync", "-c", str(tmp_path / "mbsyncrc"), "-a")
     near = sorted((tmp_path / "mail" / "INBOX").glob("*/*"))
     mails = [path for path in near if path.is_file() and path.parent.name in ("new", "cur")]
-    assert len(mails) == 20
+    assert len(mails) == count
     mails[0].unlink()
     (tmp_path / "mail" / "INBOX" / "cur" / "1700000000.mine.host:2,S").write_text("Subject: from near\n\nx\n")
     run("mbsync", "-c", str(tmp_path / "mbsyncrc"), "-a")
     found = subjects(server, account)
-    assert len(found) == 20
+    assert len(found) == count
     assert "from near" in found
 
 
@@ -174,6 +175,21 @@ def test_fetchmail_collects(server: Server, account: str, tmp_path: Path) -> Non
     )
     assert out.read_text().count("Subject: mail ") == 4
     assert subjects(server, account) == []
+
+
+def test_getmail_collects(server: Server, account: str, tmp_path: Path) -> None:
+    """Twice: it knows by UIDs what it has."""
+    fill(server, account, 4)
+    (tmp_path / "rc").write_text(
+        f"[retriever]\ntype = SimpleIMAPRetriever\nserver = 127.0.0.1\nport = {server.ports['imap']}\n"
+        f'username = {account}@a.test\npassword = {PASSWORD}\nmailboxes = ("INBOX",)\n'
+        f'[destination]\ntype = MDA_external\npath = /bin/sh\narguments = ("-c", "cat >> {tmp_path}/out")\n'
+        "allow_root_commands = true\n[options]\nread_all = false\n"
+    )
+    for _ in range(2):
+        run("getmail", "--getmaildir", str(tmp_path), "--rcfile", str(tmp_path / "rc"), home=tmp_path)
+        assert (tmp_path / "out").read_text().count("Subject: mail ") == 4
+    assert len(subjects(server, account)) == 4
 
 
 def test_notmuch_indexes_our_maildir(server: Server, account: str, tmp_path: Path) -> None:

@@ -32,11 +32,15 @@ DRIVER = Path(__file__).with_name("camel.py")
 def test_evolution_reads_files_flags_and_removes(
     tmp_path: Path, evolution: Server, user: str, service: str, security: str
 ) -> None:
-    environment = {**os.environ, "HOME": str(tmp_path), "GIO_USE_NETWORK_MONITOR": "base", "GSETTINGS_BACKEND": "memory"}
+    read_file_flag_and_remove(evolution, user, tmp_path, security, service)
+
+
+def read_file_flag_and_remove(server: Server, user: str, folder: Path, security: str, service: str = "imap") -> None:
+    environment = {**os.environ, "HOME": str(folder), "GIO_USE_NETWORK_MONITOR": "base", "GSETTINGS_BACKEND": "memory"}
     for name in ("PYTHONPATH", "VIRTUAL_ENV"):
         environment.pop(name, None)
     done = subprocess.run(
-        ["/usr/bin/python3", str(DRIVER), str(tmp_path), str(evolution.ports[service]), security, f"{user}@a.test", PASSWORD],
+        ["/usr/bin/python3", str(DRIVER), str(folder), str(server.ports[service]), security, f"{user}@a.test", PASSWORD],
         capture_output=True,
         text=True,
         timeout=100,
@@ -48,7 +52,7 @@ def test_evolution_reads_files_flags_and_removes(
     assert seen["text"] == "Hello\n"
     assert seen["projects"] == ["second"]
     assert seen["left"] == seen["found"] == ["first"]
-    with evolution.imap(user) as client:
+    with server.imap(user) as client:
         client.select("INBOX")
         _, (answer,) = client.uid("FETCH", "1:*", "(FLAGS)")
         assert b"\\Flagged" in answer

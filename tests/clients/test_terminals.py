@@ -36,7 +36,7 @@ class Terminal:
         end = time.monotonic() + SECONDS
         while not all(one.encode() in _ESCAPE.sub(b"", self.shown) for one in wanted):
             ready, _, _ = select.select([self.descriptor], [], [], max(0.0, end - time.monotonic()))
-            assert ready, (wanted, self.shown[-2000:])
+            assert ready, (wanted, _ESCAPE.sub(b"", self.shown)[-2000:])
             self.shown += os.read(self.descriptor, 65536)
 
     def type(self, keys: str) -> None:
@@ -130,6 +130,35 @@ def test_aerc_reads_and_archives(server: Server, account: str, tmp_path: Path) -
         one.type(":cf Archive\r")
         one.until("mail")
         one.type(":quit\r")
+        with pytest.raises(OSError):
+            one.until("never shown")
+    assert len(subjects(server, account)) == 2
+    assert len(subjects(server, account, "Archive")) == 1
+
+
+def test_alpine_reads_saves_and_expunges(server: Server, account: str, tmp_path: Path) -> None:
+    fill(server, account, 3)
+    where = f"{{127.0.0.1:{server.ports['imap']}/notls/user={account}@a.test}}"
+    (tmp_path / ".pinerc").write_text(
+        f"personal-name=x\nuser-domain=a.test\ninbox-path={where}INBOX\nfolder-collections=Mail {where}[]\n"
+        'feature-list=expunge-without-confirm,quit-without-confirm,no-enable-newmail-sound\ndefault-fcc=""\n'
+        "last-version-used=99.99\ninitial-keystroke-list=i\n"
+    )
+    with terminal("alpine", "-p", str(tmp_path / ".pinerc"), home=tmp_path) as one:
+        one.until("PASSWORD")
+        one.type(f"{PASSWORD}\r")
+        one.until("[Yes]")  # Keep the password?
+        one.type("n")
+        one.until("mail 0", "mail 1", "mail 2")
+        one.type("\r")
+        one.until("body")
+        one.type("sArchive\r")
+        one.until("Archive")
+        one.type("<")
+        one.until("mail 1")
+        one.type("x")
+        one.until("xpunge")
+        one.type("q")
         with pytest.raises(OSError):
             one.until("never shown")
     assert len(subjects(server, account)) == 2

@@ -1,12 +1,14 @@
 """Debian's Thunderbird: it sets itself up from a bare address, and lives beside another client of the same account."""
 
 import base64
+import copy
 import hashlib
 import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,16 @@ from tests.clients.thunderbird import Thunderbird
 from tests.support.corpus import mails
 from tests.support.imap import Client
 from tests.support.recording import Recorder
+from tests.support.responses import Response
 from tests.support.server import PASSWORD, Server
+from tests.support.transcript import exchanges
 
 pytestmark = pytest.mark.clients
+
+MAIL = (
+    b"From: Carol <carol@far.test>\r\nTo: me@a.test\r\nSubject: mail %d\r\nDate: Mon, 2 Nov 2026 10:00:00 +0000\r\n"
+    b"Message-ID: <%d@far.test>\r\n\r\nThis is mail %d.\r\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +78,24 @@ def eventually(look: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def hears(client: Client, uid: int, *flags: str) -> None:
-    """By IDLE, as long as it takes."""
-    found = client.fetch(f"{uid} FLAGS")[uid]
-    number, tag = found.number, client.tag()
+@contextmanager
+def idling(client: Client) -> Iterator[Callable[[Callable[[Response], bool]], None]]:
+    """What is given waits for an untagged response, as long as it takes."""
+
+    def hears(look: Callable[[Response], bool]) -> None:
+        while not look(client.next()):
+            pass
+
+    tag = client.tag()
     client.send(f"{tag} IDLE\r\n".encode())
-    while not set(flags) <= set(found.items["FLAGS"]):  # type: ignore[arg-type]
-        one = client.next()
-        if one.kind == "FETCH" and one.number == number:
-            found = one
+    hears(lambda one: one.kind == "+")
+    yield hears
     client.send(b"DONE\r\n")
     client.answer(tag)
+
+
+def marked(number: int, *flags: str) -> Callable[[Response], bool]:
+    return lambda one: one.kind == "FETCH" and one.number == number and set(flags) <= set(one.items["FLAGS"])  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -113,11 +129,12 @@ def test_flags_and_tags_go_both_ways(home: Server, alice: Thunderbird) -> None:
     with other(home, "alice") as client:
         client.ok("UID STORE 1 +FLAGS (\\Flagged \\Answered $label2 travel)")
         assert set(alice.marks("INBOX", "one", ["starred", "answered", "$label2", "travel"])) >= {"starred"}
-        alice.command("INBOX", "two", "cmd_markAsFlagged")
-        alice.tag("INBOX", "two", "$label1")
-        hears(client, 2, "\\Flagged", "$label1")
-        alice.command("INBOX", "three", "cmd_markAsJunk")
-        hears(client, 3, "Junk")
+        with idling(client) as hears:
+            alice.command("INBOX", "two", "cmd_markAsFlagged")
+            alice.tag("INBOX", "two", "$label1")
+            hears(marked(2, "\\Flagged", "$label1"))
+            alice.command("INBOX", "three", "cmd_markAsJunk")
+            hears(marked(3, "Junk"))
 
 
 def test_it_searches_on_the_server(alice: Thunderbird) -> None:
@@ -160,23 +177,46 @@ def test_what_it_sends_arrives_and_is_in_sent(home: Server, alice: Thunderbird, 
         assert sent.items["RFC822.SIZE"] > 13 << 20
 
 
-def test_it_compresses_and_takes_utf8(home: Server, alice: Thunderbird) -> None:
-    """Another account, through what writes down the octets: no command of it is refused."""
-    with other(home, "carol") as client:
+def a_day_of(server: Server, user: str, folder: Path) -> None:
+    """All that a person does with it in a day, without TLS: its commands can be written down."""
+    with other(server, user) as client, Thunderbird(folder, server) as one:
         client.ok("CREATE Entw&APw-rfe")
         client.ok("SUBSCRIBE Entw&APw-rfe")
+        for number in range(3):
+            client.append("INBOX", MAIL % (number, number, number))
+        one.setUp(f"{user}@a.test", PASSWORD, "", server.ports["imap"])
+        one.open("INBOX")
+        one.shown("INBOX", 3)
+        with idling(client) as hears:
+            one.command("INBOX", "mail 1", "cmd_markAsFlagged")
+            one.tag("INBOX", "mail 1", "$label1")
+            hears(marked(2, "\\Flagged", "$label1"))
+        client.ok("UID STORE 1 +FLAGS (\\Answered $label2)")
+        one.marks("INBOX", "mail 0", ["answered", "$label2"])
+        one.create("R&D — neu")
+        one.transfer("INBOX", "mail 0", "R&D — neu", True)
+        one.transfer("INBOX", "mail 1", "R&D — neu", False)
+        one.rename("R&D — neu", "Grüße & so")
+        one.open("Grüße & so")
+        one.shown("Grüße & so", 2)
+        assert one.search("INBOX", "mail 2") == ["mail 2"]
+        client.ok('SELECT "Gr&APwA3w-e &- so"')
+        with idling(client) as hears:
+            one.command("Grüße & so", "mail 1", "cmd_deleteMessage")
+            hears(lambda one: one.kind == "EXPUNGE")
+
+
+def test_it_compresses_and_takes_utf8(home: Server, tmp_path: Path) -> None:
+    """No command of it is refused, save one: it looks again at a folder that it just renamed."""
+    through = copy.copy(home)
     with Recorder(home.ports["imap"]) as recorder:
-        alice.setUp("carol@a.test", PASSWORD, "", recorder.port)
-        alice.open("INBOX")
-        push(home, alice, "carol", "pushed")
-        alice.create("R&D — neu")
-        alice.transfer("INBOX", "pushed0", "R&D — neu", True)
-        eventually(lambda: b"IDLE" in recorder.said())
-        asked, answers = recorder.said(), recorder.said(lambda one: not one.client)
-    assert b"COMPRESS DEFLATE" in asked
-    assert b"ENABLE UTF8=ACCEPT" in asked
-    assert 'create "R&D — neu"'.encode() in asked
-    assert [line for line in answers.splitlines() if line.split(b" ")[1:2] in ([b"NO"], [b"BAD"])] == []
+        through.ports = {**home.ports, "imap": recorder.port}
+        a_day_of(through, "carol", tmp_path)
+        asked = recorder.said()
+    for command in ("COMPRESS DEFLATE", "ENABLE UTF8=ACCEPT", 'create "R&D — neu"', "IDLE"):
+        assert command.encode() in asked
+    refused = [one.command for one in exchanges(recorder.heard) if one.kind != "OK"]
+    assert [command for command in refused if not command.startswith("select")] == []
 
 
 def test_starttls_offline_and_a_restart(home: Server, tmp_path: Path) -> None:

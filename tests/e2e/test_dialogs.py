@@ -46,6 +46,7 @@ def test_dialog(server: Server, account: str, path: Path, tmp_path: Path) -> Non
         "quoted": quote(address, safe=""),
         "password": PASSWORD,
         "plain": packed(f"\0{address}\0{PASSWORD}"),
+        "plain_as": packed(f"{address}\0{address}\0{PASSWORD}"),
         "user64": packed(address),
         "password64": packed(PASSWORD),
         "oauthbearer": packed(f"n,a={address},\1host=x\1auth=Bearer {token}\1\1"),
