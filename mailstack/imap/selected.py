@@ -150,7 +150,12 @@ class Selected:
         if not uids:
             return ()
         first, last = self.number(uids[0]), self.number(uids[-1])
-        if first is not None and last is not None and last - first + 1 == len(uids):
+        if (
+            first is not None
+            and last is not None
+            and last - first + 1 == len(uids)
+            and self.uids[first - 1 : last] == array("I", uids)
+        ):
             return range(first, last + 1)
         return [self.number(uid) or 0 for uid in uids]
 

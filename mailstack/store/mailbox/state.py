@@ -73,7 +73,13 @@ class MailboxState:
         if not wanted:
             return []
         first, last = self.position(wanted[0]), self.position(wanted[-1])
-        if first is not None and last is not None and last - first + 1 == len(wanted):
+        if (
+            first is not None
+            and last is not None
+            and last - first + 1 == len(wanted)
+            # One that is gone may be among them, and another one in its stead that nobody asked for.
+            and self.uids[first : last + 1] == array("I", wanted)
+        ):
             return list(range(first, last + 1))  # neighbours are counted, not searched
         find = self._finder(len(wanted))
         return [place for uid in wanted if (place := find(uid)) is not None]

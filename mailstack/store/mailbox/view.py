@@ -135,7 +135,12 @@ class View:
         if not uids:
             return ()
         first, last = state.position(uids[0]), state.position(uids[-1])
-        if first is not None and last is not None and last - first + 1 == len(uids):
+        if (
+            first is not None
+            and last is not None
+            and last - first + 1 == len(uids)
+            and state.uids[first : last + 1] == array("I", uids)
+        ):
             return range(first, last + 1)
         return [state.position(uid) for uid in uids]
 
