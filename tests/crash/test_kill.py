@@ -19,6 +19,11 @@ def lose_indexes(folder: Path) -> None:
         index.unlink()
 
 
+def every_kind(ledger: Ledger) -> bool:
+    """Whether a change of every kind was acknowledged."""
+    return all((ledger.groups, ledger.trees, ledger.flags, ledger.modseqs_of, ledger.passwords, ledger.relayed))
+
+
 @pytest.mark.crash
 @pytest.mark.timeout(3600)
 def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
@@ -30,7 +35,9 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
         ledger = Ledger()
         slowest = 0.0
         try:
-            for number in range(ROUNDS):
+            number = -1
+            # On a slow machine a short life may see no change of some kind: a few more then.
+            while (number := number + 1) < ROUNDS or (not every_kind(ledger) and number < 4 * ROUNDS):
                 server.start()
                 slowest = max(slowest, server.spent())
                 with Load(server, ledger, number, relay=True, users=number % 4 == 0) as load:
@@ -55,10 +62,10 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
             assert ledger.relayed <= sink.wait_for(ledger.relayed, 60.0), sorted(ledger.relayed - sink.tokens)[:10]
             assert slowest < 5.0, f"a start took {slowest:.1f} s of processor"
             assert ledger.acknowledged > ROUNDS
-            assert all((ledger.groups, ledger.trees, ledger.flags, ledger.modseqs_of, ledger.passwords, ledger.relayed))
+            assert every_kind(ledger)
         finally:
             server.kill()
-    print(f"{ROUNDS} kills, {ledger.acknowledged} acknowledged, {len(ledger.relayed)} relayed, slowest start {slowest:.2f} s")
+    print(f"{number} kills, {ledger.acknowledged} acknowledged, {len(ledger.relayed)} relayed, slowest start {slowest:.2f} s")
 
 
 @pytest.mark.crash
