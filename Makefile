@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 3
+JOBS ?= 4
 
 .PHONY: run test check lint bench lock test-crash test-clients test-huge test-package test-container fuzz clean
 
