@@ -1,6 +1,7 @@
 """How people log in, at every door alike: passwords and SASL mechanisms, what may be used where, and how often one may fail."""
 
 import enum
+import functools
 import hmac
 import ipaddress
 import secrets
@@ -92,7 +93,9 @@ class Channel:
         return UNIQUE in self.bindings
 
 
+@functools.lru_cache(1024)
 def is_loopback(peer: str) -> bool:
+    """Whether it is this machine: each greeting and each login asks."""
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:
