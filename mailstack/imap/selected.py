@@ -15,6 +15,7 @@ from mailstack.imap.contexts import Contexts
 from mailstack.message.flag import NAMES
 from mailstack.policy.rights import ALL, WRITING, Rights, changeable
 from mailstack.store.mailbox.mailbox import Mailbox
+from mailstack.store.mailbox.state import run_in
 from mailstack.store.mailbox.values import Change, FlagsChanged, GrantsChanged, MailboxGone, MessagesAdded, MessagesExpunged
 from mailstack.wire.imap.responses import vanished
 from mailstack.wire.imap.sequence import HIGHEST, SequenceSet, runs
@@ -147,17 +148,8 @@ class Selected:
 
     def numbers(self, uids: Sequence[int]) -> Sequence[int]:
         """Sequence numbers of ascending UIDs, 0 where there is none; a run of neighbours is counted, not searched."""
-        if not uids:
-            return ()
-        first, last = self.number(uids[0]), self.number(uids[-1])
-        if (
-            first is not None
-            and last is not None
-            and last - first + 1 == len(uids)
-            and self.uids[first - 1 : last] == array("I", uids)
-        ):
-            return range(first, last + 1)
-        return [self.number(uid) or 0 for uid in uids]
+        run = run_in(self.uids, uids)
+        return range(run.start + 1, run.stop + 1) if run is not None else [self.number(uid) or 0 for uid in uids]
 
     def label(self, uid: int) -> int | None:
         """By what a FETCH response names a message: its number, or its UID after ENABLE UIDONLY (RFC 9586 3.3)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -31,6 +31,20 @@ class Tombstones:
     uids: array[int] = field(default_factory=lambda: array("I"))
     modseqs: array[int] = field(default_factory=lambda: array("Q"))
     since: int = 0
+
+
+def run_in(uids: array[int], wanted: Sequence[int]) -> range | None:
+    """Where `wanted` (ascending) stands in `uids`, if it is a run of neighbours there: counted, not searched.
+
+    One that is gone may be among them, and another one in its stead that nobody asked for: that is no run.
+    """
+    if not wanted:
+        return range(0)
+    first = bisect_left(uids, wanted[0])
+    end = first + len(wanted)
+    if end > len(uids) or uids[end - 1] != wanted[-1] or uids[first:end] != array("I", wanted):
+        return None
+    return range(first, end)
 
 
 @dataclass(slots=True)
@@ -70,17 +84,9 @@ class MailboxState:
 
     def positions(self, wanted: array[int] | tuple[int, ...] | list[int]) -> list[int]:
         """Positions of those of `wanted` (ascending) that exist."""
-        if not wanted:
-            return []
-        first, last = self.position(wanted[0]), self.position(wanted[-1])
-        if (
-            first is not None
-            and last is not None
-            and last - first + 1 == len(wanted)
-            # One that is gone may be among them, and another one in its stead that nobody asked for.
-            and self.uids[first : last + 1] == array("I", wanted)
-        ):
-            return list(range(first, last + 1))  # neighbours are counted, not searched
+        run = run_in(self.uids, wanted)
+        if run is not None:
+            return list(run)
         find = self._finder(len(wanted))
         return [place for uid in wanted if (place := find(uid)) is not None]
 

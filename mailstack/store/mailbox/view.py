@@ -13,7 +13,7 @@ from mailstack.store.mailbox.filename import email_id, unique_of
 from mailstack.store.mailbox.grants import NOBODY, Grants
 from mailstack.store.mailbox.marks import Marks
 from mailstack.store.mailbox.orders import Orders
-from mailstack.store.mailbox.state import MailboxState, Tombstones
+from mailstack.store.mailbox.state import MailboxState, Tombstones, run_in
 from mailstack.store.mailbox.values import Brief, MailboxStatus, SpecialUse
 
 if TYPE_CHECKING:
@@ -132,17 +132,8 @@ class View:
     def places(self, uids: Sequence[int]) -> Sequence[int | None]:
         """Positions of ascending UIDs; None where one is not there. Neighbours are counted, not searched."""
         state = self.loaded
-        if not uids:
-            return ()
-        first, last = state.position(uids[0]), state.position(uids[-1])
-        if (
-            first is not None
-            and last is not None
-            and last - first + 1 == len(uids)
-            and state.uids[first : last + 1] == array("I", uids)
-        ):
-            return range(first, last + 1)
-        return [state.position(uid) for uid in uids]
+        run = run_in(state.uids, uids)
+        return run if run is not None else [state.position(uid) for uid in uids]
 
     def email_id(self, uid: int) -> str:
         """The unique part of the file's name, which copies keep."""
